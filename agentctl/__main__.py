@@ -1,0 +1,14 @@
+"""Entry point of `agentctl` and of `python -m agentctl`."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line; the exit status is `cli`'s business."""
+    from agentctl.cli import main as run
+
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""One module per agent program: a description, never an actor."""

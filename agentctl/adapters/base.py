@@ -1,0 +1,229 @@
+"""What every adapter tells, and the values it tells it in.
+
+An adapter is a module that satisfies `Adapter`. It describes one agent program:
+how it is started, where it keeps its sessions, how it reports success. It never
+spawns, waits, signals, locks or writes. What the program does not say is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from agentctl.core.model import Listing, Result, Rung, Session, Tokens
+from agentctl.errors import AdapterUnavailable
+
+
+class Capability(StrEnum):
+    """What an adapter can do; a verb that needs one it lacks is refused by name."""
+
+    LAUNCH = "launch"
+    PROMPT = "prompt"
+    """Takes a prompt; one without (exec) takes a command after `--`."""
+    MODEL = "model"
+    RESUME = "resume"
+    PEEK = "peek"
+    DISCOVER = "discover"
+    REMOTE = "remote"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchRequest:
+    """What a user wants started, after every default was applied."""
+
+    session_id: str
+    cwd: str
+    """Absolute, symbolic links resolved."""
+    prompt: str | None = None
+    model: str | None = None
+    args: tuple[str, ...] = ()
+    program: tuple[str, ...] = ()
+    """Configured command in place of the adapter's own (`[adapters.NAME] command`)."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """The `[adapters.NAME]` table."""
+    environ: Mapping[str, str] = field(default_factory=dict)
+    """The environment that the agent will start from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """How the agent is started: data only."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str | None] = field(default_factory=dict)
+    """Changes to the environment; None removes."""
+    stdin: str | None = None
+    """Text for standard input, handed over as a file; None is /dev/null."""
+    native_id: str | None = None
+    """Where the program takes an id of our choice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One entry of a conversation, for `peek` and `logs`."""
+
+    role: str
+    """`user`, `assistant`, `tool`, `error` or `log`."""
+    text: str
+    at: datetime | None = None
+    tool: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """A process of this user that looks like the adapter's program."""
+
+    pid: int
+    argv: tuple[str, ...]
+    started_at: datetime
+    start_token: str
+    cwd: str | None
+    """`PWD` of its environment where readable, else its working directory."""
+    session_tag: str | None = None
+    """AGENTCTL_SESSION_ID of its environment: started under a tracked session."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NativeSession:
+    """A session found in the agent's own store."""
+
+    native_id: str
+    store_path: str
+    cwd: str | None
+    title: str | None
+    created_at: datetime
+    updated_at: datetime
+    model: str | None = None
+    result: Result = Result()
+    is_open: bool = False
+    """The store holds an unfinished turn: working if its process lives, cut short if not."""
+    is_child: bool = False
+    """A subagent's session; not listed."""
+    tokens: Tokens = Tokens()
+
+
+class Adapter(Protocol):
+    """The shape of an adapter module. Verbs it lacks come from the defaults in this module."""
+
+    @property
+    def NAME(self) -> str: ...  # noqa: N802
+    @property
+    def SUMMARY(self) -> str: ...  # noqa: N802
+    @property
+    def PROGRAM(self) -> str | None: ...  # noqa: N802
+    @property
+    def INSTALL(self) -> str | None: ...  # noqa: N802
+    @property
+    def VERIFIED(self) -> str: ...  # noqa: N802
+    @property
+    def CAPABILITIES(self) -> frozenset[Capability]: ...  # noqa: N802
+    @property
+    def LADDER(self) -> tuple[Rung, ...]: ...  # noqa: N802
+    @property
+    def PROCESS_NAMES(self) -> frozenset[str]: ...  # noqa: N802
+
+    def launch_command(self, request: LaunchRequest) -> Command:
+        """How to start it; pure. Raises UsageFault for a request it cannot serve."""
+        ...
+
+    def resume_command(self, session: Session, request: LaunchRequest) -> Command:
+        """How to go on with `session`'s conversation (`request.prompt` is the message); pure."""
+        ...
+
+    def store_path(self, environ: Mapping[str, str]) -> str | None:
+        """Where the program keeps its sessions under this environment; None if nowhere."""
+        ...
+
+    def native_id(self, session: Session, log_path: str) -> str | None:
+        """The program's own id of a live session, as early as it can be known. Reads little."""
+        ...
+
+    def listing(self, session: Session) -> Listing:
+        """One keyed read of `session.store_path`; `unavailable` unless it was read completely."""
+        ...
+
+    def result(self, session: Session, log_path: str) -> Result:
+        """The agent's own verdict, tokens (of this run), cost, model. Never raises on bad data."""
+        ...
+
+    def messages(self, session: Session, log_path: str) -> Iterator[Message]:
+        """The conversation, oldest first, from the store or the log; for `peek`."""
+        ...
+
+    def log_messages(self, lines: Iterable[str]) -> Iterator[Message]:
+        """The output log made readable, line by line; for `logs`."""
+        ...
+
+    def discover(self, store_path: str) -> Iterable[NativeSession]:
+        """Every session of the store; unreadable ones are skipped."""
+        ...
+
+    def match(
+        self, natives: Sequence[NativeSession], processes: Sequence[Process]
+    ) -> Mapping[str, Process]:
+        """Native id → the process proved to be running it."""
+        ...
+
+    def is_transient(self, exit_code: int, log_path: str) -> bool:
+        """It failed before it began, in a way that one relaunch cures."""
+        ...
+
+
+
+# What an adapter imports under its own name where its program has no such thing.
+
+
+def no_resume(session: Session, request: LaunchRequest) -> Command:
+    """`resume_command` of a program without conversations."""
+    raise AdapterUnavailable(
+        f"adapter {session.adapter} cannot resume a session",
+        hint=f"start it again with the same prompt and options: agentctl rerun {session.id[:8]}",
+    )
+
+
+def no_store(environ: Mapping[str, str]) -> str | None:
+    """`store_path` of a program that keeps no sessions."""
+    return None
+
+
+def no_native_id(session: Session, log_path: str) -> str | None:
+    """`native_id` of a program without ids of its own."""
+    return None
+
+
+def no_listing(session: Session) -> Listing:
+    """`listing` of a program without a store: nothing to ask, so unavailable."""
+    return Listing.UNAVAILABLE
+
+
+def no_result(session: Session, log_path: str) -> Result:
+    """`result` of a program that reports by its exit code alone."""
+    return Result()
+
+
+def no_messages(session: Session, log_path: str) -> Iterator[Message]:
+    """`messages` of a program without a transcript."""
+    return iter(())
+
+
+def plain_lines(lines: Iterable[str]) -> Iterator[Message]:
+    """`log_messages` of a program that prints for people: its lines as they are."""
+    return (Message(role="log", text=line) for line in lines)
+
+
+def no_sessions(store_path: str) -> Iterable[NativeSession]:
+    """`discover` of a program that keeps no sessions."""
+    return ()
+
+
+def no_match(natives: Sequence[NativeSession], processes: Sequence[Process]) -> Mapping[str, Process]:
+    """`match` where no process can be proved to be a session's own."""
+    return {}
+
+
+def never_transient(exit_code: int, log_path: str) -> bool:
+    """`is_transient` of a program whose failures are all its own."""
+    return False

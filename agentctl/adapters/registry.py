@@ -1,0 +1,71 @@
+"""Name → adapter module, imported one at a time and on demand.
+
+Third-party adapters come in by the entry-point group `agentctl.adapters`; they are
+looked up only where a name is not built in, because reading the installed packages'
+metadata costs more than everything else `list` does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, cast
+
+from agentctl.errors import AdapterUnavailable
+
+if TYPE_CHECKING:
+    from agentctl.adapters.base import Adapter
+
+ADAPTERS: dict[str, str] = {
+    "opencode": "agentctl.adapters.opencode",
+    "exec": "agentctl.adapters.exec",
+    "demo": "agentctl.adapters.demo",
+}
+"""Built-in adapters in the order of preference for a launch that names none."""
+
+DISCOVERING: tuple[str, ...] = ("opencode",)
+"""Adapters with Capability.DISCOVER, named here so that `list` imports no other."""
+
+ENTRY_POINT_GROUP = "agentctl.adapters"
+
+
+def load(name: str) -> Adapter:
+    """The adapter of this name. Raises AdapterUnavailable with near matches for an unknown one."""
+    module = ADAPTERS.get(name) or third_party().get(name)
+    if module is None:
+        raise unknown(name)
+    try:
+        return cast("Adapter", importlib.import_module(module))
+    except ImportError as error:
+        raise AdapterUnavailable(
+            f"adapter {name} cannot be loaded: {error}",
+            hint=f"reinstall the package that provides {module}",
+        ) from error
+
+
+def third_party() -> dict[str, str]:
+    """Entry points of other packages: name → module."""
+    from importlib.metadata import entry_points
+
+    return {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+def names() -> list[str]:
+    """Every adapter that `load` knows, built-in ones first."""
+    return [*ADAPTERS, *(name for name in third_party() if name not in ADAPTERS)]
+
+
+def unknown(name: str) -> AdapterUnavailable:
+    """The error for an adapter that nobody provides, with what was probably meant."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, names(), n=2, cutoff=0.5)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    return AdapterUnavailable(
+        f"unknown adapter: {name}", hint=f"{meant}agentctl adapters lists all of them"
+    )
+
+
+if TYPE_CHECKING:
+    from agentctl.adapters import demo, exec, opencode
+
+    _CHECKED: tuple[Adapter, ...] = (opencode, exec, demo)

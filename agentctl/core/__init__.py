@@ -1,0 +1,1 @@
+"""Pure rules and values: no clock, file, process, database or adapter."""

@@ -1,0 +1,375 @@
+"""The values that rules work on: frozen, typed, free of behaviour beyond claims.
+
+Instants are aware UTC datetimes; durations are timedeltas. Must not know how a
+value is stored, found or shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+GRACE = timedelta(seconds=30)
+"""After launch, how long "the agent's store does not list it" proves nothing (DESIGN 3)."""
+
+DEFAULT_FUSE = timedelta(hours=4)
+"""Lifecycle fuse of a launch without --fuse: it vouches, and ends nothing (DESIGN 3)."""
+
+DEFAULT_DIRECTORY_FUSE = timedelta(minutes=10)
+
+
+class Status(StrEnum):
+    """What a session is now. `stopped` and `error` are final."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    IDLE = "idle"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    ERROR = "error"
+
+
+FINAL = frozenset({Status.STOPPED, Status.ERROR})
+
+
+class Outcome(StrEnum):
+    """How a final session ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+    LOST = "lost"
+    UNLISTED = "unlisted"
+
+
+class StopCause(StrEnum):
+    """Who asked for the end; kept from the request until the session is final."""
+
+    NONE = "none"
+    USER = "user"
+    FUSE = "fuse"
+
+
+class Liveness(StrEnum):
+    """What lock and identity say together (DESIGN 4)."""
+
+    ALIVE = "alive"
+    ENDING = "ending"
+    DEAD = "dead"
+    UNKNOWN = "unknown"
+
+
+class Listing(StrEnum):
+    """What the agent's own store says of a native id."""
+
+    RUNNING = "running"
+    ENDED = "ended"
+    ABSENT = "absent"
+    UNAVAILABLE = "unavailable"
+
+
+class AgentVerdict(StrEnum):
+    """What the agent's own result record says."""
+
+    OK = "ok"
+    ERROR = "error"
+    SILENT = "silent"
+
+
+class FuseState(StrEnum):
+    ARMED = "armed"
+    FIRED = "fired"
+    CANCELLED = "cancelled"
+
+
+class FuseAction(StrEnum):
+    """`stop` and `none` belong to sessions; `script`, `webhook`, `event` to directories."""
+
+    STOP = "stop"
+    NONE = "none"
+    SCRIPT = "script"
+    WEBHOOK = "webhook"
+    EVENT = "event"
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One step of the stop ladder: a signal, then so long until the next."""
+
+    signal: int
+    wait: timedelta
+
+
+TERM_THEN_KILL: tuple[Rung, ...] = (Rung(15, timedelta(seconds=10)), Rung(9, timedelta(seconds=5)))
+"""Default ladder. The last rung is repeated after its wait: signals are at-least-once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """The agent's own counts for this run; None where it is silent."""
+
+    input: int | None = None
+    output: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What an agent reports of its own run. Whatever it does not say is None."""
+
+    verdict: AgentVerdict = AgentVerdict.SILENT
+    text: str | None = None
+    """The agent's last word, or its error in one line."""
+    native_id: str | None = None
+    model: str | None = None
+    tokens: Tokens = Tokens()
+    cost_usd: float | None = None
+    turns: int | None = None
+    notes: tuple[str, ...] = ()
+    """What a person should know: denied tools, a truncated answer, retries."""
+    transcript_path: str | None = None
+    adapter_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One run of one agent: a row of the store, or one found in an agent's own store."""
+
+    id: str
+    adapter: str
+    cwd: str
+    status: Status
+    created_at: datetime
+    source: str = "tracked"
+    """`tracked` (launched here) or `external` (found in an agent's store)."""
+    name: str | None = None
+    outcome: Outcome | None = None
+    reason: str | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    lingering: bool = False
+    unsupervised: bool = False
+    stop_cause: StopCause = StopCause.NONE
+    stop_stage: int = 0
+    """Rungs of the ladder already asked for."""
+    stop_escalate_at: datetime | None = None
+    ladder: tuple[Rung, ...] = TERM_THEN_KILL
+    pid: int | None = None
+    start_token: str | None = None
+    native_id: str | None = None
+    parent_id: str | None = None
+    depth: int = 0
+    resumed_from: str | None = None
+    group: str | None = None
+    branch: str | None = None
+    model: str | None = None
+    prompt: str | None = None
+    args: tuple[str, ...] = ()
+    """The user's words after `--`, kept for `rerun`."""
+    env_keys: tuple[str, ...] = ()
+    """Names of --env variables; their values are never stored."""
+    hooks: Mapping[str, str] = field(default_factory=dict)
+    """Hook name (`on_create`, `on_complete`, `on_fuse_warn`) → shell command."""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    tokens: Tokens = Tokens()
+    cost_usd: float | None = None
+    turns: int | None = None
+    result: str | None = None
+    notes: tuple[str, ...] = ()
+    store_path: str | None = None
+    """The agent's store as it was at launch; later environments may point elsewhere."""
+    transcript_path: str | None = None
+    adapter_version: str | None = None
+    revision: int = 0
+
+    @property
+    def is_final(self) -> bool:
+        return self.status in FINAL
+
+    @property
+    def is_settled(self) -> bool:
+        """Final and with no process left: reconcile never looks at it again."""
+        return self.is_final and not self.lingering
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fuse:
+    """A persisted deadline of a session (`session_id`) or of a directory."""
+
+    id: str
+    deadline: datetime
+    action: FuseAction
+    created_at: datetime
+    state: FuseState = FuseState.ARMED
+    session_id: str | None = None
+    directory: str | None = None
+    warn_at: datetime | None = None
+    """When the warn hook becomes due; None for no warning, or once it was queued."""
+    command: str | None = None
+    """Shell command of action `script`."""
+    url: str | None = None
+    """Address of action `webhook`; None for the configured one."""
+    revision: int = 0
+
+    def is_due(self, now: datetime) -> bool:
+        """Armed and not before its deadline; exactly at the deadline is due."""
+        return self.state is FuseState.ARMED and now >= self.deadline
+
+    def vouches(self, now: datetime) -> bool:
+        return self.state is FuseState.ARMED and now < self.deadline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """A directory held by a session (`session_id`) or by a person (`holder`)."""
+
+    id: int
+    directory: str
+    holder: str
+    created_at: datetime
+    session_id: str | None = None
+    reason: str | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One line of the append-only ledger. `cursor` grows without gaps being reused."""
+
+    cursor: int
+    type: str
+    session_id: str | None
+    at: datetime
+    actor: str
+    reason: str | None
+    data: Mapping[str, Any]
+
+
+class DeliveryState(StrEnum):
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """An outbox row: one hook to run or one webhook to post."""
+
+    id: int
+    kind: str
+    """`hook` or `webhook`."""
+    name: str
+    """Hook name (`on_complete`) or event type (`session.stopped`)."""
+    target: str
+    """Shell command or URL."""
+    event_id: str
+    """Idempotency key, the same in every attempt."""
+    payload: Mapping[str, Any]
+    created_at: datetime
+    session_id: str | None = None
+    state: DeliveryState = DeliveryState.PENDING
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    claimed_until: datetime | None = None
+    delivered_at: datetime | None = None
+    last_error: str | None = None
+    output: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitRecord:
+    """The shim's exit file. `code` is None where the file is empty or unreadable."""
+
+    code: int | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentRecord:
+    """The shim's pid file: the agent's identity and when it started."""
+
+    pid: int
+    start_token: str | None
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """What was seen of one session at one instant."""
+
+    liveness: Liveness
+    evidence: str
+    """How liveness was found, in words a person can check."""
+    exit: ExitRecord | None = None
+    agent: AgentRecord | None = None
+    supervised: bool = True
+    """The shim holds the liveness lock."""
+    booted_at: datetime | None = None
+    """Of this machine, where the recorded boot is another one; explains a loss."""
+    listing: Listing = Listing.UNAVAILABLE
+    result: Result = Result()
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Send the ladder's rung `stage` (1 is the first); KILL goes to the whole tree."""
+
+    stage: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """End what a stopped agent left behind: its tools, found by group and environment tag."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseLocks:
+    """Free the directory locks of this session, and of no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppendEvent:
+    type: str
+    reason: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunHook:
+    """Queue the hook of this name, if the session or the configuration has one."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PostWebhook:
+    """Queue a webhook of this event type, if one is configured."""
+
+    type: str
+
+
+Effect = Signal | Sweep | ReleaseLocks | AppendEvent | RunHook | PostWebhook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What `decide` made of a session: the row after, why, and what is to be done.
+
+    `shown` differs from `session.status` only while an agent has ended and its
+    shim has not yet recorded it: shown as `stopping`, nothing written.
+    """
+
+    rule: int
+    """Row of the table in `decide`; 0 for a session that was already final."""
+    session: Session
+    fuse: Fuse | None
+    shown: Status
+    reason: str
+    effects: tuple[Effect, ...] = ()
