@@ -63,6 +63,28 @@ class Liveness(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Held(StrEnum):
+    """What a probe of the liveness lock found. A missing file or lock service proves nothing."""
+
+    YES = "held"
+    NO = "free"
+    UNKNOWN = "unknown"
+
+
+class Life(StrEnum):
+    """What became of a recorded process."""
+
+    ALIVE = "alive"
+    GONE = "gone"
+    """Not there, or its pid belongs to another process now."""
+    ZOMBIE = "zombie"
+    REBOOTED = "rebooted"
+    """Recorded on this machine before it was booted."""
+    FOREIGN = "foreign"
+    """Recorded on another machine or in another pid namespace: nothing can be said."""
+    UNREADABLE = "unreadable"
+
+
 class Listing(StrEnum):
     """What the agent's own store says of a native id."""
 

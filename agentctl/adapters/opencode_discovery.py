@@ -1,0 +1,114 @@
+"""Sessions of opencode that agentctl did not start, and the processes proved to run them.
+
+Must not guess: a process is a session's own only by its command line, or as the one run
+that started in that directory just before the session came to be.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+
+from agentctl.adapters import opencode_log, opencode_store
+from agentctl.adapters.base import NativeSession, Process
+from agentctl.adapters.opencode_records import StoredSession, is_answered
+from agentctl.adapters.transcripts import instant
+from agentctl.core.model import AgentVerdict, Result
+
+STARTING = timedelta(seconds=12)
+"""A run creates its session within this time of its own start, also on a busy machine."""
+
+_TELLING = frozenset({"--title", "--session", "-s", "--continue", "-c"})
+
+
+def discover(store_path: str) -> Iterable[NativeSession]:
+    """Every session of the database and of the old JSON tree; subagents' are marked as children."""
+    found = (_native(stored, store_path) for stored in opencode_store.sessions(store_path))
+    return [native for native in found if native is not None]
+
+
+def match(natives: Sequence[NativeSession], processes: Sequence[Process]) -> Mapping[str, Process]:
+    """Native id → the run that its own command line names it, or the only one that fits it and no other."""
+    runs = [process for process in processes if _is_run(process)]
+    found: dict[str, Process] = {}
+    for process in sorted(runs, key=lambda run: run.started_at):
+        named = option(process.argv, "--session", "-s")
+        if named and "--fork" not in process.argv and any(native.native_id == named for native in natives):
+            found[named] = process
+    for fits in (_carries_title, _began_in_its_directory):
+        free = [native for native in natives if native.native_id not in found and not native.is_child]
+        pairs = [(native.native_id, run) for run in runs for native in free if fits(native, run)]
+        for native_id, run in pairs:
+            if sum(native_id == other or run is rival for other, rival in pairs) == 1:
+                found[native_id] = run
+    return found
+
+
+def option(words: Sequence[str], *names: str) -> str | None:
+    """The value of the last of these options, given as `--name value` or `--name=value`."""
+    for index in reversed(range(len(words))):
+        name, equals, value = words[index].partition("=")
+        if name in names:
+            return value if equals else next(iter(words[index + 1 :]), None)
+    return None
+
+
+def _native(stored: StoredSession, store_path: str) -> NativeSession | None:
+    created, updated = instant(stored.created), instant(stored.updated)
+    if created is None or updated is None:
+        return None
+    verdict, error = AgentVerdict.SILENT, None
+    if stored.newest is not None:
+        error = opencode_log.error_text(stored.newest.get("error"))
+        if error is not None:
+            verdict = AgentVerdict.ERROR
+        elif is_answered(stored.newest):
+            verdict = AgentVerdict.OK
+    return NativeSession(
+        native_id=stored.id,
+        store_path=store_path,
+        cwd=stored.directory,
+        title=stored.title,
+        created_at=created,
+        updated_at=updated,
+        model=stored.model,
+        result=Result(
+            verdict=verdict,
+            text=error,
+            native_id=stored.id,
+            model=stored.model,
+            tokens=stored.tokens,
+            cost_usd=stored.cost,
+            transcript_path=store_path,
+            adapter_version=stored.version,
+        ),
+        is_open=stored.newest is not None and verdict is AgentVerdict.SILENT,
+        is_child=stored.parent_id is not None,
+        tokens=stored.tokens,
+    )
+
+
+def _is_run(process: Process) -> bool:
+    """`opencode run` that does its own work: a TUI may move to another session, a client has none."""
+    words = process.argv[1:]
+    return "run" in words and not any(word.partition("=")[0] == "--attach" for word in words)
+
+
+def _carries_title(native: NativeSession, run: Process) -> bool:
+    """It was told this title, and the session is no older one of the same title."""
+    title = option(run.argv, "--title")
+    return title is not None and title == native.title and native.created_at >= run.started_at
+
+
+def _began_in_its_directory(native: NativeSession, run: Process) -> bool:
+    """It was told neither a title nor a session, and this one came to be where and when it started."""
+    directory = option(run.argv, "--dir") or run.cwd
+    if (
+        any(word.partition("=")[0] in _TELLING for word in run.argv)
+        or directory is None
+        or native.cwd is None
+    ):
+        return False
+    age = native.created_at - run.started_at
+    return timedelta() <= age <= STARTING and os.path.realpath(directory) == os.path.realpath(native.cwd)

@@ -1,0 +1,88 @@
+"""opencode's events and stored parts as entries of a conversation, for people.
+
+Must not read any file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from agentctl.adapters import opencode_log, transcripts
+from agentctl.adapters.base import Message
+from agentctl.adapters.opencode_records import StoredMessage
+from agentctl.adapters.transcripts import mapping, string
+from agentctl.core.text import clean, one_line
+
+
+def log_messages(lines: Iterable[str]) -> Iterator[Message]:
+    """Events as what was said and done; of opencode's own printing, only warnings and errors."""
+    for line in lines:
+        event = transcripts.json_object(line)
+        if event is not None and "sessionID" in event:
+            yield from _event_messages(event)
+        elif (printed := opencode_log.printed_line(line)) is not None:
+            level, gist = printed
+            if level in ("ERROR", "WARN"):
+                yield Message(role="log", text=f"{level} {gist}")
+        elif text := clean(line).rstrip():
+            yield Message(role="log", text=text)
+
+
+def _event_messages(event: Mapping[str, Any]) -> Iterator[Message]:
+    at = transcripts.instant(event.get("timestamp"))
+    if event.get("type") == "error":
+        error = opencode_log.error_text(event.get("error"))
+        yield Message(role="error", text=error or "unknown error", at=at)
+    elif event.get("type") in ("text", "tool_use"):
+        message = _part_message("assistant", mapping(event.get("part")))
+        if message is not None:
+            yield Message(role=message.role, text=message.text, tool=message.tool, at=at)
+
+
+def stored_messages(stored: StoredMessage) -> Iterator[Message]:
+    """A message of the store: what was said, the tools that were used, the error that ended it."""
+    data, parts = stored.data, stored.parts
+    at = transcripts.instant(mapping(data.get("time")).get("created"))
+    for part in parts:
+        message = _part_message("user" if data.get("role") == "user" else "assistant", part)
+        if message is not None:
+            yield Message(role=message.role, text=message.text, tool=message.tool, at=at)
+    error = opencode_log.error_text(data.get("error"))
+    if error is not None:
+        yield Message(role="error", text=error, at=at)
+
+
+def _part_message(role: str, part: Mapping[str, Any]) -> Message | None:
+    """What this part shows to a person; None for one that is the machine's own."""
+    if part.get("type") == "text" and not part.get("synthetic"):
+        text = string(part.get("text"))
+        return Message(role=role, text=text) if text else None
+    if part.get("type") == "tool":
+        return Message(
+            role="tool", text=_tool_text(mapping(part.get("state"))), tool=string(part.get("tool"))
+        )
+    if part.get("type") == "file":
+        name = string(part.get("filename"))
+        return Message(role=role, text=f"[file {name}]") if name else None
+    return None
+
+
+def _tool_text(state: Mapping[str, Any]) -> str:
+    """What the tool was asked, and how it went, in one line."""
+    given = mapping(state.get("input"))
+    told = (string(given.get(key)) for key in ("command", "filePath", "pattern", "url", "description"))
+    asked = next((text for text in told if text), None) or string(state.get("title"))
+    asked = asked or (json.dumps(given) if given else "…")
+    return f"{one_line(asked, 120)} → {one_line(_tool_outcome(state), 160)}"
+
+
+def _tool_outcome(state: Mapping[str, Any]) -> str:
+    status = string(state.get("status")) or "pending"
+    if status == "error":
+        return f"failed: {string(state.get('error')) or 'no reason given'}"
+    if status == "completed":
+        lines = (string(state.get("output")) or "").splitlines()
+        return next((line for line in lines if line.strip()), "done")
+    return status

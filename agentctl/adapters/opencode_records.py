@@ -1,0 +1,76 @@
+"""What both of opencode's stores hold, and the claims that are read from it.
+
+Must not read any file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agentctl.adapters.transcripts import integer, mapping, string
+from agentctl.core.model import Tokens
+
+UNFINISHED = frozenset({"tool-calls", "unknown"})
+"""Reasons for a step's end after which another step has to follow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSession:
+    """A session as the store has it. Times are milliseconds; totals are of all its runs."""
+
+    id: str
+    parent_id: str | None
+    directory: str | None
+    title: str | None
+    version: str | None
+    created: int
+    updated: int
+    model: str | None = None
+    cost: float | None = None
+    tokens: Tokens = Tokens()
+    newest: Mapping[str, Any] | None = None
+    """Its newest message, where that was asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredMessage:
+    """A message's own record and its parts, both as opencode wrote them."""
+
+    data: Mapping[str, Any]
+    parts: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRun:
+    """A session and those of its messages that belong to one run, oldest first."""
+
+    session: StoredSession
+    messages: tuple[Mapping[str, Any], ...]
+    last_parts: tuple[Mapping[str, Any], ...]
+    """The parts of the newest message."""
+
+
+def created(message: Mapping[str, Any]) -> int:
+    """When a message began, in milliseconds; 0 where it does not say."""
+    return integer(mapping(message.get("time")).get("created")) or 0
+
+
+def finish_of(message: Mapping[str, Any]) -> str | None:
+    """Why a step of the model ended; None for one that did not come to its end, and for a prompt."""
+    return string(message.get("finish"))
+
+
+def is_answered(message: Mapping[str, Any]) -> bool:
+    """An answer after which nothing has to follow."""
+    return (finish_of(message) or "unknown") not in UNFINISHED
+
+
+def model_of(record: Mapping[str, Any] | None) -> str | None:
+    """`provider/model` of a message or of a session's model record."""
+    if record is None:
+        return None
+    record = mapping(record.get("model")) or record
+    provider, model = record.get("providerID"), record.get("modelID") or record.get("id")
+    return f"{provider}/{model}" if isinstance(provider, str) and isinstance(model, str) else None

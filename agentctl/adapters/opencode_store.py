@@ -1,0 +1,211 @@
+"""Reading opencode's stores: the SQLite database, then the JSON tree of releases before 1.2.
+
+One path names both: the database's. The tree is `storage/` beside it. Today's releases
+do not import the tree, so a session may be in either.
+
+Must not write, and must not look often: a reader that reopens the database in a tight
+loop makes a starting opencode fail. So each function opens it once, reads what it needs
+and closes it. What cannot be read is None or empty, never an exception.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from agentctl.adapters import opencode_tree
+from agentctl.adapters.opencode_records import StoredMessage, StoredRun, StoredSession, model_of
+from agentctl.adapters.transcripts import integer, json_object, real, string
+from agentctl.core.model import Tokens
+
+if TYPE_CHECKING:
+    import sqlite3
+
+T = TypeVar("T")
+
+DATABASE = "opencode.db"
+
+BUSY_SECONDS = 2.0
+"""How long a look waits for a database that somebody holds."""
+
+COLUMNS = (
+    "id",
+    "parent_id",
+    "directory",
+    "title",
+    "version",
+    "time_created",
+    "time_updated",
+    "model",
+    "cost",
+    "tokens_input",
+    "tokens_output",
+    "tokens_cache_read",
+    "tokens_cache_write",
+)
+"""Of table `session`; older releases lack the last six."""
+
+
+def path_in(environ: Mapping[str, str]) -> str | None:
+    """Where the database is under this environment; None where the environment does not say."""
+    data_home = environ.get("XDG_DATA_HOME")
+    if not data_home and environ.get("HOME"):
+        data_home = os.path.join(environ["HOME"], ".local", "share")
+    database = environ.get("OPENCODE_DB") or DATABASE
+    if data_home:
+        database = os.path.join(data_home, "opencode", database)
+    return database if os.path.isabs(database) else None
+
+
+def is_listed(store: str, native_id: str) -> bool | None:
+    """Whether the store holds this session; None unless all of it could be read."""
+
+    def look(db: sqlite3.Connection) -> bool:
+        return db.execute("SELECT 1 FROM session WHERE id = ?", (native_id,)).fetchone() is not None
+
+    in_database = _read(store, look)
+    in_tree = opencode_tree.is_listed(_tree(store), native_id)
+    if in_database or in_tree:
+        return True
+    if in_database is None or in_tree is None or _has_sibling(store):
+        return None
+    return False
+
+
+def id_by_title(store: str, title: str) -> str | None:
+    """The id of the one top-level session of this title in the database."""
+
+    def look(db: sqlite3.Connection) -> list[tuple[str]]:
+        sql = "SELECT id FROM session WHERE title = ? AND parent_id IS NULL LIMIT 2"
+        return db.execute(sql, (title,)).fetchall()
+
+    found = _read(store, look) or []
+    return found[0][0] if len(found) == 1 else None
+
+
+def sessions(store: str) -> Iterator[StoredSession]:
+    """Every session, each with its newest message: the database's, then the tree's others."""
+
+    def look(db: sqlite3.Connection) -> list[StoredSession]:
+        newest = "SELECT id FROM message WHERE session_id = s.id ORDER BY time_created DESC, id DESC LIMIT 1"
+        sql = f"SELECT {_columns(db)}, m.data FROM session s LEFT JOIN message m ON m.id = ({newest})"
+        return [_session(row[:-1], json_object(row[-1])) for row in db.execute(sql)]
+
+    found = _read(store, look)
+    if found is None and os.path.exists(store):
+        return
+    known = {session.id for session in found or ()}
+    yield from found or ()
+    yield from (session for session in opencode_tree.sessions(_tree(store)) if session.id not in known)
+
+
+def run(store: str, native_id: str, since: int) -> StoredRun | None:
+    """The session and its messages from `since` (milliseconds) on; None where it is not to be had."""
+
+    def look(db: sqlite3.Connection) -> StoredRun | None:
+        row = db.execute(f"SELECT {_columns(db)} FROM session s WHERE id = ?", (native_id,)).fetchone()
+        if row is None:
+            return None
+        sql = """SELECT id, data FROM message WHERE session_id = ? AND time_created >= ?
+                 ORDER BY time_created, id"""
+        messages = db.execute(sql, (native_id, since)).fetchall()
+        sql = "SELECT data FROM part WHERE message_id = ? ORDER BY id"
+        parts = db.execute(sql, (messages[-1][0],)).fetchall() if messages else []
+        return StoredRun(
+            session=_session(row),
+            messages=tuple(_objects(data for _, data in messages)),
+            last_parts=tuple(_objects(data for (data,) in parts)),
+        )
+
+    return _read(store, look) or opencode_tree.run(_tree(store), native_id, since)
+
+
+def conversation(store: str, native_id: str) -> list[StoredMessage]:
+    """All messages with their parts, oldest first; empty where the store does not have them."""
+
+    def look(db: sqlite3.Connection) -> list[StoredMessage]:
+        parts: dict[str, list[str]] = {}
+        sql = "SELECT message_id, data FROM part WHERE session_id = ? ORDER BY message_id, id"
+        for message_id, data in db.execute(sql, (native_id,)):
+            parts.setdefault(message_id, []).append(data)
+        sql = "SELECT id, data FROM message WHERE session_id = ? ORDER BY time_created, id"
+        return [
+            StoredMessage(data=message, parts=tuple(_objects(parts.get(message_id, ()))))
+            for message_id, data in db.execute(sql, (native_id,))
+            if (message := json_object(data)) is not None
+        ]
+
+    return _read(store, look) or opencode_tree.conversation(_tree(store), native_id)
+
+
+def _read(store: str, look: Callable[[sqlite3.Connection], T]) -> T | None:
+    """What `look` finds in the database; None where it is missing, locked, foreign or damaged.
+
+    Never `immutable`: what was written last is in the write-ahead log beside it.
+    """
+    import sqlite3
+
+    quoted = store.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    try:
+        db = sqlite3.connect(f"file:{quoted}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+    except (sqlite3.Error, ValueError):
+        return None
+    try:
+        db.text_factory = _lenient
+        return look(db)
+    except sqlite3.Error:
+        return None
+    finally:
+        db.close()
+
+
+def _lenient(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
+def _columns(db: sqlite3.Connection) -> str:
+    """COLUMNS as this release has them; NULL for those it lacks."""
+    present = {row[1] for row in db.execute("PRAGMA table_info(session)")}
+    return ", ".join(f"s.{name}" if name in present else "NULL" for name in COLUMNS)
+
+
+def _session(row: tuple[Any, ...], newest: Mapping[str, Any] | None = None) -> StoredSession:
+    record = dict(zip(COLUMNS, row, strict=True))
+    return StoredSession(
+        id=str(record["id"]),
+        parent_id=string(record["parent_id"]),
+        directory=string(record["directory"]),
+        title=string(record["title"]),
+        version=string(record["version"]),
+        created=integer(record["time_created"]) or 0,
+        updated=integer(record["time_updated"]) or 0,
+        model=model_of(json_object(record["model"])) or model_of(newest),
+        cost=real(record["cost"]),
+        tokens=Tokens(
+            input=integer(record["tokens_input"]),
+            output=integer(record["tokens_output"]),
+            cache_read=integer(record["tokens_cache_read"]),
+            cache_write=integer(record["tokens_cache_write"]),
+        ),
+        newest=newest,
+    )
+
+
+def _objects(texts: Iterable[object]) -> Iterator[Mapping[str, Any]]:
+    return (value for text in texts if (value := json_object(text)) is not None)
+
+
+def _tree(store: str) -> str:
+    return os.path.join(os.path.dirname(store), "storage")
+
+
+def _has_sibling(store: str) -> bool:
+    """Whether a build that is no release keeps a database of its own beside this one."""
+    if os.path.basename(store) != DATABASE:
+        return False
+    try:
+        names = os.listdir(os.path.dirname(store))
+    except OSError:
+        return True
+    return any(name.startswith("opencode-") and name.endswith(".db") for name in names)

@@ -1,0 +1,111 @@
+"""Bounded reading of agents' logs and transcripts: JSON lines among other text.
+
+A log is written while it is read, by a program that may be killed in the middle of a
+line, and may be gigabytes long. So nothing here reads more than it is told to, and
+nothing raises on what it finds. Must not know any agent's vocabulary.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+
+def head_lines(path: str, limit_bytes: int) -> list[str]:
+    """The lines among the first `limit_bytes`; one that the limit cuts is left out."""
+    data = _read(path, 0, limit_bytes + 1)
+    if len(data) > limit_bytes:
+        data = data[: data.rfind(b"\n", 0, limit_bytes) + 1]
+    return _lines(data)
+
+
+def tail_lines(path: str, limit_bytes: int) -> list[str]:
+    """The lines among the last `limit_bytes`; one that the limit cuts is left out."""
+    start = max(0, size(path) - limit_bytes)
+    # One byte earlier: where that is a line's end, the first line is whole.
+    data = _read(path, max(0, start - 1), limit_bytes + 1)
+    if start > 0:
+        data = data[data.find(b"\n") + 1 :] if b"\n" in data else b""
+    return _lines(data)
+
+
+def size(path: str) -> int:
+    """Bytes of the file; 0 where it cannot be seen."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def json_objects(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The lines that are JSON objects, in order; other text and half-written lines are passed over."""
+    for line in lines:
+        value = json_object(line)
+        if value is not None:
+            yield value
+
+
+def json_object(line: object) -> dict[str, Any] | None:
+    """The object that this text is, or None."""
+    if not isinstance(line, str) or not line.lstrip().startswith("{"):
+        return None
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """The value if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def string(value: object) -> str | None:
+    """The value if it is text, else None."""
+    return value if isinstance(value, str) else None
+
+
+def integer(value: object) -> int | None:
+    """The value if it is a number, else None."""
+    number = real(value)
+    return None if number is None else int(number)
+
+
+def real(value: object) -> float | None:
+    """The value if it is a finite number, else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value
+
+
+def instant(milliseconds: object) -> datetime | None:
+    """The UTC instant of a JavaScript time stamp; None for anything else."""
+    number = real(milliseconds)
+    if number is None:
+        return None
+    try:
+        return datetime.fromtimestamp(number / 1000, UTC)
+    except (OverflowError, OSError, ValueError):
+        return None
+
+
+def _read(path: str, start: int, limit_bytes: int) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            file.seek(start)
+            return file.read(limit_bytes)
+    except OSError:
+        return b""
+
+
+def _lines(data: bytes) -> list[str]:
+    """Split at newlines alone: JSON text may hold other line separators."""
+    lines = data.decode("utf-8", "replace").split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]

@@ -1,0 +1,152 @@
+"""What `launch`, `resume` and `rerun` share: their options, their answer, `--wait`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from agentctl.commands import _show
+from agentctl.commands._options import DURATION, DURATION_OR_ZERO, json_option
+
+if TYPE_CHECKING:
+    from agentctl.ops.launch import Launched
+    from agentctl.ops.planning import LaunchRequest
+    from agentctl.runtime import Runtime
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+_SHELL_OWNED = frozenset(
+    {"BASHOPTS", "BASH_VERSINFO", "EUID", "IFS", "LINENO", "OPTIND", "PPID", "PWD", "SHELLOPTS", "UID"}
+)
+"""Names that a shell keeps for itself, or that are set from --cwd."""
+
+_OPTIONS = (
+    click.option("--name", help="A name to call it by; unique among live sessions."),
+    click.option("--fuse", type=DURATION, help="Stop it after this long. Without: never; see --no-fuse."),
+    click.option("--no-fuse", is_flag=True, help="No deadline at all, not even the 4 h that only vouch."),
+    click.option("--fuse-warn", type=DURATION, help="Run the on-fuse-warn hook this long before the fuse."),
+    click.option("--env", "env", metavar="K=V", multiple=True, help="A variable for the agent; repeatable."),
+    click.option("--on-create", metavar="CMD", help="Run before the agent starts; a failure prevents it."),
+    click.option("--on-complete", metavar="CMD", help="Run once when the session has ended."),
+    click.option("--on-fuse-warn", metavar="CMD", help="Run when the fuse is about to blow."),
+    click.option("--force", is_flag=True, help="Start although somebody holds the directory."),
+    click.option(
+        "--settle",
+        type=DURATION_OR_ZERO,
+        help="How long to watch for an early failure; 0s for not at all.  [default: 1s]",
+    ),
+    click.option("--wait", "wait", is_flag=True, help="Wait for its end; exit as `agentctl wait` does."),
+    json_option,
+)
+
+
+def launching_options(command: F) -> F:
+    """The options that every way of starting an agent has."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def common(runtime: Runtime, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The shared options as fields of a LaunchRequest."""
+    if options["fuse"] is not None and options["no_fuse"]:
+        raise click.UsageError("--fuse and --no-fuse exclude each other.")
+    if options["fuse_warn"] is not None and options["no_fuse"]:
+        raise click.UsageError("--fuse-warn needs a fuse; --no-fuse sets none.")
+    if options["name"] is not None:
+        check_name(options["name"])
+    hooks = {name: options[name] for name in ("on_create", "on_complete", "on_fuse_warn") if options[name]}
+    settle = options["settle"]
+    return {
+        "name": options["name"],
+        "fuse": options["fuse"],
+        "no_fuse": options["no_fuse"],
+        "fuse_warn": options["fuse_warn"],
+        "env": parse_env(options["env"]),
+        "force": options["force"],
+        "hooks": hooks,
+        "settle": runtime.settings.settle if settle is None else settle,
+    }
+
+
+def check_name(name: str) -> None:
+    """A name must be one that a shell and a table can carry."""
+    if not name.strip() or name.startswith("-") or not name.isprintable() or len(name) > 100:
+        raise click.UsageError(
+            "--name must be 1 to 100 printable characters and must not begin with '-'."
+        )
+
+
+def parse_env(pairs: Sequence[str]) -> dict[str, str]:
+    """`K=V` words as a mapping."""
+    environ: dict[str, str] = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator:
+            raise click.UsageError(f"--env {pair}: no '='; give it as NAME=VALUE.")
+        if not _NAME.fullmatch(name):
+            raise click.UsageError(f"--env {name}: a name has letters, digits and '_', and no digit first.")
+        if name in _SHELL_OWNED or name.startswith("AGENTCTL_S"):
+            raise click.UsageError(f"--env {name}: this name cannot be set for an agent.")
+        environ[name] = value
+    return environ
+
+
+def read_text(path: str) -> str:
+    """A prompt from a file, or from standard input for `-`; bytes that are no text are kept."""
+    try:
+        if path == "-":
+            raw = sys.stdin.buffer.read()
+        else:
+            with open(path, "rb") as file:
+                raw = file.read()
+    except OSError as error:
+        raise click.UsageError(f"prompt file {path}: {error.strerror}.") from error
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def start(runtime: Runtime, request: LaunchRequest, *, wait: bool, as_json: bool) -> int:
+    """Launch, print the id (or the document), and wait if that was asked for; the exit code."""
+    from agentctl.ops.launch import launch
+
+    launched = launch(runtime, request)
+    for note in launched.notes:
+        _show.note(note)
+    if not wait:
+        _answer(runtime, launched, as_json=as_json)
+        return 0
+    return _wait(runtime, launched, as_json=as_json)
+
+
+def _answer(runtime: Runtime, launched: Launched, *, as_json: bool) -> None:
+    from agentctl.ops.find import find_one
+
+    session = launched.session
+    if as_json:
+        click.echo(_show.sessions_document(runtime, [find_one(runtime, session.id)]))
+        return
+    click.echo(session.id)
+    if sys.stderr.isatty():
+        _show.note(f"started {session.adapter} in {session.cwd}; agentctl logs -f {session.id[:8]} follows it")
+
+
+def _wait(runtime: Runtime, launched: Launched, *, as_json: bool) -> int:
+    from agentctl.ops.find import find_one
+    from agentctl.ops.wait import wait
+
+    if not as_json:
+        click.echo(launched.session.id)
+        sys.stdout.flush()
+    waited = wait(runtime, [find_one(runtime, launched.session.id)])
+    one = waited.found[0]
+    if as_json:
+        click.echo(_show.sessions_document(runtime, waited.found))
+    else:
+        _show.note(f"session {one.session.id[:8]} {one.session.outcome or one.shown}: {one.reason}")
+    return waited.exit_code

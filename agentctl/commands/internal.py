@@ -1,0 +1,43 @@
+"""The calls that shims, timers and commands make of agentctl itself. In no listing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from agentctl.commands._options import pass_runtime
+
+if TYPE_CHECKING:
+    from agentctl.runtime import Runtime
+
+
+@click.command("_finalise", hidden=True)
+@click.argument("session_id")
+@pass_runtime
+def finalise(runtime: Runtime, session_id: str) -> None:
+    """Record a session's end and deliver what that queued."""
+    from agentctl.ops.upkeep import finalise as run
+
+    runtime.actor = "shim"
+    run(runtime, session_id)
+
+
+@click.command("_tick", hidden=True)
+@click.argument("session_id")
+@pass_runtime
+def tick(runtime: Runtime, session_id: str) -> None:
+    """Decide about a session whose deadline has come."""
+    from agentctl.ops.upkeep import tick as run
+
+    runtime.actor = "timer"
+    run(runtime, session_id)
+
+
+@click.command("_deliver", hidden=True)
+@pass_runtime
+def deliver(runtime: Runtime) -> None:
+    """Deliver hooks and webhooks that are due."""
+    from agentctl.ops.deliver import deliver_alone
+
+    deliver_alone(runtime, runtime.state)

@@ -1,0 +1,91 @@
+"""`agentctl list`."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from agentctl.commands import _show
+from agentctl.commands._options import (
+    ADAPTER,
+    GROUP,
+    SINCE,
+    instant,
+    json_option,
+    pass_runtime,
+    quiet_option,
+)
+
+if TYPE_CHECKING:
+    from agentctl.runtime import Runtime
+
+STATUSES = ("starting", "running", "idle", "stopping", "stopped", "error")
+
+
+@click.command("list")
+@click.option("-a", "--all", "ended", is_flag=True, help="Also those that ended in the last 7 days.")
+@click.option("--adapter", type=ADAPTER, help="Only sessions of this adapter.")
+@click.option("--status", type=click.Choice(STATUSES), multiple=True, help="Only this status; repeatable.")
+@click.option("--group", type=GROUP, help="Only sessions of this group.")
+@click.option("--name", help="Only the sessions of this name.")
+@click.option("--since", type=SINCE, help="Only what is newer: 2h, or a time. Implies nothing else.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most this many.")
+@click.option("--tree", is_flag=True, help="Show sessions below those that launched them.")
+@quiet_option
+@json_option
+@pass_runtime
+def command(
+    runtime: Runtime,
+    ended: bool,
+    adapter: str | None,
+    status: tuple[str, ...],
+    group: str | None,
+    name: str | None,
+    since: timedelta | datetime | None,
+    limit: int | None,
+    tree: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """List live sessions, newest first.
+
+    Shows sessions that agentctl launched and those found in the agents' own stores. A
+    status with a star (stopped*) belongs to a session that its agent's store no longer
+    lists although its process is still there: `agentctl reap` ends it.
+
+    \b
+    Examples:
+      agentctl list
+      agentctl list -a --since 2h
+      agentctl list -q --status running
+
+    \b
+    Exit status:
+      0  always, also for an empty list
+      13 the state cannot be read
+    """
+    from agentctl.core.model import Status
+    from agentctl.ops.listing import ListRequest, list_sessions
+
+    runtime.actor = "list"
+    found = list_sessions(
+        runtime,
+        ListRequest(
+            ended=ended,
+            adapter=adapter,
+            statuses=frozenset(Status(value) for value in status),
+            group=group,
+            name=name,
+            since=instant(since, runtime.now) if since is not None else None,
+            limit=limit,
+        ),
+    )
+    if as_json:
+        click.echo(_show.sessions_document(runtime, found))
+    elif quiet:
+        for one in found:
+            click.echo(one.session.id)
+    elif found:
+        click.echo(_show.sessions_table(runtime, found, tree=tree))

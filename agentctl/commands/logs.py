@@ -1,0 +1,126 @@
+"""`agentctl logs`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from agentctl.commands._options import ANY_SESSION, json_option, pass_runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from agentctl.core.model import Session
+    from agentctl.runtime import Runtime
+
+
+@click.command("logs")
+@click.argument("session", metavar="ID", type=ANY_SESSION)
+@click.option(
+    "-n",
+    "--lines",
+    "count",
+    type=click.IntRange(min=0),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="Begin with the last N lines (with --json: entries).",
+)
+@click.option("-f", "--follow", is_flag=True, help="Go on printing until the session has ended.")
+@click.option("--raw", is_flag=True, help="Print the log byte by byte, as the agent wrote it.")
+@json_option
+@pass_runtime
+def command(runtime: Runtime, session: str, count: int, follow: bool, raw: bool, as_json: bool) -> None:
+    """Print or follow the output of a session.
+
+    ID is an id, its beginning, a name, or the agent's own id. What an agent writes for
+    programs is made readable, and nothing that a terminal would obey is printed, except
+    with --raw. Standard error is part of the output.
+
+    With --json and --follow every entry is a document on a line of its own. A session that
+    agentctl did not launch has no log: its transcript is shown.
+
+    \b
+    Examples:
+      agentctl logs 3f2a
+      agentctl logs -f -n 0 my-run
+      agentctl logs --raw -n 1000 3f2a | less -R
+
+    \b
+    Exit status:
+      0    printed; with --follow, the session has ended
+      2    usage error; --follow or --raw of a session that has no log
+      10   no such session, or more than one
+      130  interrupted
+    """
+    from agentctl.errors import UsageFault
+    from agentctl.ops.find import find_one
+
+    if raw and as_json:
+        raise UsageFault("--raw and --json exclude each other", hint="choose one of them")
+    runtime.actor = "logs"
+    found = find_one(runtime, session).session
+    until = _until(runtime, found) if follow else None
+    if raw:
+        _print_bytes(runtime, found, count, until)
+    elif as_json:
+        _print_json(runtime, found, count, until)
+    else:
+        _print_lines(runtime, found, count, until)
+
+
+def _print_bytes(runtime: Runtime, session: Session, count: int, until: Callable[[], bool] | None) -> None:
+    from agentctl.ops.output import raw_output
+
+    stream = click.get_binary_stream("stdout")
+    for chunk in raw_output(runtime, session, count, until):
+        stream.write(chunk)
+        stream.flush()
+
+
+def _print_json(runtime: Runtime, session: Session, count: int, until: Callable[[], bool] | None) -> None:
+    from agentctl.documents import document
+    from agentctl.ops.output import shown_messages
+
+    messages = shown_messages(runtime, session, count, until)
+    if until is None:
+        click.echo(document(session_id=session.id, messages=list(messages)))
+        return
+    for message in messages:
+        click.echo(
+            document(
+                session_id=session.id,
+                role=message.role,
+                text=message.text,
+                at=message.at,
+                tool=message.tool,
+            )
+        )
+
+
+def _print_lines(runtime: Runtime, session: Session, count: int, until: Callable[[], bool] | None) -> None:
+    from agentctl.ops.output import shown_lines
+
+    for line in shown_lines(runtime, session, count, until):
+        click.echo(line)
+
+
+def _until(runtime: Runtime, session: Session) -> Callable[[], bool]:
+    """The session has ended, or whoever reads our output has gone: nobody waits for a silent agent then."""
+    from agentctl.ops.output import is_over
+
+    over = is_over(runtime, session)
+    return lambda: over() or _reader_has_left()
+
+
+def _reader_has_left() -> bool:
+    import select
+    import sys
+
+    try:
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        return any(state & (select.POLLERR | select.POLLHUP) for _, state in poll.poll(0))
+    except (OSError, ValueError):
+        return False  # no file of the system's, as in a test

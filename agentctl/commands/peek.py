@@ -1,0 +1,79 @@
+"""`agentctl peek`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from agentctl.commands import _show
+from agentctl.commands._options import ANY_SESSION, json_option, pass_runtime
+
+if TYPE_CHECKING:
+    from agentctl.ops.output import Conversation
+    from agentctl.runtime import Runtime
+
+SEPARATOR = "---"
+
+
+@click.command("peek")
+@click.argument("session", metavar="ID", type=ANY_SESSION)
+@click.option(
+    "-n",
+    "--messages",
+    "count",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Show the last N messages.",
+)
+@json_option
+@pass_runtime
+def command(runtime: Runtime, session: str, count: int, as_json: bool) -> None:
+    """Show the latest messages of an agent.
+
+    ID is an id, its beginning, a name, or the agent's own id. Messages come oldest first,
+    with a line of dashes between them; prompts and tools are left out. The output of an
+    adapter without conversations (exec) is shown in their place.
+
+    \b
+    Examples:
+      agentctl peek 3f2a
+      agentctl peek -n 1 my-run
+      agentctl peek --json 3f2a | jq -r '.messages[-1].text'
+
+    \b
+    Exit status:
+      0   shown, or nothing to show yet
+      2   usage error
+      10  no such session, or more than one
+    """
+    from agentctl.documents import document
+    from agentctl.ops.find import find_one
+    from agentctl.ops.output import conversation
+
+    runtime.actor = "peek"
+    found = find_one(runtime, session).session
+    said = conversation(runtime, found, count)
+    if as_json:
+        click.echo(document(session_id=found.id, messages=said.messages, note=said.note))
+        return
+    if said.note is not None:
+        _show.note(said.note)
+    if not said.messages and count:
+        _show.note("no messages yet" if not found.is_final else "no messages")
+    for line in _text(said):
+        click.echo(line)
+
+
+def _text(said: Conversation) -> list[str]:
+    """Messages of several lines are set apart; lines of a log are not."""
+    from agentctl.ops.output import readable
+
+    lines: list[str] = []
+    for message in said.messages:
+        if lines and said.note is None:
+            lines.append(SEPARATOR)
+        lines += readable([message])
+    return lines

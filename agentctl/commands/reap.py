@@ -1,0 +1,60 @@
+"""`agentctl reap`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from agentctl.commands import _show
+from agentctl.commands._options import json_option, pass_runtime
+
+if TYPE_CHECKING:
+    from agentctl.runtime import Runtime
+
+
+@click.command("reap")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something could not be done.")
+@json_option
+@pass_runtime
+def command(runtime: Runtime, quiet: bool, as_json: bool) -> int:
+    """Bring everything up to date; made for cron.
+
+    Records endings, enforces fuses, ends lingering processes, runs hooks and posts webhooks
+    that are due, frees locks whose time is over.
+
+    \b
+    Examples:
+      agentctl reap
+      */5 * * * * agentctl reap --quiet
+
+    \b
+    Exit status:
+      0  all done
+      3  some processes could not be ended, or deliveries failed and will be tried again
+      13 the state cannot be written
+    """
+    from agentctl.documents import document
+    from agentctl.ops.upkeep import reap
+
+    runtime.actor = "reap"
+    reaped = reap(runtime)
+    survivors = sorted(pid for one in reaped.stopped for pid in one.survivors)
+    if as_json:
+        click.echo(
+            document(
+                ended=[session.id for session in reaped.ended],
+                stopped=[one.found.session.id for one in reaped.stopped],
+                survivors=survivors,
+                delivered=reaped.delivered.done,
+                failed=reaped.delivered.failed,
+            )
+        )
+    elif not quiet:
+        _show.note(
+            f"{len(reaped.ended)} ended, {len(reaped.stopped)} stopped,"
+            f" {reaped.delivered.done} delivered, {reaped.delivered.failed} deliveries failed"
+        )
+    if survivors:
+        _show.note(f"these processes could not be ended: {', '.join(map(str, survivors))}")
+    return 3 if survivors or reaped.delivered.failed else 0

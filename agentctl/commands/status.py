@@ -1,0 +1,47 @@
+"""`agentctl status`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from agentctl.commands import _show
+from agentctl.commands._options import ANY_SESSION, json_option, pass_runtime, quiet_option
+
+if TYPE_CHECKING:
+    from agentctl.runtime import Runtime
+
+
+@click.command("status")
+@click.argument("sessions", metavar="ID...", nargs=-1, required=True, type=ANY_SESSION)
+@quiet_option
+@json_option
+@pass_runtime
+def command(runtime: Runtime, sessions: tuple[str, ...], quiet: bool, as_json: bool) -> None:
+    """Show all that is known of sessions.
+
+    ID is an id, its beginning, a name, or the agent's own id.
+
+    \b
+    Examples:
+      agentctl status 3f2a
+      agentctl status --json my-run
+
+    \b
+    Exit status:
+      0   shown
+      10  no such session, or more than one
+    """
+    from agentctl.ops.find import find_all
+    from agentctl.ops.report import refreshed
+
+    runtime.actor = "status"
+    found = [refreshed(runtime, one) for one in find_all(runtime, sessions)]
+    if as_json:
+        click.echo(_show.sessions_document(runtime, found))
+    elif quiet:
+        for one in found:
+            click.echo(one.session.id)
+    else:
+        click.echo(_show.session_records(runtime, found))

@@ -1,0 +1,87 @@
+"""`agentctl stop`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from agentctl.commands import _show
+from agentctl.commands._options import DURATION_OR_ZERO, GROUP, SESSION, json_option, pass_runtime, quiet_option
+
+if TYPE_CHECKING:
+    from agentctl.ops.stop import Stopped
+    from agentctl.runtime import Runtime
+
+
+@click.command("stop")
+@click.argument("sessions", metavar="[ID...]", nargs=-1, type=SESSION)
+@click.option("--group", type=GROUP, help="Stop every session of this group.")
+@click.option("--all", "everything", is_flag=True, help="Stop every session that agentctl launched.")
+@click.option("--force", is_flag=True, help="Kill at once, without asking it to end.")
+@click.option(
+    "--timeout", type=DURATION_OR_ZERO, help="How long it gets before it is killed.  [default: the adapter's, 10s]"
+)
+@quiet_option
+@json_option
+@pass_runtime
+def command(
+    runtime: Runtime,
+    sessions: tuple[str, ...],
+    group: str | None,
+    everything: bool,
+    force: bool,
+    timeout: timedelta | None,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Stop sessions, gently first.
+
+    The agent is asked to end, in the way its adapter prescribes, and killed if it does not.
+    Then everything it started is ended as well: its descendants, its process group and
+    whatever carries its session id in the environment. One that had ended already is fine.
+
+    \b
+    Examples:
+      agentctl stop 3f2a
+      agentctl stop --all --timeout 2s
+      agentctl stop --force build
+
+    \b
+    Exit status:
+      0   nothing is left of them
+      3   some processes could not be ended; they are named
+      10  no such session
+      11  an external session whose process is not proved to be its own
+    """
+    from agentctl.ops.find import find_all, in_group, live
+    from agentctl.ops.stop import StopRequest, stop
+
+    runtime.actor = "stop"
+    if sum([bool(sessions), group is not None, everything]) != 1:
+        raise click.UsageError("name sessions, or give --group or --all.")
+    if everything:
+        targets = [one for one in live(runtime, runtime.state) if not one.session.is_settled]
+    else:
+        targets = in_group(runtime, group) if group is not None else find_all(runtime, sessions)
+    stopped = stop(runtime, targets, StopRequest(force=force, patience=timeout))
+    if as_json:
+        click.echo(_show.sessions_document(runtime, [one.found for one in stopped]))
+    else:
+        for one in stopped:
+            _tell(one, quiet=quiet)
+    return 3 if any(one.survivors or not one.is_over for one in stopped) else 0
+
+
+def _tell(one: Stopped, *, quiet: bool) -> None:
+    session = one.found.session
+    if one.survivors:
+        pids = ", ".join(map(str, one.survivors))
+        _show.note(f"session {session.id[:8]}: these processes could not be ended: {pids}")
+    if quiet:
+        click.echo(session.id)
+    elif one.was_over:
+        _show.note(f"session {session.id[:8]} had ended already: {one.found.reason}")
+    else:
+        _show.note(f"session {session.id[:8]} {session.outcome or one.found.shown}: {one.found.reason}")

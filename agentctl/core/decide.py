@@ -1,0 +1,419 @@
+"""The heart: from a row, its fuse and one look at the world to what is true now.
+
+Status is derived from evidence, never remembered. The rows below are tried from the
+top and the first that matches wins:
+
+     #  exit record  liveness  condition                       verdict
+     1  yes          any                                       ended at the record's time
+     2  no           unknown                                   unchanged
+     3  no           ending                                    shown as stopping, nothing written
+     4  no           dead                                      cancelled, timed out or lost
+     5  no           alive     a stop was asked for            stopping; next rung when its time has come
+     6  no           alive     fuse due, action stop           fire it: stopping, first rung
+     7  no           alive     fuse vouches                    running
+     8  no           alive     younger than the grace          running
+     9  no           alive     listing running or unavailable  running
+    10  no           alive     listing absent or ended         ended `unlisted`, process lingering
+
+Row 7 is why this program exists: an agent's own store may not list a session that is
+at work, so a fuse that has not blown and a process that lives outweigh its silence.
+Row 4 is the mirror image: no promise outweighs a process that is gone.
+
+Everything here is a pure function of its arguments. It asks for effects and performs
+none. A rule that needs a new fact gets a field in `Observation`, never a call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from agentctl.core.durations import format_duration
+from agentctl.core.model import (
+    GRACE,
+    AgentVerdict,
+    AppendEvent,
+    Effect,
+    ExitRecord,
+    Fuse,
+    FuseAction,
+    FuseState,
+    Listing,
+    Liveness,
+    Lock,
+    Observation,
+    Outcome,
+    PostWebhook,
+    ReleaseLocks,
+    Result,
+    RunHook,
+    Session,
+    Signal,
+    Status,
+    StopCause,
+    Sweep,
+    Tokens,
+    Verdict,
+)
+from agentctl.core.signals import signal_name, signal_of_status
+
+STATUS_OF: dict[Outcome, Status] = {
+    Outcome.SUCCEEDED: Status.STOPPED,
+    Outcome.CANCELLED: Status.STOPPED,
+    Outcome.UNLISTED: Status.STOPPED,
+    Outcome.FAILED: Status.ERROR,
+    Outcome.TIMED_OUT: Status.ERROR,
+    Outcome.LOST: Status.ERROR,
+}
+
+EVENT_OF: dict[Outcome, str] = {
+    Outcome.SUCCEEDED: "session.stopped",
+    Outcome.CANCELLED: "session.stopped",
+    Outcome.UNLISTED: "session.stopped",
+    Outcome.FAILED: "session.error",
+    Outcome.LOST: "session.error",
+    Outcome.TIMED_OUT: "session.timeout",
+}
+
+
+def decide(session: Session, fuse: Fuse | None, seen: Observation, now: datetime) -> Verdict:
+    """What is true of `session` at `now`, why, and what is to be done about it.
+
+    Total: it never raises and always gives a reason. Idempotent: deciding again on the
+    result changes nothing. The caller applies the verdict by compare-and-set.
+    """
+    if session.is_final:
+        return _decide_final(session, fuse, seen)
+    adopted, effects = _adopt(session, seen)
+    if seen.exit is not None:
+        return _ended_by_record(adopted, fuse, seen, seen.exit, effects)
+    match seen.liveness:
+        case Liveness.UNKNOWN:
+            return _unchanged(2, session, fuse, seen.evidence)
+        case Liveness.ENDING:
+            return _unchanged(
+                3, session, fuse, f"agent ended, not yet recorded: {seen.evidence}", shown=Status.STOPPING
+            )
+        case Liveness.DEAD:
+            return _ended_without_record(adopted, fuse, seen, now, effects)
+        case Liveness.ALIVE:
+            return _decide_alive(adopted, fuse, seen, now, effects)
+
+
+def needs_listing(session: Session, fuse: Fuse | None, seen: Observation, now: datetime) -> bool:
+    """Whether the verdict hangs on the agent's own store (rows 9 and 10), the one costly look."""
+    return (
+        not session.is_final
+        and seen.exit is None
+        and seen.liveness is Liveness.ALIVE
+        and session.stop_cause is StopCause.NONE
+        and not (fuse is not None and (fuse.vouches(now) or _stops(fuse, now)))
+        and (session.pid is not None or seen.agent is not None)
+        and _is_past_grace(session, now)
+        and session.native_id is not None
+        and session.store_path is not None
+    )
+
+
+def decide_fuse(fuse: Fuse, now: datetime) -> tuple[Fuse, tuple[Effect, ...]]:
+    """A directory's fuse: fired once, at or after its deadline, with what its action asks for."""
+    if not fuse.is_due(now):
+        return fuse, ()
+    return replace(fuse, state=FuseState.FIRED), _expired_effects(fuse)
+
+
+def decide_lock(lock: Lock, now: datetime) -> bool:
+    """Whether a lock has outlived the time its holder asked for. Locks of sessions never do."""
+    return lock.expires_at is not None and now >= lock.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a session ended, before it is turned into a row and its effects."""
+
+    rule: int
+    outcome: Outcome
+    reason: str
+    at: datetime
+    code: int | None = None
+    signal: int | None = None
+    lingering: bool = False
+
+
+def _adopt(session: Session, seen: Observation) -> tuple[Session, tuple[Effect, ...]]:
+    """Take over an agent whose launcher did not live to record it, and note a vanished shim."""
+    effects: tuple[Effect, ...] = ()
+    if session.pid is None and seen.agent is not None:
+        session = replace(
+            session, pid=seen.agent.pid, start_token=seen.agent.start_token, started_at=seen.agent.started_at
+        )
+        if session.status is Status.STARTING:
+            session = replace(session, status=Status.RUNNING)
+        effects = (
+            AppendEvent("session.started", "agent found running", {"pid": seen.agent.pid}),
+            PostWebhook("session.started"),
+        )
+    if seen.liveness is Liveness.ALIVE and not seen.supervised and not session.unsupervised:
+        session = replace(session, unsupervised=True)
+    return learn(session, seen.result), effects
+
+
+def learn(session: Session, result: Result) -> Session:
+    """Keep what the agent reports of itself; what it does not say leaves the row as it is."""
+    if result == Result():
+        return session
+    return replace(
+        session,
+        native_id=session.native_id or result.native_id,
+        model=result.model or session.model,
+        tokens=result.tokens if result.tokens != Tokens() else session.tokens,
+        cost_usd=session.cost_usd if result.cost_usd is None else result.cost_usd,
+        turns=session.turns if result.turns is None else result.turns,
+        result=result.text or session.result,
+        notes=result.notes or session.notes,
+        transcript_path=result.transcript_path or session.transcript_path,
+        adapter_version=result.adapter_version or session.adapter_version,
+    )
+
+
+def _decide_final(session: Session, fuse: Fuse | None, seen: Observation) -> Verdict:
+    """A final row never changes, but for a lingering one whose process has gone."""
+    reason = session.reason or "ended"
+    gone = seen.exit is not None or seen.liveness is Liveness.DEAD
+    if not session.lingering or not gone:
+        return _unchanged(0, session, fuse, reason)
+    code = seen.exit.code if seen.exit is not None else None
+    after = replace(session, lingering=False, exit_code=code, signal=signal_of_status(code))
+    return Verdict(
+        rule=0,
+        session=after,
+        fuse=fuse,
+        shown=after.status,
+        reason=reason,
+        effects=(
+            ReleaseLocks(),
+            AppendEvent("session.gone", "the lingering process has gone", {"exit_code": code}),
+        ),
+    )
+
+
+def _ended_by_record(
+    session: Session, fuse: Fuse | None, seen: Observation, record: ExitRecord, effects: tuple[Effect, ...]
+) -> Verdict:
+    """Row 1: the shim's record beats everything, also what was asked for at the same moment."""
+    code, signal = record.code, signal_of_status(record.code)
+    lasted = _lasted(session, record.at)
+    match session.stop_cause:
+        case StopCause.USER:
+            outcome, reason = Outcome.CANCELLED, f"stopped on request{lasted}"
+        case StopCause.FUSE:
+            outcome, reason = Outcome.TIMED_OUT, f"blew its {_fuse_length(session, fuse)}fuse"
+        case StopCause.NONE if code is None:
+            outcome, reason = Outcome.LOST, "the exit file is empty or unreadable"
+        case StopCause.NONE if signal is not None:
+            outcome, reason = Outcome.FAILED, f"killed by {signal_name(signal)}{lasted}"
+        case StopCause.NONE if code != 0:
+            outcome, reason = Outcome.FAILED, f"exit {code}{lasted}{_agent_words(seen)}"
+        case StopCause.NONE if seen.result.verdict is AgentVerdict.ERROR:
+            outcome, reason = (
+                Outcome.FAILED,
+                f"exit 0{lasted}, but the agent reports an error{_agent_words(seen)}",
+            )
+        case StopCause.NONE:
+            outcome, reason = Outcome.SUCCEEDED, f"exit 0{lasted}"
+    return end(session, fuse, Ending(1, outcome, reason, record.at, code, signal), effects)
+
+
+def _ended_without_record(
+    session: Session, fuse: Fuse | None, seen: Observation, now: datetime, effects: tuple[Effect, ...]
+) -> Verdict:
+    """Row 4: gone, and nobody recorded how. A deadline that passed alone explains nothing."""
+    match session.stop_cause:
+        case StopCause.USER:
+            ending = Ending(4, Outcome.CANCELLED, "stopped on request; its exit was not recorded", now)
+        case StopCause.FUSE:
+            reason = f"blew its {_fuse_length(session, fuse)}fuse; its exit was not recorded"
+            ending = Ending(4, Outcome.TIMED_OUT, reason, now)
+        case StopCause.NONE:
+            ending = Ending(4, Outcome.LOST, _how_lost(session, seen), now)
+    return end(session, fuse, ending, effects)
+
+
+def _how_lost(session: Session, seen: Observation) -> str:
+    if session.pid is None:
+        return "the launcher vanished before the agent started"
+    if seen.booted_at is not None:
+        return f"process vanished; host rebooted at {seen.booted_at:%Y-%m-%d %H:%M:%S} UTC"
+    if session.unsupervised:
+        return "process vanished after its shim had been killed, so nobody recorded how"
+    return "process vanished together with its shim, so nobody recorded how"
+
+
+def _decide_alive(
+    session: Session, fuse: Fuse | None, seen: Observation, now: datetime, effects: tuple[Effect, ...]
+) -> Verdict:
+    if session.stop_cause is not StopCause.NONE:
+        return _stopping(session, fuse, now, effects)
+    if fuse is not None and _stops(fuse, now):
+        return _fire(session, fuse, now, effects)
+    fuse, effects = _pass_time(fuse, now, effects)
+    if session.pid is None:
+        # The launcher holds the liveness lock: it is still at work on this row.
+        return Verdict(
+            rule=8, session=session, fuse=fuse, shown=session.status, reason="launching", effects=effects
+        )
+    if fuse is not None and fuse.vouches(now):
+        left = format_duration(fuse.deadline - now)
+        return _running(7, session, fuse, f"process alive, its fuse vouches for another {left}", effects)
+    if not _is_past_grace(session, now):
+        return _running(
+            8, session, fuse, f"process alive, inside the {format_duration(GRACE)} grace", effects
+        )
+    match seen.listing:
+        case Listing.RUNNING:
+            return _running(9, session, fuse, "process alive, listed by the agent's store", effects)
+        case Listing.UNAVAILABLE:
+            return _running(9, session, fuse, "process alive, the agent's store says nothing of it", effects)
+        case Listing.ABSENT | Listing.ENDED:
+            said = "does not list it" if seen.listing is Listing.ABSENT else "lists it as ended"
+            reason = f"the agent's store {said} past the grace and no fuse vouches; the process lingers"
+            return end(session, fuse, Ending(10, Outcome.UNLISTED, reason, now, lingering=True), effects)
+
+
+def _stopping(session: Session, fuse: Fuse | None, now: datetime, effects: tuple[Effect, ...]) -> Verdict:
+    """Row 5: the next rung, once its time has come; the last one is repeated while it lives."""
+    reason = f"stopping ({_asked_by(session.stop_cause)})"
+    if session.stop_escalate_at is None or now >= session.stop_escalate_at:
+        session, signal = climb(session, now)
+        effects = (*effects, signal)
+        reason = f"{reason}: {signal_name(signal.number)}"
+    session = replace(session, status=Status.STOPPING)
+    return Verdict(rule=5, session=session, fuse=fuse, shown=session.status, reason=reason, effects=effects)
+
+
+def climb(session: Session, now: datetime) -> tuple[Session, Signal]:
+    """The next rung of the ladder and when the one after it is due. The last rung repeats."""
+    stage = min(session.stop_stage + 1, len(session.ladder))
+    rung = session.ladder[stage - 1]
+    after = replace(session, status=Status.STOPPING, stop_stage=stage, stop_escalate_at=now + rung.wait)
+    return after, Signal(stage, rung.signal)
+
+
+def _fire(session: Session, fuse: Fuse, now: datetime, effects: tuple[Effect, ...]) -> Verdict:
+    """Row 6."""
+    session, signal = climb(replace(session, stop_cause=StopCause.FUSE), now)
+    length = _fuse_length(session, fuse)
+    return Verdict(
+        rule=6,
+        session=session,
+        fuse=replace(fuse, state=FuseState.FIRED),
+        shown=session.status,
+        reason=f"its {length}fuse blew; stopping",
+        effects=(*effects, *_expired_effects(fuse), signal),
+    )
+
+
+def _pass_time(
+    fuse: Fuse | None, now: datetime, effects: tuple[Effect, ...]
+) -> tuple[Fuse | None, tuple[Effect, ...]]:
+    """A due fuse that ends nothing fires as an event; a warning is queued inside its window."""
+    if fuse is None:
+        return fuse, effects
+    if fuse.is_due(now):
+        return replace(fuse, state=FuseState.FIRED), (*effects, *_expired_effects(fuse))
+    if fuse.vouches(now) and fuse.warn_at is not None and now >= fuse.warn_at:
+        left = format_duration(fuse.deadline - now)
+        warned = AppendEvent("fuse.warned", f"{left} left", {"fuse": fuse.id})
+        return replace(fuse, warn_at=None), (*effects, warned, RunHook("on_fuse_warn"))
+    return fuse, effects
+
+
+def _expired_effects(fuse: Fuse) -> tuple[Effect, ...]:
+    event = AppendEvent(
+        "fuse.expired",
+        f"its deadline passed; action {fuse.action}",
+        {"fuse": fuse.id, "action": fuse.action.value, "directory": fuse.directory},
+    )
+    if fuse.action is FuseAction.SCRIPT:
+        return (event, RunHook("fuse_script"), PostWebhook("fuse.expired"))
+    return (event, PostWebhook("fuse.expired"))
+
+
+def _running(
+    rule: int, session: Session, fuse: Fuse | None, reason: str, effects: tuple[Effect, ...]
+) -> Verdict:
+    if session.unsupervised:
+        reason = f"{reason}; its shim is gone, so its exit cannot be recorded"
+    session = replace(session, status=Status.RUNNING) if session.status is Status.STARTING else session
+    return Verdict(
+        rule=rule, session=session, fuse=fuse, shown=session.status, reason=reason, effects=effects
+    )
+
+
+def _unchanged(
+    rule: int, session: Session, fuse: Fuse | None, reason: str, *, shown: Status | None = None
+) -> Verdict:
+    return Verdict(rule=rule, session=session, fuse=fuse, shown=shown or session.status, reason=reason)
+
+
+def end(session: Session, fuse: Fuse | None, ending: Ending, effects: tuple[Effect, ...]) -> Verdict:
+    """Every ending: its time, its reason, its locks, and exactly one event."""
+    after = replace(
+        session,
+        status=STATUS_OF[ending.outcome],
+        outcome=ending.outcome,
+        reason=ending.reason,
+        exit_code=ending.code,
+        signal=ending.signal,
+        ended_at=ending.at,
+        lingering=ending.lingering,
+        stop_escalate_at=None,
+    )
+    if fuse is not None and fuse.state is FuseState.ARMED:
+        fuse = replace(fuse, state=FuseState.CANCELLED)
+    type_ = EVENT_OF[ending.outcome]
+    event = AppendEvent(type_, ending.reason, {"outcome": ending.outcome.value, "exit_code": ending.code})
+    more: list[Effect] = [event]
+    if not ending.lingering:
+        more.insert(0, ReleaseLocks())
+    if session.stop_cause is not StopCause.NONE:
+        more.append(Sweep())
+    more += [RunHook("on_complete"), PostWebhook(type_)]
+    return Verdict(
+        rule=ending.rule,
+        session=after,
+        fuse=fuse,
+        shown=after.status,
+        reason=ending.reason,
+        effects=(*effects, *more),
+    )
+
+
+def _stops(fuse: Fuse, now: datetime) -> bool:
+    return fuse.is_due(now) and fuse.action is FuseAction.STOP
+
+
+def _is_past_grace(session: Session, now: datetime) -> bool:
+    """Exactly 30.000 s is past it; an age below zero (the clock was set back) is inside it."""
+    return now - (session.started_at or session.created_at) >= GRACE
+
+
+def _asked_by(cause: StopCause) -> str:
+    return "its fuse blew" if cause is StopCause.FUSE else "asked by a user"
+
+
+def _lasted(session: Session, at: datetime) -> str:
+    if session.started_at is None:
+        return ""
+    return f" after {format_duration(max(at - session.started_at, timedelta()))}"
+
+
+def _fuse_length(session: Session, fuse: Fuse | None) -> str:
+    if fuse is None:
+        return ""
+    length = fuse.deadline - session.created_at
+    return f"{format_duration(length)} " if length > timedelta() else ""
+
+
+def _agent_words(seen: Observation) -> str:
+    return f": {seen.result.text}" if seen.result.verdict is AgentVerdict.ERROR and seen.result.text else ""

@@ -1,0 +1,103 @@
+"""Session ids: making them, and finding the one a person means.
+
+Must not read the store: whoever resolves a text hands in the candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from os import urandom
+
+from agentctl.core.model import Session
+from agentctl.core.text import one_line
+from agentctl.errors import Ambiguous, NotFound
+
+EXTERNAL_NAMESPACE = "6f0c2f3e-5d0b-4c0e-9a53-7a8f3b1f9d27"
+"""Namespace of the ids of external sessions. Changing it changes every one of them."""
+
+SHORT = 8
+_LISTED = 10
+
+
+def new_id(entropy: bytes | None = None) -> str:
+    """A random UUIDv4 as text, from 16 bytes of `entropy` if given."""
+    raw = bytearray(urandom(16) if entropy is None else entropy)
+    raw[6] = raw[6] & 0x0F | 0x40
+    raw[8] = raw[8] & 0x3F | 0x80
+    digits = raw.hex()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def external_id(adapter: str, store_path: str, native_id: str) -> str:
+    """The id of a session found in an agent's own store: the same in every invocation."""
+    from uuid import UUID, uuid5
+
+    # NUL cannot occur in a path or name, so no two different triples join to the same text.
+    joined = "\0".join((adapter, store_path, native_id)).encode("utf-8", "surrogatepass")
+    return str(uuid5(UUID(EXTERNAL_NAMESPACE), joined.decode("latin-1")))
+
+
+def group_id() -> str:
+    """A tag for the sessions of one parallel launch: `g-` and six hex digits."""
+    return "g-" + urandom(3).hex()
+
+
+def short(session_id: str) -> str:
+    """The part of an id that people read."""
+    return session_id[:SHORT]
+
+
+def resolve(text: str, candidates: Sequence[Session]) -> Session:
+    """The session that `text` means: an id, a name, a native id, or a prefix of an id or native id.
+
+    An exact id wins. A name or native id means its live row, else the newest. Raises NotFound,
+    or Ambiguous with the candidates.
+    """
+    if not text:
+        raise NotFound("an empty text names no session", hint="agentctl list -a shows all sessions")
+    lowered = text.lower()
+    by_id = [session for session in candidates if session.id.startswith(lowered)]
+    for session in by_id:
+        if session.id == lowered:
+            return session
+    exact = [session for session in candidates if text in (session.name, session.native_id)]
+    if exact:
+        return _current(text, exact)
+    by_native = [session for session in candidates if (session.native_id or "").startswith(text)]
+    matches = list({session.id: session for session in (*by_id, *by_native)}.values())
+    if not matches:
+        raise NotFound(
+            f"no session {one_line(text, 60)}", hint="agentctl list -a shows those that ended as well"
+        )
+    if len(matches) == 1:
+        return matches[0]
+    if len({session.native_id for session in matches}) == 1 and len(by_native) == len(matches):
+        # Runs of one conversation: no longer prefix of the native id could tell them apart.
+        return by_id[0] if len(by_id) == 1 else _current(text, matches)
+    raise _ambiguous(text, matches)
+
+
+def _current(text: str, sessions: Sequence[Session]) -> Session:
+    live = [session for session in sessions if not session.is_settled]
+    if len(live) > 1:
+        raise _ambiguous(text, live)
+    return live[0] if live else max(sessions, key=_started)
+
+
+def _started(session: Session) -> datetime:
+    return session.started_at or session.created_at
+
+
+def _ambiguous(text: str, sessions: Sequence[Session]) -> Ambiguous:
+    newest = sorted(sessions, key=_started, reverse=True)
+    lines = [f"{one_line(text, 60)} means {len(newest)} sessions:"]
+    lines += [_described(session) for session in newest[:_LISTED]]
+    if len(newest) > _LISTED:
+        lines.append(f"  and {len(newest) - _LISTED} more")
+    return Ambiguous("\n".join(lines), hint="give more characters of one of these ids")
+
+
+def _described(session: Session) -> str:
+    prompt = one_line(session.prompt or "", 40)
+    return f"  {session.id}  {session.status}  {session.adapter}  {prompt}".rstrip()

@@ -1,0 +1,158 @@
+"""The JSON that other programs read: one document a command, one line an event.
+
+Keys are added, never renamed or removed. Must not know tables, colours or terminals:
+the JSON of `list` loads nothing that only people need.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, is_dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from agentctl.core.model import Event, Fuse, Session, Status
+
+SCHEMA_VERSION = 1
+
+UNSUPERVISED = "unsupervised: its shim has gone, so nobody records how it ends"
+
+
+def timestamp(at: datetime | None) -> str | None:
+    """RFC 3339 in UTC with milliseconds: `2026-03-01T12:00:00.000Z`."""
+    if at is None:
+        return None
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def to_json(value: object) -> str:
+    """`value` as JSON in ASCII on one line: times, dataclasses and any text an agent may write included."""
+    text = json.dumps(value, default=_encoded)
+    if "\\ud" in text or "NaN" in text or "Infinity" in text:
+        # Half a surrogate pair and infinite numbers are no JSON, but agents' stores contain both.
+        return json.dumps(_sound(json.loads(text)))
+    return text
+
+
+def document(**fields: object) -> str:
+    """One JSON document of these fields, the schema's version first."""
+    return to_json({"schema_version": SCHEMA_VERSION, **fields})
+
+
+def session_document(
+    session: Session,
+    fuse: Fuse | None,
+    *,
+    reason: str | None,
+    shown: Status | None,
+    log_path: str | None,
+    now: datetime,
+) -> dict[str, Any]:
+    """One session with every key of the schema, in its order. `reason` is the verdict's, if there is one."""
+    duration = elapsed(session, now)
+    return {
+        "id": session.id,
+        "name": session.name,
+        "adapter": session.adapter,
+        "source": session.source,
+        "status": (shown or session.status).value,
+        "outcome": session.outcome.value if session.outcome else None,
+        "reason": session.reason if reason is None else reason,
+        "exit_code": session.exit_code,
+        "signal": session.signal,
+        "lingering": session.lingering,
+        "unsupervised": session.unsupervised,
+        "pid": session.pid,
+        "native_id": session.native_id,
+        "parent_id": session.parent_id,
+        "resumed_from": session.resumed_from,
+        "group": session.group,
+        "cwd": session.cwd,
+        "branch": session.branch,
+        "model": session.model,
+        "prompt": session.prompt,
+        "created_at": timestamp(session.created_at),
+        "started_at": timestamp(session.started_at),
+        "ended_at": timestamp(session.ended_at),
+        "duration_ms": None if duration is None else duration // timedelta(milliseconds=1),
+        "fuse": _fuse_part(fuse),
+        "tokens": asdict(session.tokens),
+        "cost_usd": session.cost_usd,
+        "turns": session.turns,
+        "result": session.result,
+        "notes": notes(session),
+        "log_path": log_path,
+        "transcript_path": session.transcript_path,
+        "adapter_version": session.adapter_version,
+    }
+
+
+def sessions_json(documents: Iterable[Mapping[str, Any]]) -> str:
+    """The one document that every verb about sessions answers with, even about a single one."""
+    return document(sessions=list(documents))
+
+
+def event_document(event: Event) -> dict[str, Any]:
+    """One event with every key of the schema, in its order."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "cursor": event.cursor,
+        "type": event.type,
+        "session_id": event.session_id,
+        "at": timestamp(event.at),
+        "actor": event.actor,
+        "reason": event.reason,
+        "data": dict(event.data),
+    }
+
+
+def event_line(event: Event) -> str:
+    """One event as a line of NDJSON, without the newline."""
+    return to_json(event_document(event))
+
+
+def _encoded(value: object) -> object:
+    if isinstance(value, datetime):
+        return timestamp(value)
+    if isinstance(value, timedelta):
+        return value // timedelta(milliseconds=1)
+    if is_dataclass(value) and not isinstance(value, type):
+        # Not asdict: it deep-copies, and fails on read-only mappings.
+        return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    raise TypeError(f"no JSON form of {type(value).__name__}")
+
+
+def _sound(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else None
+    if isinstance(value, list):
+        return [_sound(item) for item in value]
+    if isinstance(value, dict):
+        return {_sound(key): _sound(item) for key, item in value.items()}
+    return value
+
+
+def _fuse_part(fuse: Fuse | None) -> dict[str, Any] | None:
+    if fuse is None:
+        return None
+    return {"deadline": timestamp(fuse.deadline), "action": fuse.action.value, "state": fuse.state.value}
+
+
+def notes(session: Session) -> list[str]:
+    """What a person should know of this run."""
+    return [*session.notes, UNSUPERVISED] if session.unsupervised else list(session.notes)
+
+
+def elapsed(session: Session, now: datetime) -> timedelta | None:
+    """How long it ran, or has been running; None if it never started or nobody knows when it ended."""
+    end = session.ended_at or (None if session.is_final else now)
+    if session.started_at is None or end is None:
+        return None
+    return max(end - session.started_at, timedelta())

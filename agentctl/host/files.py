@@ -1,0 +1,50 @@
+"""Small files written whole or not at all, private from the first moment."""
+
+from __future__ import annotations
+
+import os
+
+
+def write_private(path: str, data: bytes) -> None:
+    """Put `data` at `path` by rename; mode 0600; a failure leaves the old file as it was."""
+    temporary = f"{path}.{os.getpid()}.new"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        remove(temporary)
+        raise
+
+
+def create_private(path: str) -> None:
+    """Make an empty file of mode 0600 unless there is one."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def remove(path: str) -> None:
+    """Delete `path`; one that is not there is fine."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+
+
+def read_small(path: str, limit: int = 65536) -> bytes | None:
+    """The first `limit` bytes, or None where there is no such file. Other errors are raised."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        return os.read(descriptor, limit)
+    finally:
+        os.close(descriptor)
+
+
+def remove_tree(directory: str) -> None:
+    """Delete a session's directory; one that is not there is fine."""
+    import shutil
+
+    shutil.rmtree(directory, ignore_errors=True)

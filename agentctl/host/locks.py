@@ -1,0 +1,53 @@
+"""The liveness lock: a flock that the kernel frees when its last holder is gone."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+
+from agentctl.core.model import Held
+
+_PROVES_NOTHING = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+
+
+def hold(path: str) -> int:
+    """Create the lock file and hold it; the descriptor is the hold. Close it to hand it over.
+
+    Where the file system has no flock the descriptor is returned all the same: then
+    nobody can prove anything by it, and `probe` says so.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _PROVES_NOTHING:
+            os.close(descriptor)
+            raise
+    return descriptor
+
+
+def probe(path: str) -> Held:
+    """Whether somebody holds the lock. Never creates the file, never waits."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return Held.UNKNOWN
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return Held.YES
+    except OSError:
+        return Held.UNKNOWN
+    else:
+        return Held.NO
+    finally:
+        os.close(descriptor)
+
+
+def try_hold(path: str) -> int | None:
+    """Hold the lock if it is free; None if somebody else has it."""
+    try:
+        return hold(path)
+    except BlockingIOError:
+        return None

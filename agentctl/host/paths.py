@@ -1,0 +1,92 @@
+"""Where state and configuration live. AGENTCTL_HOME beats the platform's own places."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agentctl.errors import StateUnusable
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Absolute paths of this user's state; nothing is created by naming them."""
+
+    state: str
+    config_file: str
+
+    @staticmethod
+    def from_environment(environ: Mapping[str, str]) -> Paths:
+        """AGENTCTL_HOME (absolute, or taken from the current directory) or the platform's places."""
+        home = environ.get("AGENTCTL_HOME")
+        if home:
+            root = os.path.abspath(os.path.expanduser(home))
+            return Paths(state=root, config_file=os.path.join(root, "config.toml"))
+        import platformdirs
+
+        return Paths(
+            state=str(platformdirs.user_state_path("agentctl", appauthor=False)),
+            config_file=str(platformdirs.user_config_path("agentctl", appauthor=False) / "config.toml"),
+        )
+
+    @property
+    def database(self) -> str:
+        return os.path.join(self.state, "agentctl.db")
+
+    @property
+    def sessions(self) -> str:
+        return os.path.join(self.state, "sessions")
+
+    def session(self, session_id: str) -> SessionFiles:
+        return SessionFiles(os.path.join(self.sessions, session_id))
+
+    def create(self) -> None:
+        """Make the state directories, private from the first moment. Raises StateUnusable."""
+        try:
+            Path(self.state).mkdir(mode=0o700, parents=True, exist_ok=True)
+            Path(self.sessions).mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise StateUnusable(
+                f"state directory {self.state} cannot be created: {error.strerror}",
+                hint="point AGENTCTL_HOME at a directory you can write to",
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFiles:
+    """The files of one session; see `shim.sh` for who writes which."""
+
+    directory: str
+
+    def _at(self, name: str) -> str:
+        return f"{self.directory}/{name}"
+
+    @property
+    def lock(self) -> str:
+        return self._at("lock")
+
+    @property
+    def prompt(self) -> str:
+        return self._at("prompt")
+
+    @property
+    def log(self) -> str:
+        return self._at("output.log")
+
+    @property
+    def pid(self) -> str:
+        return self._at("pid")
+
+    @property
+    def exit(self) -> str:
+        return self._at("exit")
+
+    @property
+    def fuse(self) -> str:
+        return self._at("fuse")
+
+    @property
+    def manifest(self) -> str:
+        return self._at("session.json")

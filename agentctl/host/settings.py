@@ -1,0 +1,152 @@
+"""The configuration file: read for every command, written by `config` alone.
+
+Must not know what a setting means: that is `core.settings`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agentctl.core.settings import InvalidSettings, Problem, Settings, settings
+from agentctl.errors import OperationFailed, StateUnusable, UsageFault
+from agentctl.host.files import write_private
+
+
+def load(config_path: str, environ: Mapping[str, str]) -> Settings:
+    """The settings of this file and environment. Raises UsageFault for anything wrong in either.
+
+    A file that is not there costs one look and no TOML reader.
+    """
+    text = read_text(config_path)
+    try:
+        return settings(parse(config_path, text), environ)
+    except InvalidSettings as error:
+        raise fault(config_path, text, error.problems) from error
+
+
+def read_text(config_path: str) -> str:
+    """The file's text; empty where there is none. Raises UsageFault or StateUnusable."""
+    try:
+        with open(config_path, "rb") as file:
+            return file.read().decode("utf-8-sig")
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except UnicodeDecodeError as error:
+        raise UsageFault(f"{config_path} is not UTF-8 text (byte {error.start})") from error
+    except OSError as error:
+        raise StateUnusable(f"{config_path} cannot be read: {error.strerror}") from error
+
+
+def parse(config_path: str, text: str) -> dict[str, Any]:
+    """The content of a TOML text. Raises UsageFault with line and column."""
+    if not text.strip():
+        return {}
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:  # not TOMLDecodeError alone: an integer of 5,000 digits has its own
+        what, _, where = str(error).partition(" (at ")
+        place = f", {where.rstrip(')')}" if where else ""
+        raise UsageFault(f"{config_path}{place}: {what}", hint="the file must be valid TOML") from error
+    except RecursionError as error:
+        raise UsageFault(f"{config_path} is nested too deeply") from error
+
+
+def fault(config_path: str, text: str, problems: Sequence[Problem]) -> UsageFault:
+    """One error for all problems: a line each, with its place in the file."""
+    lines = []
+    for problem in problems:
+        line = None if problem.in_environment else line_of(text, problem.key.split("."))
+        where = "" if problem.in_environment else config_path + (f", line {line}" if line else "") + ": "
+        hint = f" ({problem.hint})" if problem.hint and len(problems) > 1 else ""
+        lines.append(f"{where}{problem.key}: {problem.text}{hint}")
+    return UsageFault("\n".join(lines), hint=problems[0].hint if len(problems) == 1 else None)
+
+
+_HEADER = re.compile(r"\s*\[\[?([^\[\]#]+)\]")
+_ASSIGNED = re.compile(r"\s*([\w.\"' -]+?)\s*=")
+
+
+def line_of(text: str, path: Sequence[str]) -> int | None:
+    """The line of a key or table, or of the nearest thing around it; None if it cannot be told."""
+    table: list[str] = []
+    best, place = 0, None
+    for number, line in enumerate(text.splitlines(), 1):
+        header, assigned = _HEADER.match(line), _ASSIGNED.match(line)
+        if header:
+            here = table = _names(header[1])
+        elif assigned:
+            here = table + _names(assigned[1])
+        else:
+            continue
+        if len(here) > best and list(path[: len(here)]) == here:
+            best, place = len(here), number
+    return place
+
+
+def _names(dotted: str) -> list[str]:
+    return [name.strip().strip("\"'") for name in dotted.split(".")]
+
+
+def with_value(text: str, path: Sequence[str], value: object) -> str:
+    """The TOML text with `value` at `path`; comments, order and everything else as they were."""
+    import tomlkit
+
+    document = tomlkit.parse(text)
+    table: Any = document
+    for index, name in enumerate(path[:-1]):
+        if name not in table:
+            table[name] = tomlkit.table(is_super_table=index < len(path) - 2)
+        table = table[name]
+    table[path[-1]] = value
+    return _checked(text, tomlkit.dumps(document), path, value)
+
+
+def without(text: str, path: Sequence[str]) -> str:
+    """The TOML text without the key at `path`, which must be there."""
+    import tomlkit
+
+    document = tomlkit.parse(text)
+    table: Any = document
+    for name in path[:-1]:
+        table = table[name]
+    del table[path[-1]]
+    return _checked(text, tomlkit.dumps(document), path, None)
+
+
+def write(config_path: str, text: str) -> None:
+    """Replace the file at once, for its owner alone; a symbolic link stays one."""
+    target = os.path.realpath(config_path)
+    try:
+        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+        write_private(target, text.encode())
+    except OSError as error:
+        raise OperationFailed(f"{target} cannot be written: {error.strerror}") from error
+
+
+def _checked(before: str, after: str, path: Sequence[str], value: object) -> str:
+    """`after`, if it differs from `before` in this one key; a file of a person's is not gambled with."""
+    import tomllib
+
+    expected = tomllib.loads(before)
+    table = expected
+    for name in path[:-1]:
+        table = table.setdefault(name, {})
+    if value is None:
+        table.pop(path[-1], None)
+    else:
+        table[path[-1]] = value
+    try:
+        is_right = tomllib.loads(after) == expected
+    except tomllib.TOMLDecodeError:
+        is_right = False
+    if not is_right:
+        raise OperationFailed(
+            f"{'.'.join(path)} cannot be changed without touching other settings",
+            hint="edit the file by hand",
+        )
+    return after

@@ -1,0 +1,62 @@
+"""Runs a user's hook and keeps what it printed. The only module that waits for a program."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+KEPT = 64 * 1024
+"""Bytes of a hook's output that are kept: its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How a hook ended; `code` is None where it was ended at its limit or could not start."""
+
+    code: int | None
+    output: str
+    error: str | None
+
+
+def run(command: str, *, cwd: str, environ: Mapping[str, str], limit: float) -> Ran:
+    """Run `sh -c COMMAND` in `cwd`, at most `limit` seconds, with no standard input.
+
+    Output goes to a file: a hook that leaves a child behind cannot keep us waiting. At
+    the limit its whole process group is ended.
+    """
+    import subprocess
+
+    with tempfile.TemporaryFile() as output:
+        try:
+            process = subprocess.Popen(
+                ["/bin/sh", "-c", command],
+                cwd=cwd,
+                env=dict(environ),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            return Ran(None, "", f"cannot start in {cwd}: {error.strerror}")
+        try:
+            code = process.wait(limit)
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return Ran(None, _tail(output.fileno()), f"ended at its limit of {limit:g} s")
+        return Ran(code, _tail(output.fileno()), None if code == 0 else f"exit {_as_shell(code)}")
+
+
+def _as_shell(code: int) -> int:
+    return 128 - code if code < 0 else code
+
+
+def _tail(descriptor: int) -> str:
+    size = os.fstat(descriptor).st_size
+    return os.pread(descriptor, KEPT, max(size - KEPT, 0)).decode("utf-8", "replace")

@@ -1,0 +1,121 @@
+"""Starts detached things: a session's shim, and a deliverer. Waits for nothing but a pid file."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentctl.host.paths import SessionFiles
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+RESET = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE)
+"""A shell cannot undo what it was started ignoring, so these are reset before it starts."""
+
+SHIM_VARIABLE = "AGENTCTL_SHIM"
+"""Marks the shim, its timer and its finalising call: never part of an agent's tree."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShimRequest:
+    """All that a shim needs to know."""
+
+    session_id: str
+    files: SessionFiles
+    lock: int
+    """Descriptor that holds the liveness lock; the shim takes it over as its stdin."""
+    argv: tuple[str, ...]
+    cwd: str
+    stdin: str
+    environ: Mapping[str, str]
+    """The launcher's own environment: the finalising call runs in it."""
+    patch: Mapping[str, str | None]
+    """What the agent sees differently; None removes."""
+    timed: bool
+    interpreter: str = sys.executable
+
+
+@cache
+def _program() -> str:
+    return (Path(__file__).with_name("shim.sh")).read_text(encoding="utf-8")
+
+
+def start_shim(request: ShimRequest) -> Popen[bytes]:
+    """Start the shim in a session of its own; OSError if there is no `sh` or no memory."""
+    environ = {**request.environ, SHIM_VARIABLE: request.session_id}
+    setting = {name: value for name, value in request.patch.items() if value is not None}
+    environ |= {f"AGENTCTL_SET_{name}": value for name, value in setting.items()}
+    removing = [name for name, value in request.patch.items() if value is None]
+    return _detach(
+        [
+            "/bin/sh",
+            "-c",
+            _program(),
+            "agentctl-shim",
+            request.files.directory,
+            request.session_id,
+            request.interpreter,
+            request.stdin,
+            "1" if request.timed else "0",
+            " ".join(setting),
+            " ".join(removing),
+            *request.argv,
+        ],
+        cwd=request.cwd,
+        environ=environ,
+        stdin=request.lock,
+    )
+
+
+def start_agentctl(arguments: Sequence[str], environ: Mapping[str, str]) -> Popen[bytes]:
+    """Start another invocation of this program, detached, outside any project's directory."""
+    argv = [sys.executable, "-P", "-m", "agentctl", *arguments]
+    return _detach(argv, cwd="/", environ=environ, stdin=None)
+
+
+def _detach(argv: Sequence[str], *, cwd: str, environ: Mapping[str, str], stdin: int | None) -> Popen[bytes]:
+    import subprocess
+
+    with _default_signals():
+        process = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=dict(environ),
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    return process
+
+
+def forget(process: Popen[bytes]) -> None:
+    """Say that a detached child is not ours to wait for: it belongs to init once we are gone."""
+    if process.poll() is None:
+        process.returncode = 0
+
+
+@contextmanager
+def _default_signals() -> Iterator[None]:
+    """Inside, a new process starts with default dispositions and an empty mask.
+
+    A handler in Python becomes the default on exec, so giving an ignored signal a
+    handler for a moment resets it in the child alone.
+    """
+    ignored = [number for number in RESET if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, lambda *_: None)
+    mask = signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,92 @@
+"""Which processes belong to a session, so that stopping it leaves none of them.
+
+Agents run tools in process sessions of their own, so a signal to the group is not
+enough: the tree is the agent's descendants, the members of its group, and whatever
+carries its session id in the environment. Never part of it: this process and its
+ancestors, shims with their timers and finalising calls, hooks, and other sessions.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from agentctl.core.model import Life
+from agentctl.host import processes
+from agentctl.host.processes import Stat
+from agentctl.host.spawn import SHIM_VARIABLE
+
+SESSION_VARIABLE = "AGENTCTL_SESSION_ID"
+HOOK_VARIABLE = "AGENTCTL_HOOK"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A process that was identified, to be checked again before it is signalled."""
+
+    pid: int
+    start_token: str
+
+
+def snapshot(
+    session_id: str, agent: Target | None, *, remembered: Iterable[Target] = (), children: Iterable[str] = ()
+) -> frozenset[Target]:
+    """Everything that belongs to the session now, and what of `remembered` still lives.
+
+    `agent` counts only while it is the process recorded. `children` are ids of sessions
+    started by this one that are to be included.
+    """
+    table = {pid: stat for pid, stat in processes.table().items() if not stat.is_zombie}
+    mine = {target.pid for target in remembered if _is(table, target)}
+    if agent is not None and _is(table, agent):
+        group = table[agent.pid].group
+        mine |= {agent.pid} | {pid for pid, stat in table.items() if stat.group == group > 1}
+    environments = {pid: processes.environment_of(pid) for pid in table}
+    owners = {session_id, *children}
+    mine |= {pid for pid, environ in environments.items() if environ.get(SESSION_VARIABLE) in owners}
+    mine = _with_descendants(mine, table)
+    spared = _ancestors(os.getpid(), table) | {
+        pid for pid in mine if _is_spared(environments.get(pid, {}), owners)
+    }
+    return frozenset(Target(pid, processes.token(table[pid].ticks)) for pid in mine - spared)
+
+
+def alive(targets: Iterable[Target]) -> frozenset[Target]:
+    """Those that are still running."""
+    return frozenset(
+        target for target in targets if processes.look(target.pid, target.start_token) is Life.ALIVE
+    )
+
+
+def _is(table: Mapping[int, Stat], target: Target) -> bool:
+    stat = table.get(target.pid)
+    return stat is not None and processes.token(stat.ticks) == target.start_token
+
+
+def _is_spared(environ: Mapping[str, str], owners: set[str]) -> bool:
+    """A shim's own processes, hooks, and the processes of another session."""
+    if SHIM_VARIABLE in environ or HOOK_VARIABLE in environ:
+        return True
+    return environ.get(SESSION_VARIABLE, next(iter(owners))) not in owners
+
+
+def _with_descendants(pids: set[int], table: Mapping[int, Stat]) -> set[int]:
+    children: dict[int, list[int]] = {}
+    for pid, stat in table.items():
+        children.setdefault(stat.parent, []).append(pid)
+    found, waiting = set(pids), list(pids)
+    while waiting:
+        for child in children.get(waiting.pop(), ()):
+            if child not in found:
+                found.add(child)
+                waiting.append(child)
+    return found
+
+
+def _ancestors(pid: int, table: Mapping[int, Stat]) -> set[int]:
+    found: set[int] = set()
+    while pid > 1 and pid in table and pid not in found:
+        found.add(pid)
+        pid = table[pid].parent
+    return found | {os.getpid()}

@@ -1,0 +1,296 @@
+"""Manual pages in mdoc(7), made from the Click tree and from what only a manual says.
+
+Pure: a tree in, texts out. Without dates, so that the same tree gives the same pages.
+Loaded by `agentctl generate` alone.
+
+A command's help is its page: paragraphs as they are; a block that starts with `\\b` as
+typed, except that one headed "Examples:" or "Exit status:" becomes the section.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import click
+
+ENVIRONMENT: dict[str, str] = {
+    "AGENTCTL_HOME": "Directory of state and settings, in place of the usual ones.",
+    "AGENTCTL_WEBHOOK_URL": "Where webhooks are posted, in place of the configured address.",
+    "AGENTCTL_WEBHOOK_SECRET": "Key that signs webhooks, in place of the configured one.",
+    "NO_COLOR": "If set, nothing is coloured.",
+}
+
+GIVEN: dict[str, str] = {
+    "AGENTCTL_SESSION_ID": "Id of the session: in agents, in what they start, and in hooks.",
+    "AGENTCTL_DEADLINE": "In agents: when the fuse blows, in UTC.",
+    "AGENTCTL_DEPTH": "In agents: how many agents launched each other down to this one.",
+    "AGENTCTL_NAME": "In hooks: name of the session.",
+    "AGENTCTL_CWD": "In hooks: directory of the session or of the directory fuse.",
+    "AGENTCTL_ADAPTER": "In hooks: adapter of the session.",
+    "AGENTCTL_BRANCH": "In hooks: git branch, if it is known.",
+    "AGENTCTL_GROUP": "In hooks: group, of a session that has one.",
+    "AGENTCTL_MODEL": "In hooks: model, if it is known.",
+    "AGENTCTL_EXIT_CODE": "In hooks: exit code, if there is one.",
+    "AGENTCTL_OUTCOME": "In hooks: outcome, of a session that has ended.",
+    "AGENTCTL_EVENT_ID": "In hooks: the same in every attempt to deliver one event.",
+    "AGENTCTL_FUSE_ID": "In hooks of directory fuses: id of the fuse.",
+    "AGENTCTL_HOOK": "In hooks: 1.",
+}
+"""Set by agentctl for the programs that it starts."""
+
+FILES: dict[str, str] = {
+    "~/.local/state/agentctl": "State on Linux.",
+    "~/Library/Application Support/agentctl": "State and settings on macOS.",
+    "~/.config/agentctl/config.toml": "Settings on Linux.",
+    "agentctl.db": "In the state: sessions, fuses, locks, events and deliveries.",
+    "sessions/ID/output.log": "In the state: all that the agent of a session printed.",
+    "internal-errors.log": "In the state: details of errors that are bugs of agentctl.",
+}
+
+_STATUS = re.compile(r"\s*(\d+)\s+(.*)")
+_SENTENCE_END = re.compile(r"(?<=[a-z0-9)\"'][.!?])\s+(?=[A-Z`\"'(])")
+
+
+@dataclass(frozen=True, slots=True)
+class Help:
+    """A help text taken apart."""
+
+    blocks: tuple[tuple[bool, str], ...]
+    """Blocks in their order; True for those that stay as typed."""
+    examples: str
+    statuses: tuple[tuple[str, str], ...]
+
+
+def pages(
+    root: click.Group,
+    sections: Mapping[str, Mapping[str, tuple[str, str]]],
+    *,
+    aliases: Mapping[str, str],
+    version: str,
+) -> dict[str, str]:
+    """File name → page, for the program and for each command of `sections`.
+
+    `aliases` tells other names of commands: `ls` → `list`, `fuses` → `fuse list`.
+    """
+    top = click.Context(root, info_name="agentctl", **root.context_settings)
+    made = {"agentctl.1": _text(_main_page(top, sections, version))}
+    for commands in sections.values():
+        for name, (_, summary) in commands.items():
+            command = root.get_command(top, name)
+            if command is None:
+                raise LookupError(name)
+            context = click.Context(command, info_name=name, parent=top)
+            lines = [
+                *_head(f"agentctl-{name}", summary, version),
+                *_synopsis(context),
+                *_description(context, [alias for alias in aliases.items() if alias[1].split()[0] == name]),
+                *_tail(context, see=[each for each in commands if each != name], given={}),
+            ]
+            made[f"agentctl-{name}.1"] = _text(lines)
+    return made
+
+
+def parse_help(text: str) -> Help:
+    """Paragraphs, examples and exit statuses of a help text with Click's `\\b` marks."""
+    blocks: list[tuple[bool, str]] = []
+    examples = ""
+    statuses: list[tuple[str, str]] = []
+    for paragraph in re.split(r"\n\s*\n", inspect.cleandoc(text.split("\f")[0])):
+        as_typed = paragraph.startswith("\b")
+        block = paragraph.removeprefix("\b").strip("\n")
+        heading, _, rest = block.partition("\n")
+        if as_typed and heading.strip() in ("Examples:", "Example:"):
+            examples = textwrap.dedent(rest)
+        elif as_typed and heading.strip() == "Exit status:":
+            statuses = _statuses(rest)
+        elif block:
+            blocks.append((as_typed, textwrap.dedent(block)))
+    return Help(tuple(blocks), examples, tuple(statuses))
+
+
+def _statuses(text: str) -> list[tuple[str, str]]:
+    """`10  no such session` → code and meaning; a line without a code goes on with the one before."""
+    found: list[tuple[str, str]] = []
+    for line in text.splitlines():
+        match = _STATUS.fullmatch(line)
+        if match:
+            found.append((match[1], match[2]))
+        elif found:
+            code, words = found.pop()
+            found.append((code, f"{words} {line.strip()}"))
+    return found
+
+
+def _main_page(
+    top: click.Context, sections: Mapping[str, Mapping[str, tuple[str, str]]], version: str
+) -> Iterator[str]:
+    summary, _, _ = (top.command.help or "").partition("\n")
+    yield from _head("agentctl", summary, version)
+    yield from _synopsis(top)
+    yield from _description(top, [])
+    yield ".Sh COMMANDS"
+    for title, commands in sections.items():
+        yield f".Ss {title}"
+        yield ".Bl -tag -width agentctl-completion(1)"
+        for name, (_, text) in commands.items():
+            yield f".It Xr agentctl-{name} 1"
+            yield from _filled(text)
+        yield ".El"
+    yield from _tail(top, see=[name for commands in sections.values() for name in commands], given=GIVEN)
+
+
+def _head(title: str, summary: str, version: str) -> Iterator[str]:
+    what = summary.rstrip(".")
+    yield '.\\" Generated by `agentctl generate man`; change the help texts instead.'
+    yield ".Dd $Mdocdate$"
+    yield f".Dt {title.upper()} 1"
+    yield f".Os agentctl {version}"
+    yield ".Sh NAME"
+    yield f".Nm {title}"
+    yield f".Nd {_escaped(what[:1].lower() + what[1:])}"
+
+
+def _synopsis(context: click.Context) -> Iterator[str]:
+    yield ".Sh SYNOPSIS"
+    command = context.command
+    yield from _usage(context)
+    if context.parent is not None and isinstance(command, click.Group):
+        for _, child in _children(context):
+            yield from _usage(child)
+
+
+def _usage(context: click.Context) -> Iterator[str]:
+    yield f".Nm {context.command_path}"
+    for word in " ".join(context.command.collect_usage_pieces(context)).split():
+        dots = " ..." if word.endswith("...") else ""
+        plain = word.removesuffix("...")
+        if plain.startswith("[") and plain.endswith("]"):
+            yield f".Op Ar {_escaped(plain[1:-1])}{dots}"
+        else:
+            yield f".Ar {_escaped(plain)}{dots}"
+
+
+def _description(context: click.Context, aliases: list[tuple[str, str]]) -> Iterator[str]:
+    yield ".Sh DESCRIPTION"
+    yield from _blocks(context.command.help or "")
+    for alias, target in aliases:
+        yield ".Pp"
+        yield f".Nm agentctl {alias}"
+        yield f"is another name of\n.Nm agentctl {target} ."
+    yield ".Sh OPTIONS"
+    yield from _options(context)
+    if context.parent is None or not isinstance(context.command, click.Group):
+        return
+    yield ".Sh COMMANDS"
+    for _, child in _children(context):
+        yield f".Ss {child.command_path}"
+        yield from _blocks(child.command.help or "")
+        yield from _options(child)
+
+
+def _blocks(text: str) -> Iterator[str]:
+    for index, (as_typed, block) in enumerate(parse_help(text).blocks):
+        if as_typed:
+            yield from _literal(block)
+            continue
+        if index:
+            yield ".Pp"
+        yield from _filled(block)
+
+
+def _options(context: click.Context) -> Iterator[str]:
+    options = [each for each in context.command.get_params(context) if isinstance(each, click.Option)]
+    yield ".Bl -tag -width Ds"
+    for option in options:
+        record = option.get_help_record(context)
+        if record is None:
+            continue
+        value = "" if option.is_flag or option.count else f" Ar {_escaped(option.make_metavar(context))}"
+        names = [_flag(name) + value for name in sorted((*option.opts, *option.secondary_opts), key=len)]
+        yield f".It {' , '.join(names)}"
+        yield from _filled(record[1])
+    yield ".El"
+
+
+def _flag(name: str) -> str:
+    return f"Fl {_escaped(name[1:])}"
+
+
+def _children(context: click.Context) -> Iterator[tuple[str, click.Context]]:
+    """The visible commands of a group, each with a context of its own."""
+    if isinstance(context.command, click.Group):
+        for name in context.command.list_commands(context):
+            command = context.command.get_command(context, name)
+            if command is not None and not command.hidden:
+                yield name, click.Context(command, info_name=name, parent=context)
+
+
+def _tail(context: click.Context, *, see: list[str], given: Mapping[str, str]) -> Iterator[str]:
+    texts = [context.command.help or "", context.command.epilog or ""]
+    if context.parent is not None:
+        texts += [child.command.help or "" for _, child in _children(context)]
+    helps = [parse_help(text) for text in texts]
+    yield ".Sh ENVIRONMENT"
+    yield from _list("Ev", ENVIRONMENT)
+    if given:
+        yield ".Pp"
+        yield from _filled("What agentctl sets for agents and hooks:")
+        yield from _list("Ev", given)
+    yield ".Sh FILES"
+    yield from _list("Pa", FILES)
+    yield ".Sh EXIT STATUS"
+    # Commands of a group mostly share theirs; the first to speak of a code explains it.
+    statuses: dict[str, str] = {}
+    for code, meaning in (pair for each in helps for pair in each.statuses):
+        statuses.setdefault(code, meaning)
+    yield from _list("Li", dict(sorted(statuses.items(), key=lambda pair: int(pair[0]))))
+    yield from _filled("Other codes are those of agentctl(1).") if context.parent else ()
+    yield ".Sh EXAMPLES"
+    yield from _literal("\n".join(each.examples for each in helps if each.examples))
+    yield ".Sh SEE ALSO"
+    others = sorted(f"agentctl-{name}" for name in see)
+    references = [*(["agentctl"] if context.parent else []), *others]
+    yield from (f".Xr {name} 1 ," for name in references[:-1])
+    yield f".Xr {references[-1]} 1"
+
+
+def _list(macro: str, entries: Mapping[str, str]) -> Iterator[str]:
+    if not entries:
+        return
+    yield ".Bl -tag -width Ds"
+    for name, text in entries.items():
+        yield f".It {macro} {_escaped(name)}"
+        yield from _filled(text[:1].upper() + text[1:] + ("" if text.endswith(".") else "."))
+    yield ".El"
+
+
+def _literal(text: str) -> Iterator[str]:
+    if text.strip():
+        yield ".Bd -literal -offset indent"
+        yield from (_guarded(_escaped(line)) for line in text.strip("\n").splitlines())
+        yield ".Ed"
+
+
+def _filled(text: str) -> Iterator[str]:
+    """A paragraph, each sentence on a line of its own, as mdoc wants it."""
+    for sentence in _SENTENCE_END.split(" ".join(text.split())):
+        lines = textwrap.wrap(sentence, 76, break_long_words=False, break_on_hyphens=False)
+        yield from (_guarded(_escaped(line)) for line in lines)
+
+
+def _escaped(text: str) -> str:
+    """Backslashes and hyphens as they are: a plain "-" may become a typographic one."""
+    return text.replace("\\", "\\e").replace("-", "\\-")
+
+
+def _guarded(line: str) -> str:
+    """A line of text that starts like a request."""
+    return "\\&" + line if line.startswith((".", "'")) else line
+
+
+def _text(lines: Iterator[str] | list[str]) -> str:
+    return "\n".join(lines) + "\n"

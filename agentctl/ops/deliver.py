@@ -1,0 +1,145 @@
+"""Runs hooks and posts webhooks from the outbox, after the transaction that queued them.
+
+A row is claimed by compare-and-set before it is tried, so any number of deliverers
+run it once; a deliverer that dies leaves a claim that expires, so it is run at least
+once. A failure is kept with its error and tried again later; it changes no session.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from agentctl.core.model import Delivery, Held
+from agentctl.host import http, locks, shell, spawn
+from agentctl.host.tree import HOOK_VARIABLE
+from agentctl.runtime import Runtime
+from agentctl.store import outbox
+from agentctl.store.db import Database, reading, transaction
+
+MARGIN = timedelta(seconds=30)
+"""How much longer a claim is held than what it covers may take."""
+
+BACKOFF = (5, 15, 60, 300, 900, 3600, 3600, 3600, 3600, 3600)
+"""Seconds before each further attempt; after the last the row is `failed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What one round did."""
+
+    done: int = 0
+    failed: int = 0
+
+
+def start_deliverer(runtime: Runtime) -> None:
+    """Start one detached deliverer unless one is at work; the command goes on meanwhile."""
+    if locks.probe(_lock_path(runtime)) is Held.YES:
+        return
+    spawn.forget(spawn.start_agentctl(["_deliver"], runtime.environ))
+
+
+def deliver_alone(runtime: Runtime, db: Database) -> Delivered:
+    """Deliver what is due, unless another process is doing so: then nothing."""
+    lock = locks.try_hold(_lock_path(runtime))
+    if lock is None:
+        return Delivered()
+    try:
+        return deliver(runtime, db)
+    finally:
+        os.close(lock)
+
+
+def deliver(runtime: Runtime, db: Database, *, session_id: str | None = None) -> Delivered:
+    """Try everything due once (of one session, if named), until nothing is due any more."""
+    done = failed = 0
+    tried: set[int] = set()
+    while True:
+        with reading(db):
+            due = [row for row in outbox.due(db, runtime.clock()) if row.id not in tried]
+        mine = [row for row in due if session_id is None or row.session_id == session_id]
+        if not mine:
+            return Delivered(done, failed)
+        for row in mine:
+            tried.add(row.id)
+            claimed = claim(runtime, db, row)
+            if claimed is not None:
+                succeeded = attempt(runtime, db, claimed)
+                done, failed = done + succeeded, failed + (not succeeded)
+
+
+def claim(runtime: Runtime, db: Database, row: Delivery) -> Delivery | None:
+    """Take a row for this process; None if another one has it."""
+    now = runtime.clock()
+    with transaction(db):
+        return outbox.claim(db, row.id, now=now, until=now + _limit(runtime, row) + MARGIN)
+
+
+def _limit(runtime: Runtime, row: Delivery) -> timedelta:
+    settings = runtime.settings
+    return settings.hook_timeout if row.kind == "hook" else settings.webhook.timeout
+
+
+def attempt(runtime: Runtime, db: Database, row: Delivery) -> bool:
+    """Run or post a claimed row once and record how it went; whether it succeeded."""
+    output: str | None = None
+    if row.kind == "hook":
+        error, output = _run_hook(runtime, row)
+    else:
+        error = _post(runtime, row)
+    now = runtime.clock()
+    with transaction(db):
+        if error is None:
+            outbox.finish(db, row.id, delivered_at=now, output=output)
+        else:
+            outbox.fail(db, row.id, error=error, output=output, next_attempt_at=_next_attempt(row, now))
+    return error is None
+
+
+def _next_attempt(row: Delivery, now: datetime) -> datetime | None:
+    """A hook that failed is not run again by itself: it may have done half its work."""
+    if row.kind == "hook" or row.attempts > len(BACKOFF):
+        return None
+    return now + timedelta(seconds=BACKOFF[max(row.attempts - 1, 0)])
+
+
+def _run_hook(runtime: Runtime, row: Delivery) -> tuple[str | None, str]:
+    environ = {
+        name: value
+        for name, value in runtime.environ.items()
+        if not name.startswith(("AGENTCTL_SET_", spawn.SHIM_VARIABLE))
+    }
+    environ |= row.payload["env"]
+    environ[HOOK_VARIABLE] = "1"
+    ran = shell.run(
+        row.target,
+        cwd=row.payload["cwd"] or "/",
+        environ=environ,
+        limit=runtime.settings.hook_timeout.total_seconds(),
+    )
+    return ran.error, ran.output
+
+
+def _post(runtime: Runtime, row: Delivery) -> str | None:
+    webhook = runtime.settings.webhook
+    headers = {"Idempotency-Key": row.event_id, "X-Agentctl-Event": row.name, "User-Agent": "agentctl"}
+    return http.post(
+        row.target,
+        json.dumps(row.payload).encode(),
+        headers=headers,
+        secret=webhook.secret,
+        limit=webhook.timeout.total_seconds(),
+    ).error
+
+
+def retry(runtime: Runtime, db: Database, ids: Iterable[int] | None) -> int:
+    """Make failed rows (or those named) due at once; how many."""
+    with transaction(db):
+        return outbox.retry(db, None if ids is None else list(ids), runtime.now)
+
+
+def _lock_path(runtime: Runtime) -> str:
+    return os.path.join(runtime.paths.state, "deliver.lock")

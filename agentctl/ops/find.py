@@ -1,0 +1,107 @@
+"""From the words on a command line to sessions, reconciled first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from agentctl.core.ids import resolve
+from agentctl.core.model import Fuse, Session, Status
+from agentctl.errors import NotFound
+from agentctl.ops.reconcile import reconcile
+from agentctl.runtime import Runtime
+from agentctl.store import fuses, sessions
+from agentctl.store.db import Database, reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A session as it is now, tracked or external, with what a document of it needs."""
+
+    session: Session
+    fuse: Fuse | None
+    shown: Status
+    reason: str | None
+    log_path: str | None
+
+    @property
+    def is_external(self) -> bool:
+        return self.session.source == "external"
+
+
+def find_one(runtime: Runtime, text: str) -> Found:
+    """The session that `text` means: id or native-id prefix, or name. NotFound or Ambiguous otherwise."""
+    return find_all(runtime, [text])[0]
+
+
+def find_all(runtime: Runtime, texts: Sequence[str]) -> list[Found]:
+    """Each text's session once, in the order given; the state is reconciled first."""
+    db = runtime.readable_state
+    known = {one.session.id: one for one in live(runtime, db)}
+    found: dict[str, Found] = {}
+    for text in texts:
+        session = _resolve(runtime, db, text, known.values())
+        found[session.session.id] = session
+    return list(found.values())
+
+
+def live(runtime: Runtime, db: Database) -> list[Found]:
+    """Every session that is not settled, as reconcile now judges it."""
+    return [
+        Found(
+            session=verdict.session,
+            fuse=verdict.fuse,
+            shown=verdict.shown,
+            reason=verdict.reason,
+            log_path=runtime.paths.session(verdict.session.id).log,
+        )
+        for verdict in reconcile(runtime, db).verdicts
+    ]
+
+
+def settled(runtime: Runtime, session: Session, fuse: Fuse | None) -> Found:
+    """A row that needs no judging."""
+    return Found(
+        session=session,
+        fuse=fuse,
+        shown=session.status,
+        reason=session.reason,
+        log_path=runtime.paths.session(session.id).log,
+    )
+
+
+def in_group(runtime: Runtime, group: str) -> list[Found]:
+    """The sessions of one parallel launch; NotFound for a group without any."""
+    db = runtime.readable_state
+    known = {one.session.id: one for one in live(runtime, db)}
+    with reading(db):
+        rows = sessions.in_group(db, group)
+    if not rows:
+        raise NotFound(f"no sessions in group {group}", hint="agentctl list -a shows all sessions")
+    return [known.get(row.id) or settled(runtime, row, None) for row in rows]
+
+
+def _resolve(runtime: Runtime, db: Database, text: str, known: Iterable[Found]) -> Found:
+    judged = {one.session.id: one for one in known}
+    with reading(db):
+        rows = {row.id: row for row in sessions.candidates(db, text)}
+    candidates = {**rows, **{key: one.session for key, one in judged.items()}}
+    try:
+        session = resolve(text, list(candidates.values()))
+    except NotFound:
+        external = _external(runtime, db)
+        session = resolve(text, [*candidates.values(), *(one.session for one in external)])
+        for one in external:
+            if one.session.id == session.id:
+                return one
+    if session.id in judged:
+        return judged[session.id]
+    with reading(db):
+        fuse = fuses.for_session(db, session.id)
+    return settled(runtime, session, fuse)
+
+
+def _external(runtime: Runtime, db: Database) -> list[Found]:
+    from agentctl.ops.discover import external_sessions
+
+    return external_sessions(runtime, db)

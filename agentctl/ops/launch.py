@@ -1,0 +1,252 @@
+"""Starting an agent, in steps each of which is safe to lose.
+
+The liveness lock is held from before the row exists until the shim has finished, so a
+launcher killed anywhere leaves a live session that the next invocation adopts, or a
+`starting` row whose lock is free, which it ends.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from agentctl.adapters import registry
+from agentctl.core.ids import short
+from agentctl.core.model import AgentRecord, FuseAction, Liveness, Session, Status
+from agentctl.core.requests import abandoned, started
+from agentctl.errors import Locked, OperationFailed
+from agentctl.host import locks as liveness
+from agentctl.host import spawn, waiting
+from agentctl.host.files import create_private, remove_tree, write_private
+from agentctl.host.logs import last_lines
+from agentctl.host.paths import SessionFiles
+from agentctl.host.tree import Target
+from agentctl.ops import hooks, manifest, terminate
+from agentctl.ops.observe import look, read_agent
+from agentctl.ops.planning import LaunchRequest, Plan, plan_launch
+from agentctl.ops.reconcile import commit, reconcile
+from agentctl.runtime import Runtime
+from agentctl.store import fuses, locks, sessions
+from agentctl.store.db import Database, reading, transaction
+
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+PID_WITHIN = 60.0
+"""Seconds that a shim gets to write the pid file; a loaded machine needs a few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """The session as it is now; `notes` are for people."""
+
+    session: Session
+    notes: tuple[str, ...] = ()
+
+
+def launch(runtime: Runtime, request: LaunchRequest) -> Launched:
+    """Start an agent detached and return once it runs (or has succeeded already).
+
+    Raises Locked where the directory, the name or the predecessor is taken,
+    AdapterUnavailable without the program, OperationFailed if the agent ended badly
+    inside `settle`; then the row stays and tells the story.
+    """
+    db = runtime.state
+    reconcile(runtime, db)
+    launched = _launch_once(runtime, db, request)
+    ended = _settle(runtime, db, launched, request.settle)
+    if ended is None or ended.outcome == "succeeded":
+        return Launched(ended or launched)
+    adapter = registry.load(ended.adapter)
+    files = runtime.paths.session(ended.id)
+    if ended.exit_code is not None and adapter.is_transient(ended.exit_code, files.log):
+        again = _launch_once(runtime, db, request)
+        note = f"session {short(ended.id)} failed before it began ({ended.reason}); launched again"
+        ended = _settle(runtime, db, again, request.settle)
+        if ended is None or ended.outcome == "succeeded":
+            return Launched(ended or again, (note,))
+    raise _ended_early(runtime, ended)
+
+
+def _launch_once(runtime: Runtime, db: Database, request: LaunchRequest) -> Session:
+    plan = plan_launch(runtime, request)
+    files = runtime.paths.session(plan.session.id)
+    os.mkdir(files.directory, 0o700)
+    lock = liveness.hold(files.lock)
+    try:
+        try:
+            _insert(runtime, db, plan, request)
+        except BaseException:
+            remove_tree(files.directory)
+            raise
+        try:
+            _write_files(runtime, plan, files)
+            hooks.run_on_create(runtime, db, plan.session)
+            shim = _spawn(runtime, plan, files, lock)
+        except BaseException as error:
+            _give_up(runtime, db, plan.session, error)
+            raise
+    finally:
+        os.close(lock)
+    try:
+        return _record_start(runtime, db, plan, files, shim)
+    finally:
+        spawn.forget(shim)
+
+
+def _insert(runtime: Runtime, db: Database, plan: Plan, request: LaunchRequest) -> None:
+    """The first transaction: row, directory lock and fuse, or a refusal that names the holder."""
+    session = plan.session
+    with transaction(db):
+        if session.name is not None and (holder := sessions.live_names(db).get(session.name)):
+            raise Locked(
+                f"the name {session.name} belongs to live session {short(holder)}",
+                hint=f"choose another name, or stop it first: agentctl stop {short(holder)}",
+            )
+        if request.predecessor is not None:
+            _refuse_live(db, request.predecessor)
+        if not request.force:
+            refuse_held(db, session.cwd)
+        sessions.insert(db, session)
+        if plan.fuse is not None:
+            fuses.insert(db, plan.fuse)
+        locks.acquire(
+            db,
+            directory=session.cwd,
+            holder=short(session.id),
+            session_id=session.id,
+            created_at=session.created_at,
+        )
+
+
+def _refuse_live(db: Database, predecessor: Session) -> None:
+    current = sessions.get(db, predecessor.id)
+    if current is not None and not current.is_settled:
+        raise Locked(
+            f"session {short(current.id)} is still {'lingering' if current.lingering else current.status}",
+            hint=f"wait for it or stop it first: agentctl stop {short(current.id)}",
+        )
+
+
+def refuse_held(db: Database, directory: str) -> None:
+    """Raise Locked, naming the holder and the way out, if somebody holds the directory."""
+    held = locks.holders(db, directory)
+    if not held:
+        return
+    first = held[0]
+    if first.session_id is not None:
+        raise Locked(
+            f"{directory} is in use by session {short(first.session_id)}",
+            hint=f"wait for it (agentctl wait {short(first.session_id)}), stop it, or pass --force to share",
+        )
+    why = f" ({first.reason})" if first.reason else ""
+    raise Locked(
+        f"{directory} is locked by {first.holder}{why}",
+        hint=f"agentctl unlock {directory} frees it; --force launches all the same",
+    )
+
+
+def _write_files(runtime: Runtime, plan: Plan, files: SessionFiles) -> None:
+    create_private(files.log)
+    if plan.command.stdin is not None:
+        write_private(files.prompt, plan.command.stdin.encode("utf-8", "surrogateescape"))
+    manifest.write(runtime, plan.session, plan.fuse)
+
+
+def _spawn(runtime: Runtime, plan: Plan, files: SessionFiles, lock: int) -> Popen[bytes]:
+    fuse = plan.fuse
+    try:
+        shim = spawn.start_shim(
+            spawn.ShimRequest(
+                session_id=plan.session.id,
+                files=files,
+                lock=lock,
+                argv=plan.command.argv,
+                cwd=plan.session.cwd,
+                stdin=os.devnull if plan.command.stdin is None else files.prompt,
+                environ=plan.environ,
+                patch=plan.patch,
+                timed=fuse is not None and (fuse.action is FuseAction.STOP or fuse.warn_at is not None),
+                interpreter=runtime.interpreter,
+            )
+        )
+    except OSError as error:
+        raise OperationFailed(f"the agent cannot be started: {error.strerror}") from error
+    if not waiting.poll(
+        lambda: os.path.exists(files.pid) or shim.poll() is not None, timeout=PID_WITHIN, first=0.001
+    ):
+        shim.kill()
+        raise OperationFailed(f"the agent did not start within {PID_WITHIN:g} s")
+    return shim
+
+
+def _record_start(
+    runtime: Runtime, db: Database, plan: Plan, files: SessionFiles, shim: Popen[bytes]
+) -> Session:
+    """The second transaction: who the agent is. Losing it to an adopter is fine."""
+    agent = read_agent(files)
+    if agent is None:
+        error = OperationFailed(
+            "the agent could not be started: its shim left without a trace",
+            hint=f"is the disk full? see {files.log}",
+        )
+        _give_up(runtime, db, plan.session, error)
+        raise error
+    stored = commit(runtime, db, plan.session, plan.fuse, started(plan.session, plan.fuse, agent))
+    if stored is not None:
+        return stored
+    with reading(db):
+        current = sessions.get(db, plan.session.id)
+    if current is not None and current.pid == agent.pid and current.status is Status.RUNNING:
+        return current
+    if current is not None and current.is_final and current.exit_code is not None:
+        # It ran and ended before this process got a turn: its end is recorded.
+        return current
+    _undo(plan.session, agent)
+    raise OperationFailed(f"session {short(plan.session.id)} was stopped while it was being launched")
+
+
+def _undo(session: Session, agent: AgentRecord) -> None:
+    """End an agent whose row was ended or stopped before it could be recorded."""
+    if agent.start_token is not None:
+        recorded = replace(session, pid=agent.pid, start_token=agent.start_token)
+        terminate.finish(recorded, frozenset({Target(agent.pid, agent.start_token)}))
+
+
+def _give_up(runtime: Runtime, db: Database, session: Session, error: BaseException) -> None:
+    """End a row whose agent never started; its locks are freed with it."""
+    reason = str(error) or type(error).__name__
+    with reading(db):
+        current, fuse = sessions.get(db, session.id), fuses.for_session(db, session.id)
+    if current is not None and not current.is_final:
+        commit(runtime, db, current, fuse, abandoned(current, fuse, reason, runtime.clock()))
+
+
+def _settle(runtime: Runtime, db: Database, session: Session, settle: timedelta) -> Session | None:
+    """The session if it ended within `settle`, None if it is at work."""
+    if session.is_final:
+        return session
+    files = runtime.paths.session(session.id)
+
+    def is_over() -> bool:
+        seen = look(session, files)
+        return seen.exit is not None or seen.liveness is Liveness.DEAD
+
+    if not waiting.poll(is_over, timeout=settle.total_seconds(), longest=0.05):
+        return None
+    reconcile(runtime, db, only=[session.id], now=runtime.clock())
+    with reading(db):
+        current = sessions.get(db, session.id)
+    return current if current is not None and current.is_final else None
+
+
+def _ended_early(runtime: Runtime, session: Session) -> OperationFailed:
+    """The error for an agent that ended badly at once: its reason and its last lines."""
+    lines = last_lines(runtime.paths.session(session.id).log, 10)
+    said = "".join(f"\n  {line}" for line in lines)
+    return OperationFailed(
+        f"session {short(session.id)} ended at once: {session.reason}{said}",
+        hint=f"agentctl status {short(session.id)} tells all, agentctl logs {short(session.id)} shows more",
+    )

@@ -1,0 +1,199 @@
+"""Observe, decide, apply: the first step of every command that speaks of sessions.
+
+Verdicts are applied by compare-and-set in one transaction with their events and outbox
+rows, so that of any number of simultaneous invocations exactly one wins a transition.
+Signals are sent and deliverers started after the commit, never inside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from agentctl.core.decide import decide, decide_fuse, decide_lock
+from agentctl.core.model import (
+    Fuse,
+    Liveness,
+    Observation,
+    Session,
+    Signal,
+    Sweep,
+    Verdict,
+)
+from agentctl.ops import deliver, manifest, terminate
+from agentctl.ops.observe import observe
+from agentctl.ops.record import record_effects, record_fuse_effects
+from agentctl.runtime import Runtime
+from agentctl.store import fuses, locks, sessions
+from agentctl.store.db import CannotWrite, Database, reading, transaction
+
+NOTHING_SEEN = Observation(liveness=Liveness.UNKNOWN, evidence="not looked at")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A session as it was read, what was seen of it, and the verdict."""
+
+    before: Session
+    fuse: Fuse | None
+    seen: Observation
+    verdict: Verdict
+
+    @property
+    def changes(self) -> bool:
+        return self.verdict.session != self.before or self.verdict.fuse != self.fuse
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """Every session that was not settled, judged; and whether that could be written down."""
+
+    judged: tuple[Judged, ...]
+    written: bool = True
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        return tuple(judged.verdict for judged in self.judged)
+
+
+def reconcile(
+    runtime: Runtime, db: Database, *, only: Iterable[str] | None = None, now: datetime | None = None
+) -> Reconciled:
+    """Bring every unsettled session (or those of `only`) up to what is true at `now`.
+
+    Where the state is busy or read-only, the verdicts are computed all the same and
+    `written` is False: the next invocation that can write finds the same.
+    """
+    now = now or runtime.now
+    wanted = None if only is None else frozenset(only)
+    with reading(db):
+        rows = [row for row in sessions.unsettled(db) if wanted is None or row.id in wanted]
+        burning = fuses.for_sessions(db, [row.id for row in rows])
+        free_fuses = [fuse for fuse in fuses.armed(db) if fuse.session_id is None and fuse.is_due(now)]
+        expired = [lock for lock in locks.all(db) if decide_lock(lock, now)] if wanted is None else []
+    judged = [_judge(runtime, row, burning.get(row.id), now) for row in rows]
+    if not free_fuses and not expired and not any(one.changes for one in judged):
+        return Reconciled(tuple(judged))
+    if db.read_only:
+        return Reconciled(tuple(judged), written=False)
+    try:
+        return Reconciled(tuple(_apply(runtime, db, judged, free_fuses, [lock.id for lock in expired], now)))
+    except CannotWrite as error:
+        return Reconciled(tuple(judged), written=False, notes=(error.message,))
+
+
+def commit(
+    runtime: Runtime, db: Database, before: Session, fuse: Fuse | None, verdict: Verdict
+) -> Session | None:
+    """Apply one verdict that was asked for: the stored row, or None if row or fuse had moved on."""
+    one = Judged(before, fuse, NOTHING_SEEN, verdict)
+    with transaction(db):
+        stored = _write(db, one)
+        queued = 0
+        if stored is not None:
+            queued = record_effects(runtime, db, stored, verdict.effects, runtime.clock())
+    if stored is None:
+        return None
+    _after_commit(runtime, replace(one, verdict=replace(verdict, session=stored)))
+    if queued:
+        deliver.start_deliverer(runtime)
+    return stored
+
+
+def _judge(runtime: Runtime, session: Session, fuse: Fuse | None, now: datetime) -> Judged:
+    seen = observe(session, fuse, runtime.paths.session(session.id), now)
+    return Judged(session, fuse, seen, decide(session, fuse, seen, now))
+
+
+def _apply(
+    runtime: Runtime,
+    db: Database,
+    judged: Sequence[Judged],
+    free_fuses: Sequence[Fuse],
+    expired: Sequence[int],
+    now: datetime,
+) -> list[Judged]:
+    settled: list[Judged] = []
+    won: list[Judged] = []
+    queued = 0
+    with transaction(db):
+        for one in judged:
+            if not one.changes:
+                settled.append(one)
+                continue
+            stored = _write(db, one)
+            if stored is None:
+                settled.append(_reread(db, one))
+                continue
+            queued += record_effects(runtime, db, stored, one.verdict.effects, now)
+            applied = replace(one, verdict=replace(one.verdict, session=stored))
+            settled.append(applied)
+            won.append(applied)
+        for fuse in free_fuses:
+            queued += _expire(runtime, db, fuse, now)
+        for lock_id in expired:
+            locks.release(db, lock_id)
+    for one in won:
+        _after_commit(runtime, one)
+    if queued:
+        deliver.start_deliverer(runtime)
+    return settled
+
+
+def _write(db: Database, one: Judged) -> Session | None:
+    """Store a verdict if row and fuse are still the ones that were judged; None if not.
+
+    Inside BEGIN IMMEDIATE nobody else writes, so comparing first and writing after is
+    one step, and a fuse that was extended meanwhile cannot fire.
+    """
+    session_id = one.before.id
+    current = sessions.get(db, session_id)
+    if current is None or current.revision != one.before.revision:
+        return None
+    if fuses.for_session(db, session_id) != one.fuse:
+        return None
+    if one.verdict.fuse is not None and one.verdict.fuse != one.fuse:
+        fuses.update(db, one.verdict.fuse)
+    if one.verdict.session == one.before:
+        return current
+    return sessions.update(db, one.verdict.session)
+
+
+def _reread(db: Database, one: Judged) -> Judged:
+    """A row lost to another process is read again, not fought over."""
+    current = sessions.get(db, one.before.id) or one.before
+    fuse = fuses.for_session(db, current.id)
+    verdict = Verdict(
+        rule=one.verdict.rule,
+        session=current,
+        fuse=fuse,
+        shown=current.status,
+        reason=current.reason or one.verdict.reason,
+    )
+    return Judged(current, fuse, one.seen, verdict)
+
+
+def _expire(runtime: Runtime, db: Database, fuse: Fuse, now: datetime) -> int:
+    """Fire a directory's fuse, unless it was moved or fired since it was read."""
+    current = fuses.get(db, fuse.id)
+    if current is None or current.revision != fuse.revision:
+        return 0
+    after, effects = decide_fuse(current, now)
+    fuses.update(db, after)
+    return record_fuse_effects(runtime, db, after, effects, now)
+
+
+def _after_commit(runtime: Runtime, one: Judged) -> None:
+    """What only the winner does, with no transaction open."""
+    session = one.verdict.session
+    manifest.write(runtime, session, one.verdict.fuse)
+    for effect in one.verdict.effects:
+        match effect:
+            case Signal():
+                terminate.send(session, effect)
+            case Sweep():
+                terminate.sweep(session)
+            case _:
+                pass

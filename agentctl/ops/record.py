@@ -1,0 +1,208 @@
+"""Effects that are rows: events, freed locks, hooks and webhooks to be delivered.
+
+Called inside the transaction that made the transition, so that a transition and its
+side effects are one step. Must not deliver anything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from agentctl.core.ids import new_id
+from agentctl.core.model import (
+    AppendEvent,
+    Effect,
+    Fuse,
+    PostWebhook,
+    ReleaseLocks,
+    RunHook,
+    Session,
+)
+from agentctl.runtime import Runtime
+from agentctl.store import counters, events, locks, outbox
+from agentctl.store.db import Database
+
+FUSE_HOOK = "fuse_script"
+
+
+def record_effects(
+    runtime: Runtime, db: Database, session: Session, effects: Iterable[Effect], now: datetime
+) -> int:
+    """Store what the effects of a won transition leave behind; how many deliveries were queued."""
+    queued = 0
+    event_id = new_id(os.urandom(16))
+    for effect in effects:
+        match effect:
+            case ReleaseLocks():
+                locks.release_session(db, session.id)
+            case AppendEvent():
+                events.append(
+                    db,
+                    type=effect.type,
+                    session_id=session.id,
+                    at=now,
+                    actor=runtime.actor,
+                    reason=effect.reason,
+                    data=effect.data,
+                )
+                _count(db, session, effect.type)
+            case RunHook():
+                queued += queue_hook(runtime, db, session, effect.name, event_id, now)
+            case PostWebhook():
+                queued += queue_webhook(runtime, db, session, effect.type, event_id, now)
+            case _:
+                pass
+    return queued
+
+
+def record_fuse_effects(
+    runtime: Runtime, db: Database, fuse: Fuse, effects: Iterable[Effect], now: datetime
+) -> int:
+    """The same for a directory's fuse, which has no session."""
+    queued = 0
+    event_id = new_id(os.urandom(16))
+    for effect in effects:
+        match effect:
+            case AppendEvent():
+                events.append(
+                    db,
+                    type=effect.type,
+                    session_id=None,
+                    at=now,
+                    actor=runtime.actor,
+                    reason=effect.reason,
+                    data=effect.data,
+                )
+                counters.increment(db, "fuses_expired_total")
+            case RunHook() if fuse.command is not None:
+                environment = {
+                    "AGENTCTL_CWD": fuse.directory or "",
+                    "AGENTCTL_FUSE_ID": fuse.id,
+                    "AGENTCTL_EVENT_ID": event_id,
+                }
+                queued += outbox.enqueue(
+                    db,
+                    kind="hook",
+                    name=effect.name,
+                    target=fuse.command,
+                    event_id=event_id,
+                    payload={"cwd": fuse.directory, "env": environment},
+                    created_at=now,
+                    session_id=None,
+                )
+            case PostWebhook():
+                url = fuse.url or _wanted_url(runtime, effect.type)
+                if url is not None:
+                    payload = {"hook_type": effect.type, "cwd": fuse.directory, "fuse": fuse.id}
+                    queued += _queue_post(db, None, url, effect.type, event_id, payload, now)
+            case _:
+                pass
+    return queued
+
+
+def queue_hook(
+    runtime: Runtime, db: Database, session: Session, name: str, event_id: str, now: datetime
+) -> int:
+    """Queue a session's hook, its own or the configured one; 0 where there is none."""
+    command = hook_command(runtime, session, name)
+    if command is None:
+        return 0
+    outbox.enqueue(
+        db,
+        kind="hook",
+        name=name,
+        target=command,
+        event_id=event_id,
+        payload={"cwd": session.cwd, "env": hook_environment(session, event_id)},
+        created_at=now,
+        session_id=session.id,
+    )
+    return 1
+
+
+def hook_command(runtime: Runtime, session: Session, name: str) -> str | None:
+    """The shell command of a hook: given at launch, else configured, else None."""
+    return session.hooks.get(name) or runtime.settings.hooks.get(name)
+
+
+def hook_environment(session: Session, event_id: str) -> dict[str, str]:
+    """What a hook learns of its session. Unknown values are absent, not empty."""
+    values: dict[str, object] = {
+        "SESSION_ID": session.id,
+        "NAME": session.name,
+        "CWD": session.cwd,
+        "ADAPTER": session.adapter,
+        "BRANCH": session.branch,
+        "GROUP": session.group,
+        "MODEL": session.model,
+        "EXIT_CODE": session.exit_code,
+        "OUTCOME": session.outcome,
+        "EVENT_ID": event_id,
+    }
+    return {f"AGENTCTL_{name}": str(value) for name, value in values.items() if value is not None}
+
+
+def queue_webhook(
+    runtime: Runtime, db: Database, session: Session, type_: str, event_id: str, now: datetime
+) -> int:
+    """Queue a post to the configured webhook; 0 where none is configured or wanted."""
+    url = _wanted_url(runtime, type_)
+    if url is None:
+        return 0
+    return _queue_post(db, session.id, url, type_, event_id, _session_payload(session, type_, now), now)
+
+
+def _queue_post(
+    db: Database,
+    session_id: str | None,
+    url: str,
+    type_: str,
+    event_id: str,
+    payload: Mapping[str, Any],
+    now: datetime,
+) -> int:
+    outbox.enqueue(
+        db,
+        kind="webhook",
+        name=type_,
+        target=url,
+        event_id=event_id,
+        payload={**payload, "event_id": event_id},
+        created_at=now,
+        session_id=session_id,
+    )
+    return 1
+
+
+def _wanted_url(runtime: Runtime, type_: str) -> str | None:
+    webhook = runtime.settings.webhook
+    return webhook.url if webhook.url and type_ in webhook.events else None
+
+
+def _session_payload(session: Session, type_: str, now: datetime) -> dict[str, Any]:
+    """The body as the TypeScript agentctl sent it, with the outcome added."""
+    ended = session.ended_at or now
+    began = session.started_at or session.created_at
+    return {
+        "hook_type": type_,
+        "session_id": session.id,
+        "cwd": session.cwd,
+        "adapter": session.adapter,
+        "duration_seconds": round(max((ended - began).total_seconds(), 0.0), 3),
+        "exit_status": session.exit_code,
+        "summary": session.result or session.reason,
+        "meta": {"name": session.name, "group": session.group, "model": session.model},
+        "timestamp": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "outcome": session.outcome,
+        "reason": session.reason,
+    }
+
+
+def _count(db: Database, session: Session, type_: str) -> None:
+    if type_ == "fuse.expired":
+        counters.increment(db, "fuses_expired_total")
+    elif session.outcome is not None and type_ != "session.gone":
+        counters.increment(db, f"sessions_total.{session.outcome}")

@@ -1,0 +1,93 @@
+"""Ending processes: one rung, a sweep, or the whole ladder watched to its end.
+
+Graceful signals go to the agent alone; KILL goes to its whole tree. Every process is
+identified again just before it is signalled. No transaction is open in here.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterable
+
+from agentctl.core.model import Session, Signal
+from agentctl.host import processes, tree, waiting
+from agentctl.host.tree import Target
+
+GONE_WITHIN = 5.0
+"""Seconds that processes get to vanish after KILL."""
+
+
+def agent_of(session: Session) -> Target | None:
+    """The recorded agent as a target; None where none was recorded."""
+    if session.pid is None or session.start_token is None:
+        return None
+    return Target(session.pid, session.start_token)
+
+
+def send(session: Session, rung: Signal) -> None:
+    """Send one rung of the ladder."""
+    if rung.number == signal.SIGKILL:
+        kill(tree.snapshot(session.id, agent_of(session)))
+        return
+    agent = agent_of(session)
+    if agent is not None:
+        send_alone(agent, rung.number)
+
+
+def send_alone(agent: Target, number: int) -> None:
+    """Signal one process, and wake it: a stopped one does not see TERM until it is continued."""
+    if processes.signal_process(agent.pid, agent.start_token, number):
+        processes.signal_process(agent.pid, agent.start_token, signal.SIGCONT)
+
+
+def is_gone(session: Session) -> bool:
+    """The recorded agent is not running any more."""
+    agent = agent_of(session)
+    return agent is None or not tree.alive([agent])
+
+
+def sweep(session: Session) -> None:
+    """End what a stopped agent left running: tools that carry its session id."""
+    kill(tree.snapshot(session.id, agent_of(session)))
+
+
+def kill(targets: Iterable[Target]) -> None:
+    for target in targets:
+        try:
+            processes.signal_process(target.pid, target.start_token, signal.SIGKILL)
+        except PermissionError:
+            # Another user's process, such as one behind sudo: reported as a survivor.
+            continue
+
+
+def finish(
+    session: Session, remembered: frozenset[Target], children: Iterable[str] = ()
+) -> frozenset[Target]:
+    """KILL what is left once the agent has gone; what survives that.
+
+    Asks again until nothing is left, because a tool may start another while it is ended.
+    """
+    owned = tuple(children)
+    left: frozenset[Target] = frozenset()
+
+    def is_gone() -> bool:
+        nonlocal left
+        left = tree.snapshot(session.id, agent_of(session), remembered=remembered | left, children=owned)
+        kill(left)
+        return not left
+
+    waiting.poll(is_gone, timeout=GONE_WITHIN, first=0.02)
+    return left
+
+
+def climb_down(session: Session, is_over: Callable[[], bool]) -> frozenset[Target]:
+    """Walk a session's whole ladder while waiting for `is_over`; the processes that survive it.
+
+    For a lingering process, whose row is final and keeps no stage.
+    """
+    remembered = tree.snapshot(session.id, agent_of(session))
+    for stage, rung in enumerate(session.ladder, start=1):
+        send(session, Signal(stage, rung.signal))
+        if waiting.poll(is_over, timeout=rung.wait.total_seconds()):
+            break
+    return finish(session, remembered)

@@ -1,0 +1,65 @@
+"""The calls that a shim makes, and `reap`: bring everything up to date, deliver what is due."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agentctl.core.model import Session
+from agentctl.ops import deliver
+from agentctl.ops.deliver import Delivered
+from agentctl.ops.reconcile import Reconciled, reconcile
+from agentctl.ops.stop import Stopped, end_lingering, see_out
+from agentctl.runtime import Runtime
+from agentctl.store import sessions
+from agentctl.store.db import reading
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """What one round of upkeep found and did."""
+
+    ended: tuple[Session, ...]
+    stopped: tuple[Stopped, ...]
+    delivered: Delivered
+
+
+def finalise(runtime: Runtime, session_id: str) -> None:
+    """A shim's last call: record the end of its session, deliver what that queued."""
+    db = runtime.state
+    reconcile(runtime, db, only=[session_id])
+    deliver.deliver(runtime, db, session_id=session_id)
+
+
+def tick(runtime: Runtime, session_id: str) -> None:
+    """A timer's call at a deadline: decide by the database; if its fuse fired, see it to its end."""
+    db = runtime.state
+    reconcile(runtime, db, only=[session_id])
+    with reading(db):
+        session = sessions.get(db, session_id)
+    if session is not None and not session.is_final and session.stop_cause != "none":
+        see_out(runtime, db, [session])
+    deliver.deliver(runtime, db, session_id=session_id)
+
+
+def reap(runtime: Runtime) -> Reaped:
+    """Reconcile all, see fuses that fired to their end, end lingering processes, deliver."""
+    db = runtime.state
+    reconciled = reconcile(runtime, db)
+    stopping = [
+        verdict.session
+        for verdict in reconciled.verdicts
+        if not verdict.session.is_final and verdict.session.stop_cause != "none"
+    ]
+    stopped = see_out(runtime, db, stopping)
+    with reading(db):
+        lingering = [row for row in sessions.unsettled(db) if row.lingering]
+    stopped += [end_lingering(runtime, db, session) for session in lingering]
+    return Reaped(_ended(reconciled), tuple(stopped), deliver.deliver_alone(runtime, db))
+
+
+def _ended(reconciled: Reconciled) -> tuple[Session, ...]:
+    return tuple(
+        judged.verdict.session
+        for judged in reconciled.judged
+        if judged.verdict.session.is_final and not judged.before.is_final
+    )

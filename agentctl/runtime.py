@@ -1,0 +1,85 @@
+"""What an invocation works with: one instant, the paths, the settings, the state.
+
+Built once, lazily. It is the seam for tests: they give their own clock, environment or
+finalising call. It holds no rules and performs nothing by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from agentctl.host import clock
+from agentctl.host.paths import Paths
+
+if TYPE_CHECKING:
+    from agentctl.core.settings import Settings
+    from agentctl.store.db import Database
+
+REQUIRED = timedelta(seconds=30)
+"""How long a write that must happen waits for another process's."""
+
+OPTIONAL = timedelta(milliseconds=100)
+"""How long a read command waits to record what it learnt."""
+
+
+@dataclass
+class Runtime:
+    """The surroundings of one invocation."""
+
+    paths: Paths
+    environ: Mapping[str, str]
+    clock: Callable[[], datetime] = clock.utcnow
+    interpreter: str = sys.executable
+    """What a shim's finalising call runs; tests put a no-op here."""
+    actor: str = "agentctl"
+    """Who this invocation is in the ledger: the command's name."""
+    _opened: list[Database] = field(default_factory=list)
+
+    @staticmethod
+    def from_environment(actor: str = "agentctl") -> Runtime:
+        """The runtime of this process."""
+        return Runtime(paths=Paths.from_environment(os.environ), environ=dict(os.environ), actor=actor)
+
+    @cached_property
+    def now(self) -> datetime:
+        """The instant of this invocation: a whole listing speaks of one."""
+        return self.clock()
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The configuration, validated. Raises UsageFault for a wrong one."""
+        from agentctl.host.settings import load
+
+        return load(self.paths.config_file, self.environ)
+
+    @cached_property
+    def state(self) -> Database:
+        """The state for a command that must write; raises StateUnusable where it cannot."""
+        from agentctl.store.db import connect
+
+        self.paths.create()
+        return self._keep(connect(self.paths.database, busy=REQUIRED))
+
+    @cached_property
+    def readable_state(self) -> Database:
+        """The state for a command that answers even where nothing can be written."""
+        if "state" in self.__dict__:
+            return self.state
+        from agentctl.store.db import connect
+
+        return self._keep(connect(self.paths.database, busy=OPTIONAL, read_only_ok=True))
+
+    def _keep(self, database: Database) -> Database:
+        self._opened.append(database)
+        return database
+
+    def close(self) -> None:
+        """Close what was opened."""
+        while self._opened:
+            self._opened.pop().close()

@@ -1,0 +1,1 @@
+"""The state kept in SQLite: SQL lives in this package and nowhere else."""

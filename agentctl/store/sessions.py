@@ -1,0 +1,181 @@
+"""Rows of sessions. Reads are shaped so that settled rows cost nothing; writes need a transaction.
+
+Must not judge: which session is live, lost or due is the core's business.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple
+
+from agentctl.core.model import Session, Status
+from agentctl.store import codecs
+from agentctl.store.db import Database, change, fetch, insert_row, update_row
+from agentctl.store.migrations import SETTLED, UNSETTLED
+
+_SELECT = f"SELECT {', '.join(codecs.SESSION_COLUMNS)} FROM sessions"
+
+# Pinned: whatever the planner thinks of other indexes, settled rows must cost nothing.
+_LIVE = f"INDEXED BY sessions_unsettled WHERE {UNSETTLED}"
+
+RECENT_SUMMARIES = 50
+"""How many settled sessions shell completion offers."""
+
+
+class Summary(NamedTuple):
+    """What shell completion shows of a session."""
+
+    id: str
+    name: str | None
+    prompt: str | None
+    adapter: str
+    group: str | None
+
+
+def insert(db: Database, session: Session) -> None:
+    """Add a tracked session, as it is."""
+    if session.source != "tracked":
+        raise ValueError(f"session {session.id} is not tracked and has no row")
+    insert_row(db, "sessions", codecs.session_to_row(session))
+
+
+def update(db: Database, session: Session) -> Session | None:
+    """Compare and set by `session.revision`: the row as it is now, or None if another was first."""
+    won = update_row(db, "sessions", codecs.session_to_row(session))
+    return replace(session, revision=session.revision + 1) if won else None
+
+
+def get(db: Database, session_id: str) -> Session | None:
+    found = fetch(db, _decode, f"{_SELECT} WHERE id = ?", (session_id,))
+    return found[0] if found else None
+
+
+def unsettled(db: Database) -> list[Session]:
+    """Not final, or lingering; newest first. The cost depends on these rows only."""
+    return fetch(db, _decode, f"{_SELECT} {_LIVE} ORDER BY created_at DESC")
+
+
+def recent(
+    db: Database,
+    *,
+    since: datetime | None = None,
+    limit: int | None = None,
+    adapter: str | None = None,
+    status: Status | None = None,
+    group: str | None = None,
+    name: str | None = None,
+) -> list[Session]:
+    """Settled sessions that ended at `since` or later, newest first, narrowed by what is given."""
+    wanted = (
+        ("ended_at >= ?", codecs.optional_instant(since)),
+        ("adapter = ?", adapter),
+        ("status = ?", status),
+        ("group_id = CAST(? AS TEXT)", codecs.text(group)),
+        ("name = CAST(? AS TEXT)", codecs.text(name)),
+    )
+    terms = [SETTLED, *(term for term, value in wanted if value is not None)]
+    values: list[object] = [value for _, value in wanted if value is not None]
+    # With an earliest ending, only rows that ended since are read and then sorted
+    # (`+` keeps the planner from walking all of them in the order of creation).
+    order = "created_at" if since is None else "+created_at"
+    sql = f"{_SELECT} WHERE {' AND '.join(terms)} ORDER BY {order} DESC LIMIT ?"
+    return fetch(db, _decode, sql, (*values, -1 if limit is None else limit))
+
+
+def candidates(db: Database, text: str) -> list[Session]:
+    """Whom a user may mean: id or native id starts with `text`, or the name is `text`; newest first."""
+    if not text:
+        return []
+    lowered = text.lower()
+    sql = f"""{_SELECT} WHERE id IN (
+        SELECT id FROM sessions WHERE id >= CAST(? AS TEXT) AND id < CAST(? AS TEXT)
+        UNION SELECT id FROM sessions WHERE native_id >= CAST(? AS TEXT) AND native_id < CAST(? AS TEXT)
+        UNION SELECT id FROM sessions WHERE name = CAST(? AS TEXT)
+    ) ORDER BY created_at DESC"""
+    bounds = (lowered, _after(lowered), text, _after(text), text)
+    return fetch(db, _decode, sql, tuple(codecs.text(bound) for bound in bounds))
+
+
+def in_group(db: Database, group: str) -> list[Session]:
+    """Every session of a group, oldest first."""
+    sql = f"{_SELECT} WHERE group_id = CAST(? AS TEXT) ORDER BY created_at, id"
+    return fetch(db, _decode, sql, (codecs.text(group),))
+
+
+def children(db: Database, parent_id: str) -> list[Session]:
+    """Sessions that this one's agent launched, oldest first."""
+    return fetch(db, _decode, f"{_SELECT} WHERE parent_id = ? ORDER BY created_at, id", (parent_id,))
+
+
+def older_than(db: Database, ended_before: datetime) -> list[Session]:
+    """Settled sessions that ended before this instant, oldest ending first."""
+    sql = f"{_SELECT} WHERE {SETTLED} AND ended_at < ? ORDER BY ended_at"
+    return fetch(db, _decode, sql, (codecs.instant(ended_before),))
+
+
+def native_ids(db: Database, adapter: str, *, among: Collection[str] | None = None) -> set[str]:
+    """Native ids that have a row. `among` asks for these only: then the number of rows costs nothing."""
+    if among is None:
+        sql = "SELECT native_id FROM sessions WHERE native_id IS NOT NULL AND adapter = ?"
+        return set(fetch(db, _first, sql, (adapter,)))
+    sql = """SELECT native_id FROM sessions
+        WHERE native_id IN (SELECT value FROM json_each(?)) AND native_id IS NOT NULL AND adapter = ?"""
+    return set(fetch(db, _first, sql, (codecs.to_json(sorted(among)), adapter)))
+
+
+def live_names(db: Database) -> dict[str, str]:
+    """Name → id of the sessions that hold a name now."""
+    sql = f"SELECT name, id FROM sessions {_LIVE} AND name IS NOT NULL"
+    return dict(fetch(db, _pair, sql))
+
+
+def all_ids(db: Database) -> set[str]:
+    return set(fetch(db, _first, "SELECT id FROM sessions"))
+
+
+def summaries(db: Database) -> list[Summary]:
+    """Unsettled sessions, then the newest of the settled ones: little to read, for completion."""
+    select = "SELECT id, name, substr(prompt, 1, 80), adapter, group_id FROM sessions"
+    live = fetch(db, _summary, f"{select} {_LIVE} ORDER BY created_at DESC")
+    settled = f"{select} WHERE {SETTLED} ORDER BY created_at DESC LIMIT ?"
+    return live + fetch(db, _summary, settled, (RECENT_SUMMARIES,))
+
+
+def delete(db: Database, ids: Iterable[str]) -> int:
+    """Forget sessions with their fuses, locks and finished deliveries; how many there were.
+
+    Events stay, and so does what is still to be delivered.
+    """
+    chosen = codecs.to_json(sorted(ids))
+    change(
+        db,
+        "DELETE FROM outbox WHERE state = 'done' AND session_id IN (SELECT value FROM json_each(?))",
+        (chosen,),
+    )
+    # Fuses and locks follow by their foreign keys.
+    return change(db, "DELETE FROM sessions WHERE id IN (SELECT value FROM json_each(?))", (chosen,))
+
+
+def _decode(row: sqlite3.Row) -> Session:
+    # Read by position: looking a column up by name is slow in a wide row.
+    return codecs.session_from_columns(dict(zip(codecs.SESSION_COLUMNS, row, strict=True)))
+
+
+def _after(prefix: str) -> str:
+    """The end of the range of texts that start with `prefix`; no character sorts later."""
+    return prefix + "\U0010ffff"
+
+
+def _first(row: sqlite3.Row) -> str:
+    return str(row[0])
+
+
+def _pair(row: sqlite3.Row) -> tuple[str, str]:
+    return row[0], row[1]
+
+
+def _summary(row: sqlite3.Row) -> Summary:
+    return Summary(*row)

@@ -1,0 +1,240 @@
+"""What every test gets: a home of its own, the command line, a bounded wait, and a clean end.
+
+No test reads or writes the state of the person who runs it, and none waits by sleeping.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import psutil
+import pytest
+
+LEAKING = ("AGENTCTL_", "_AGENTCTL_", "XDG_", "OPENCODE", "CLAUDE", "CODEX", "PI_", "GIT_")
+"""Beginnings of variables that would let the real surroundings into a test."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one run of the command line left."""
+
+    command: str
+    exit: int
+    stdout: str
+    stderr: str
+
+    def json(self) -> Any:
+        """The one document on standard output."""
+        return json.loads(self.stdout)
+
+    def error(self) -> Any:
+        """The error object on standard error, of a run with --json."""
+        return json.loads(self.stderr.splitlines()[-1])["error"]
+
+    @property
+    def lines(self) -> list[str]:
+        return self.stdout.splitlines()
+
+    def __str__(self) -> str:
+        return (
+            f"$ agentctl {self.command}\nexit {self.exit}\n"
+            f"--- stdout\n{self.stdout}\n--- stderr\n{self.stderr}{_bug_reports()}"
+        )
+
+
+def _bug_reports() -> str:
+    """The log that an internal error points to, so that a failed test shows the traceback."""
+    log = Path(os.environ["AGENTCTL_HOME"], "internal-errors.log")
+    return f"\n--- {log}\n{log.read_text()}" if log.exists() else ""
+
+
+class Run(Protocol):
+    """`run("list --json", exit=0)`; any exit code with `exit=None`."""
+
+    def __call__(
+        self,
+        command: str | Sequence[str],
+        *,
+        exit: int | None = 0,  # noqa: A002
+        input: str | None = None,  # noqa: A002
+        env: Mapping[str, str | None] | None = None,
+        obj: object = None,
+    ) -> Outcome: ...
+
+
+class RunReal(Protocol):
+    """The same through a process of its own."""
+
+    def __call__(
+        self,
+        command: str | Sequence[str],
+        *,
+        exit: int | None = 0,  # noqa: A002
+        input: str | None = None,  # noqa: A002
+        env: Mapping[str, str | None] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        timeout: float = 60,
+    ) -> Outcome: ...
+
+
+class WaitUntil(Protocol):
+    """`wait_until(condition)`: until it is true, or (for assertions) None; its value.
+
+    An AssertionError means: not yet.
+    """
+
+    def __call__(self, condition: Callable[[], Any], timeout: float = 10) -> Any: ...
+
+
+def _real_places() -> tuple[Path, ...]:
+    from agentctl.host.paths import Paths
+
+    places = [Paths.from_environment(os.environ)]
+    places.append(Paths.from_environment({k: v for k, v in os.environ.items() if k != "AGENTCTL_HOME"}))
+    return tuple(Path(path) for each in places for path in (each.state, each.config_file, each.database))
+
+
+REAL_PLACES = _real_places()
+"""State and settings of the person who runs the tests; named before any test changes the environment."""
+
+
+def _fingerprint() -> list[int | None]:
+    return [path.stat().st_mtime_ns if path.exists() else None for path in REAL_PLACES]
+
+
+@pytest.fixture(autouse=True)
+def sealed_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """HOME, AGENTCTL_HOME, TMPDIR and XDG_* below tmp_path; the value is AGENTCTL_HOME."""
+    before = _fingerprint()
+    for name in list(os.environ):
+        if name.startswith(LEAKING) or name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS"):
+            monkeypatch.delenv(name)
+    places = {
+        "HOME": "home",
+        "TMPDIR": "tmp",
+        "XDG_STATE_HOME": "home/.local/state",
+        "XDG_CONFIG_HOME": "home/.config",
+        "XDG_DATA_HOME": "home/.local/share",
+        "XDG_CACHE_HOME": "home/.cache",
+        "XDG_RUNTIME_DIR": "run",
+    }
+    for variable, place in places.items():
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+        monkeypatch.setenv(variable, str(tmp_path / place))
+    monkeypatch.setattr("tempfile.tempdir", None)  # it remembers the TMPDIR of before
+    home = tmp_path / "agentctl"
+    monkeypatch.setenv("AGENTCTL_HOME", str(home))
+    yield home
+    assert _fingerprint() == before, f"a test wrote to the real state: one of {REAL_PLACES}"
+
+
+@pytest.fixture(autouse=True)
+def reap_leftovers(sealed_home: Path, tmp_path: Path) -> Iterator[None]:
+    """End what a test started and did not end: every process with its tmp_path in the environment."""
+    yield
+    if not any(tmp_path.rglob("agentctl.db")):
+        return
+    leftovers = [process for process in psutil.process_iter() if _belongs_to(process, str(tmp_path))]
+    for process in leftovers:
+        process.kill()  # psutil looks at the start time first: a recycled pid is safe
+    psutil.wait_procs(leftovers, timeout=5)
+
+
+def _belongs_to(process: psutil.Process, directory: str) -> bool:
+    try:
+        return process.pid != os.getpid() and process.environ().get("HOME", "").startswith(directory + "/")
+    except psutil.Error:
+        return False  # gone meanwhile, or somebody else's
+
+
+def _checked(outcome: Outcome, expected: int | None) -> Outcome:
+    if expected is not None and outcome.exit != expected:
+        pytest.fail(f"expected exit {expected}\n{outcome}", pytrace=False)
+    return outcome
+
+
+def _words(command: str | Sequence[str]) -> list[str]:
+    return shlex.split(command) if isinstance(command, str) else list(command)
+
+
+@pytest.fixture
+def run() -> Run:
+    """Run the command line in this process, errors and exit codes as in a real one."""
+    from click.testing import CliRunner
+
+    from agentctl.cli import root
+
+    def run_here(
+        command: str | Sequence[str],
+        *,
+        exit: int | None = 0,  # noqa: A002
+        input: str | None = None,  # noqa: A002
+        env: Mapping[str, str | None] | None = None,
+        obj: object = None,
+    ) -> Outcome:
+        words = _words(command)
+        result = CliRunner().invoke(root, words, input=input, env=env, obj=obj, catch_exceptions=False)
+        return _checked(Outcome(shlex.join(words), result.exit_code, result.stdout, result.stderr), exit)
+
+    return run_here
+
+
+@pytest.fixture
+def run_real() -> RunReal:
+    """Run the command line as a process of its own: `python -P -m agentctl`."""
+
+    def run_process(
+        command: str | Sequence[str],
+        *,
+        exit: int | None = 0,  # noqa: A002
+        input: str | None = None,  # noqa: A002
+        env: Mapping[str, str | None] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        timeout: float = 60,
+    ) -> Outcome:
+        words = _words(command)
+        environ = {**os.environ, **(env or {})}
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "agentctl", *words],
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            env={name: value for name, value in environ.items() if value is not None},
+            cwd=cwd,
+            timeout=timeout,
+            check=False,
+        )
+        return _checked(Outcome(shlex.join(words), done.returncode, done.stdout, done.stderr), exit)
+
+    return run_process
+
+
+@pytest.fixture
+def wait_until() -> WaitUntil:
+    """Ask every 20 ms until it holds; fails with the last assertion once the time is over."""
+    from agentctl.host.waiting import ticks
+
+    def wait(condition: Callable[[], Any], timeout: float = 10) -> Any:
+        last: object = "never asked"
+        for _ in ticks(interval=0.02, timeout=timeout):
+            try:
+                value = condition()
+            except AssertionError as error:
+                last = error
+                continue
+            if value is None or value:
+                return value
+            last = f"it was {value!r}"
+        pytest.fail(f"not within {timeout} s: {last}")
+
+    return wait
