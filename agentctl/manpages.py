@@ -17,10 +17,11 @@ from dataclasses import dataclass
 
 import click
 
+from agentctl.core.settings import SCHEMA
+
 ENVIRONMENT: dict[str, str] = {
     "AGENTCTL_HOME": "Directory of state and settings, in place of the usual ones.",
-    "AGENTCTL_WEBHOOK_URL": "Where webhooks are posted, in place of the configured address.",
-    "AGENTCTL_WEBHOOK_SECRET": "Key that signs webhooks, in place of the configured one.",
+    **{key.variable: f"{key.help} Beats the setting {key.name}." for key in SCHEMA if key.variable},
     "NO_COLOR": "If set, nothing is coloured.",
 }
 
@@ -52,6 +53,7 @@ FILES: dict[str, str] = {
 }
 
 _STATUS = re.compile(r"\s*(\d+)\s+(.*)")
+_PIECE = re.compile(r"(\[)?([^][\s]+?)(?(1)\])(\.\.\.)?")
 _SENTENCE_END = re.compile(r"(?<=[a-z0-9)\"'][.!?])\s+(?=[A-Z`\"'(])")
 
 
@@ -102,10 +104,10 @@ def parse_help(text: str) -> Help:
     for paragraph in re.split(r"\n\s*\n", inspect.cleandoc(text.split("\f")[0])):
         as_typed = paragraph.startswith("\b")
         block = paragraph.removeprefix("\b").strip("\n")
-        heading, _, rest = block.partition("\n")
-        if as_typed and heading.strip() in ("Examples:", "Example:"):
-            examples = textwrap.dedent(rest)
-        elif as_typed and heading.strip() == "Exit status:":
+        heading, _, rest = block.partition(":")
+        if as_typed and heading in ("Example", "Examples"):
+            examples = textwrap.dedent(rest.strip("\n"))
+        elif as_typed and heading == "Exit status":
             statuses = _statuses(rest)
         elif block:
             blocks.append((as_typed, textwrap.dedent(block)))
@@ -113,15 +115,15 @@ def parse_help(text: str) -> Help:
 
 
 def _statuses(text: str) -> list[tuple[str, str]]:
-    """`10  no such session` → code and meaning; a line without a code goes on with the one before."""
+    """`10  no such session` → code and meaning, one a line or all in one: `0 done, 10 no such session`."""
     found: list[tuple[str, str]] = []
-    for line in text.splitlines():
-        match = _STATUS.fullmatch(line)
+    for piece in re.split(r"\n|,\s+(?=\d+\s)", text.strip()):
+        match = _STATUS.fullmatch(piece)
         if match:
             found.append((match[1], match[2]))
         elif found:
             code, words = found.pop()
-            found.append((code, f"{words} {line.strip()}"))
+            found.append((code, f"{words} {piece.strip()}"))
     return found
 
 
@@ -165,18 +167,17 @@ def _synopsis(context: click.Context) -> Iterator[str]:
 
 def _usage(context: click.Context) -> Iterator[str]:
     yield f".Nm {context.command_path}"
-    for word in " ".join(context.command.collect_usage_pieces(context)).split():
-        dots = " ..." if word.endswith("...") else ""
-        plain = word.removesuffix("...")
-        if plain.startswith("[") and plain.endswith("]"):
-            yield f".Op Ar {_escaped(plain[1:-1])}{dots}"
+    for piece in context.command.collect_usage_pieces(context):
+        if match := _PIECE.fullmatch(piece):
+            optional, plain, dots = match.groups()
+            yield f".{'Op ' if optional else ''}Ar {_escaped(plain)}{' ...' if dots else ''}"
         else:
-            yield f".Ar {_escaped(plain)}{dots}"
+            yield _guarded(_escaped(piece))
 
 
 def _description(context: click.Context, aliases: list[tuple[str, str]]) -> Iterator[str]:
     yield ".Sh DESCRIPTION"
-    yield from _blocks(context.command.help or "")
+    yield from _blocks(f"{inspect.cleandoc(context.command.help or '')}\n\n{context.command.epilog or ''}")
     for alias, target in aliases:
         yield ".Pp"
         yield f".Nm agentctl {alias}"
@@ -248,9 +249,14 @@ def _tail(context: click.Context, *, see: list[str], given: Mapping[str, str]) -
     for code, meaning in (pair for each in helps for pair in each.statuses):
         statuses.setdefault(code, meaning)
     yield from _list("Li", dict(sorted(statuses.items(), key=lambda pair: int(pair[0]))))
-    yield from _filled("Other codes are those of agentctl(1).") if context.parent else ()
-    yield ".Sh EXAMPLES"
-    yield from _literal("\n".join(each.examples for each in helps if each.examples))
+    if context.parent is not None:
+        if statuses:
+            yield ".Pp"
+        yield from _filled("Other codes are those of agentctl(1).")
+    examples = "\n".join(each.examples for each in helps if each.examples)
+    if examples:
+        yield ".Sh EXAMPLES"
+        yield from _literal(examples)
     yield ".Sh SEE ALSO"
     others = sorted(f"agentctl-{name}" for name in see)
     references = [*(["agentctl"] if context.parent else []), *others]

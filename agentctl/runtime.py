@@ -44,7 +44,11 @@ class Runtime:
     @staticmethod
     def from_environment(actor: str = "agentctl") -> Runtime:
         """The runtime of this process."""
-        return Runtime(paths=Paths.from_environment(os.environ), environ=dict(os.environ), actor=actor)
+        paths, environ = Paths.from_environment(os.environ), dict(os.environ)
+        if "AGENTCTL_HOME" in environ:
+            # What is started from here works elsewhere: a relative home would be another one there.
+            environ["AGENTCTL_HOME"] = paths.state
+        return Runtime(paths=paths, environ=environ, actor=actor)
 
     @cached_property
     def now(self) -> datetime:
@@ -66,6 +70,11 @@ class Runtime:
         self.paths.create()
         return self._keep(connect(self.paths.database, busy=REQUIRED))
 
+    @property
+    def only_reads(self) -> bool:
+        """This command answers a question: what it records by the way must not keep it waiting."""
+        return "state" not in self.__dict__
+
     @cached_property
     def readable_state(self) -> Database:
         """The state for a command that answers even where nothing can be written."""
@@ -73,7 +82,7 @@ class Runtime:
             return self.state
         from agentctl.store.db import connect
 
-        return self._keep(connect(self.paths.database, busy=OPTIONAL, read_only_ok=True))
+        return self._keep(connect(self.paths.database, busy=REQUIRED, read_only_ok=True))
 
     def _keep(self, database: Database) -> Database:
         self._opened.append(database)

@@ -166,11 +166,15 @@ class Terminal:
 
     def load(self, shell: str) -> None:
         self.wait_until(lambda: self.shows("ready> "))
-        script = self.arguments.with_name(f"script.{shell}")
-        script.write_text(SCRIPTS[shell] + "echo loaded\n")
-        if shell == "zsh":
-            self.type("autoload -Uz compinit && compinit -u -D\r")
-        self.type(f"source {script}\r")
+        committed = ROOT / "completions"
+        self.type(
+            {
+                "bash": f"source {committed}/agentctl.bash",
+                "zsh": f"fpath=({committed} $fpath); autoload -Uz compinit; compinit -u -D",
+                "fish": f"source {committed}/agentctl.fish",
+            }[shell]
+            + "; echo load''ed\r"
+        )
         self.wait_until(lambda: self.shows("loaded"))
 
     def shows(self, text: str) -> bool:
@@ -280,6 +284,26 @@ def test_a_value_after_an_equals_sign_keeps_its_option(terminal: Terminal) -> No
         ["list", "--adapter=opencode"],
         ["list", "--adapter=openclaw"],
     )
+
+
+def test_another_directory_is_completed_as_a_path(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "some directory").mkdir()
+    arguments = terminal.run(f"agentctl unlock {tmp_path}/som")
+    assert [each.rstrip("/") for each in arguments] == ["unlock", f"{tmp_path}/some directory"]
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_a_menu_shows_prompts_without_what_a_terminal_would_obey(
+    shell: str, shell_env: dict[str, str], wait_until: Any
+) -> None:
+    terminal = Terminal(shell, shell_env, wait_until)
+    try:
+        terminal.load(shell)
+        terminal.type("agentctl stop 1a2b\t\t")
+        wait_until(lambda: terminal.shows(SHOWN))
+        assert "\x07 pass" not in terminal.screen
+    finally:
+        terminal.close()
 
 
 def test_without_state_nothing_is_offered_and_nothing_is_made(

@@ -16,7 +16,7 @@ from agentctl.adapters.transcripts import integer, json_object, mapping, real, s
 from agentctl.core.model import Tokens
 from agentctl.core.text import one_line
 
-# A session being created, in today's words and in those of releases before 1.14.
+# A session being created, in today's words and in those of release 1.2.
 _CREATED = re.compile(r"(?:message=created|service=session) id=(ses_\w+) .*?\bversion=(\S+) .*\btitle=(.*)")
 _BEGUN = re.compile(r"message=loop session\.id=|service=session\.prompt step=")
 _STREAM = re.compile(r"(?:message=stream|service=llm) providerID=(\S+) modelID=(\S+) .*\bsmall=false")
@@ -108,7 +108,7 @@ def find_created(lines: Iterable[str], *, title: str) -> tuple[str | None, str |
         event = json_object(line)
         if event is not None:
             if (session_id := string(event.get("sessionID"))) is not None:
-                return found or session_id, version
+                return session_id, version
         elif (match := _CREATED.search(line)) and "parentID=ses_" not in line:
             if match[3].lstrip('"').startswith(title):
                 return match[1], match[2]

@@ -78,9 +78,7 @@ def common(runtime: Runtime, options: Mapping[str, Any]) -> dict[str, Any]:
 def check_name(name: str) -> None:
     """A name must be one that a shell and a table can carry."""
     if not name.strip() or name.startswith("-") or not name.isprintable() or len(name) > 100:
-        raise click.UsageError(
-            "--name must be 1 to 100 printable characters and must not begin with '-'."
-        )
+        raise click.UsageError("--name must be 1 to 100 printable characters and must not begin with '-'.")
 
 
 def parse_env(pairs: Sequence[str]) -> dict[str, str]:
@@ -133,7 +131,9 @@ def _answer(runtime: Runtime, launched: Launched, *, as_json: bool) -> None:
         return
     click.echo(session.id)
     if sys.stderr.isatty():
-        _show.note(f"started {session.adapter} in {session.cwd}; agentctl logs -f {session.id[:8]} follows it")
+        _show.note(
+            f"started {session.adapter} in {session.cwd}; agentctl logs -f {session.id[:8]} follows it"
+        )
 
 
 def _wait(runtime: Runtime, launched: Launched, *, as_json: bool) -> int:

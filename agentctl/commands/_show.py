@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 def uses_color(runtime: Runtime) -> bool:
     """Colour only on a terminal, and not where NO_COLOR or TERM=dumb forbids it."""
-    return sys.stdout.isatty() and not runtime.environ.get("NO_COLOR") and runtime.environ.get("TERM") != "dumb"
+    return (
+        sys.stdout.isatty() and not runtime.environ.get("NO_COLOR") and runtime.environ.get("TERM") != "dumb"
+    )
 
 
 def width(runtime: Runtime) -> int:
@@ -69,9 +71,7 @@ def session_records(runtime: Runtime, found: Iterable[Found]) -> str:
     from agentctl.render import session_record
 
     now, color = runtime.clock(), uses_color(runtime)
-    return "\n\n".join(
-        session_record(view(one), now=now, home=home(runtime), color=color) for one in found
-    )
+    return "\n\n".join(session_record(view(one), now=now, home=home(runtime), color=color) for one in found)
 
 
 def view(one: Found) -> SessionView:

@@ -37,7 +37,9 @@ class LaunchCommand(click.Command):
 @click.option("--model", help="Model, in the agent's own notation.")
 @click.option("--cwd", type=click.Path(), default=".", help="Directory to work in.  [default: this one]")
 @launching_options
-@click.option("--max-depth", type=click.IntRange(min=0), help="How deep agents may launch agents.  [default: 3]")
+@click.option(
+    "--max-depth", type=click.IntRange(min=0), help="How deep agents may launch agents.  [default: 3]"
+)
 @click.pass_context
 @pass_runtime
 def command(

@@ -71,12 +71,13 @@ def command(runtime: Runtime, session: str, count: int, follow: bool, raw: bool,
 
 
 def _print_bytes(runtime: Runtime, session: Session, count: int, until: Callable[[], bool] | None) -> None:
+    import sys
+
     from agentctl.ops.output import raw_output
 
-    stream = click.get_binary_stream("stdout")
     for chunk in raw_output(runtime, session, count, until):
-        stream.write(chunk)
-        stream.flush()
+        sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
 
 
 def _print_json(runtime: Runtime, session: Session, count: int, until: Callable[[], bool] | None) -> None:

@@ -62,7 +62,8 @@ def command(runtime: Runtime, session: str, count: int, as_json: bool) -> None:
     if said.note is not None:
         _show.note(said.note)
     if not said.messages and count:
-        _show.note("no messages yet" if not found.is_final else "no messages")
+        when = "" if found.is_final else " yet"
+        _show.note(f"no messages{when}; agentctl logs {found.id[:8]} shows everything it printed")
     for line in _text(said):
         click.echo(line)
 

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 @click.command("resume")
 @click.argument("session", metavar="ID", type=ENDED_SESSION)
 @click.argument("message", metavar="MESSAGE", required=False)
-@click.option("--prompt-file", type=click.Path(), help="Read the message from this file; - is standard input.")
+@click.option(
+    "--prompt-file", type=click.Path(), help="Read the message from this file; - is standard input."
+)
 @click.option("--model", help="Another model than before.")
 @launching_options
 @pass_runtime

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from agentctl.commands import _show
-from agentctl.commands._options import DURATION_OR_ZERO, GROUP, SESSION, json_option, pass_runtime, quiet_option
+from agentctl.commands._options import (
+    DURATION_OR_ZERO,
+    GROUP,
+    SESSION,
+    json_option,
+    pass_runtime,
+    quiet_option,
+)
 
 if TYPE_CHECKING:
     from agentctl.ops.stop import Stopped
@@ -21,7 +28,9 @@ if TYPE_CHECKING:
 @click.option("--all", "everything", is_flag=True, help="Stop every session that agentctl launched.")
 @click.option("--force", is_flag=True, help="Kill at once, without asking it to end.")
 @click.option(
-    "--timeout", type=DURATION_OR_ZERO, help="How long it gets before it is killed.  [default: the adapter's, 10s]"
+    "--timeout",
+    type=DURATION_OR_ZERO,
+    help="How long it gets before it is killed.  [default: the adapter's, 10s]",
 )
 @quiet_option
 @json_option

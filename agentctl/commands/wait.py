@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from agentctl.commands import _show
-from agentctl.commands._options import ANY_SESSION, DURATION_OR_ZERO, GROUP, json_option, pass_runtime, quiet_option
+from agentctl.commands._options import (
+    ANY_SESSION,
+    DURATION_OR_ZERO,
+    GROUP,
+    json_option,
+    pass_runtime,
+    quiet_option,
+)
 
 if TYPE_CHECKING:
     from agentctl.runtime import Runtime

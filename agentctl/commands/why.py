@@ -40,7 +40,11 @@ def command(runtime: Runtime, session: str, as_json: bool) -> None:
 
     runtime.actor = "why"
     facts = _facts(explain(runtime, find_one(runtime, session)))
-    click.echo(document(**facts) if as_json else record((key.replace("_", " "), value) for key, value in facts.items()))
+    click.echo(
+        document(**facts)
+        if as_json
+        else record((key.replace("_", " "), value) for key, value in facts.items())
+    )
 
 
 def _facts(one: Explanation) -> dict[str, Any]:
@@ -67,7 +71,9 @@ def _facts(one: Explanation) -> dict[str, Any]:
             "native_id": session.native_id,
             "agent_verdict": seen.result.verdict.value,
             "started_at": timestamp(session.started_at),
-            "fuse": None if fuse is None else f"{fuse.state}, action {fuse.action}, {timestamp(fuse.deadline)}",
+            "fuse": None
+            if fuse is None
+            else f"{fuse.state}, action {fuse.action}, {timestamp(fuse.deadline)}",
             "stop_cause": session.stop_cause.value,
         }
     return facts

@@ -31,6 +31,7 @@ from datetime import datetime, timedelta
 from agentctl.core.durations import format_duration
 from agentctl.core.model import (
     GRACE,
+    TERM_THEN_KILL,
     AgentVerdict,
     AppendEvent,
     Effect,
@@ -102,17 +103,14 @@ def decide(session: Session, fuse: Fuse | None, seen: Observation, now: datetime
 
 def needs_listing(session: Session, fuse: Fuse | None, seen: Observation, now: datetime) -> bool:
     """Whether the verdict hangs on the agent's own store (rows 9 and 10), the one costly look."""
-    return (
-        not session.is_final
-        and seen.exit is None
-        and seen.liveness is Liveness.ALIVE
-        and session.stop_cause is StopCause.NONE
-        and not (fuse is not None and (fuse.vouches(now) or _stops(fuse, now)))
-        and (session.pid is not None or seen.agent is not None)
-        and _is_past_grace(session, now)
-        and session.native_id is not None
-        and session.store_path is not None
-    )
+    if session.is_final or seen.exit is not None or seen.liveness is not Liveness.ALIVE:
+        return False
+    if session.native_id is None or session.store_path is None or session.stop_cause is not StopCause.NONE:
+        return False
+    if fuse is not None and (fuse.vouches(now) or _stops(fuse, now)):
+        return False
+    adopted, _ = _adopt(session, seen)
+    return adopted.pid is not None and _is_past_grace(adopted, now)
 
 
 def decide_fuse(fuse: Fuse, now: datetime) -> tuple[Fuse, tuple[Effect, ...]]:
@@ -293,8 +291,9 @@ def _stopping(session: Session, fuse: Fuse | None, now: datetime, effects: tuple
 
 def climb(session: Session, now: datetime) -> tuple[Session, Signal]:
     """The next rung of the ladder and when the one after it is due. The last rung repeats."""
-    stage = min(session.stop_stage + 1, len(session.ladder))
-    rung = session.ladder[stage - 1]
+    ladder = session.ladder or TERM_THEN_KILL
+    stage = min(session.stop_stage + 1, len(ladder))
+    rung = ladder[stage - 1]
     after = replace(session, status=Status.STOPPING, stop_stage=stage, stop_escalate_at=now + rung.wait)
     return after, Signal(stage, rung.signal)
 

@@ -190,6 +190,8 @@ class Session:
     group: str | None = None
     branch: str | None = None
     model: str | None = None
+    requested_model: str | None = None
+    """What the user asked for, for `rerun`; `model` is what the agent reports."""
     prompt: str | None = None
     args: tuple[str, ...] = ()
     """The user's words after `--`, kept for `rerun`."""

@@ -63,7 +63,7 @@ class Problem:
     in_environment: bool = False
 
 
-class InvalidSettings(ValueError):
+class SettingsError(ValueError):
     """A configuration with problems; at least one."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -72,8 +72,10 @@ class InvalidSettings(ValueError):
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str):
         raise ValueError("must be a text in quotes")
+    if not value.strip():
+        raise ValueError("must not be empty")
     if "\0" in value:
         raise ValueError("must not contain a NUL character")
     return value
@@ -251,7 +253,7 @@ def problems(data: Mapping[str, Any]) -> list[Problem]:
 
 
 def settings(data: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
-    """The settings of a configuration file's content; the environment wins. Raises InvalidSettings."""
+    """The settings of a configuration file's content; the environment wins. Raises SettingsError."""
     wrong = problems(data)
     values: dict[str, Any] = {}
     for key in SCHEMA:
@@ -261,7 +263,7 @@ def settings(data: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         if not wrong:
             values[key.name] = None if raw is None else key.read(raw)
     if wrong:
-        raise InvalidSettings(wrong)
+        raise SettingsError(wrong)
     hooks = ("on_create", "on_complete", "on_fuse_warn")
     return Settings(
         adapter=values["adapter"],

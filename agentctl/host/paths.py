@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from agentctl.errors import StateUnusable
 
@@ -45,8 +44,8 @@ class Paths:
     def create(self) -> None:
         """Make the state directories, private from the first moment. Raises StateUnusable."""
         try:
-            Path(self.state).mkdir(mode=0o700, parents=True, exist_ok=True)
-            Path(self.sessions).mkdir(mode=0o700, exist_ok=True)
+            os.makedirs(self.state, mode=0o700, exist_ok=True)
+            os.makedirs(self.sessions, mode=0o700, exist_ok=True)
         except OSError as error:
             raise StateUnusable(
                 f"state directory {self.state} cannot be created: {error.strerror}",

@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agentctl.core.settings import InvalidSettings, Problem, Settings, settings
+from agentctl.core.settings import Problem, Settings, SettingsError, settings
 from agentctl.errors import OperationFailed, StateUnusable, UsageFault
 from agentctl.host.files import write_private
+
+if TYPE_CHECKING:
+    from tomlkit import TOMLDocument
 
 
 def load(config_path: str, environ: Mapping[str, str]) -> Settings:
@@ -23,7 +26,7 @@ def load(config_path: str, environ: Mapping[str, str]) -> Settings:
     text = read_text(config_path)
     try:
         return settings(parse(config_path, text), environ)
-    except InvalidSettings as error:
+    except SettingsError as error:
         raise fault(config_path, text, error.problems) from error
 
 
@@ -93,10 +96,13 @@ def _names(dotted: str) -> list[str]:
 
 
 def with_value(text: str, path: Sequence[str], value: object) -> str:
-    """The TOML text with `value` at `path`; comments, order and everything else as they were."""
+    """The TOML text with `value` at `path`; comments, order and everything else as they were.
+
+    Raises OperationFailed where that cannot be done.
+    """
     import tomlkit
 
-    document = tomlkit.parse(text)
+    document = _editable(text, path)
     table: Any = document
     for index, name in enumerate(path[:-1]):
         if name not in table:
@@ -110,7 +116,7 @@ def without(text: str, path: Sequence[str]) -> str:
     """The TOML text without the key at `path`, which must be there."""
     import tomlkit
 
-    document = tomlkit.parse(text)
+    document = _editable(text, path)
     table: Any = document
     for name in path[:-1]:
         table = table[name]
@@ -126,6 +132,22 @@ def write(config_path: str, text: str) -> None:
         write_private(target, text.encode())
     except OSError as error:
         raise OperationFailed(f"{target} cannot be written: {error.strerror}") from error
+
+
+def _editable(text: str, path: Sequence[str]) -> TOMLDocument:
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        return tomlkit.parse(text)
+    except TOMLKitError as error:
+        raise _by_hand(path) from error
+
+
+def _by_hand(path: Sequence[str]) -> OperationFailed:
+    return OperationFailed(
+        f"{'.'.join(path)} cannot be changed without touching other settings", hint="edit the file by hand"
+    )
 
 
 def _checked(before: str, after: str, path: Sequence[str], value: object) -> str:
@@ -145,8 +167,5 @@ def _checked(before: str, after: str, path: Sequence[str], value: object) -> str
     except tomllib.TOMLDecodeError:
         is_right = False
     if not is_right:
-        raise OperationFailed(
-            f"{'.'.join(path)} cannot be changed without touching other settings",
-            hint="edit the file by hand",
-        )
+        raise _by_hand(path)
     return after

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agentctl.host.paths import SessionFiles
@@ -44,7 +44,8 @@ class ShimRequest:
 
 @cache
 def _program() -> str:
-    return (Path(__file__).with_name("shim.sh")).read_text(encoding="utf-8")
+    with open(os.path.join(os.path.dirname(__file__), "shim.sh"), encoding="utf-8") as file:
+        return file.read()
 
 
 def start_shim(request: ShimRequest) -> Popen[bytes]:

@@ -65,7 +65,7 @@ def rerun_request(runtime: Runtime, text: str, options: Mapping[str, Any]) -> La
         adapter=session.adapter,
         prompt=session.prompt,
         cwd=session.cwd,
-        model=session.model,
+        model=session.requested_model,
         args=session.args,
         predecessor=session,
         **inherited,

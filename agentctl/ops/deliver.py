@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from agentctl.core.model import Delivery, Held
-from agentctl.host import http, locks, shell, spawn
+from agentctl.host import locks, spawn
 from agentctl.host.tree import HOOK_VARIABLE
 from agentctl.runtime import Runtime
 from agentctl.store import outbox
@@ -107,6 +107,8 @@ def _next_attempt(row: Delivery, now: datetime) -> datetime | None:
 
 
 def _run_hook(runtime: Runtime, row: Delivery) -> tuple[str | None, str]:
+    from agentctl.host import shell
+
     environ = {
         name: value
         for name, value in runtime.environ.items()
@@ -124,6 +126,8 @@ def _run_hook(runtime: Runtime, row: Delivery) -> tuple[str | None, str]:
 
 
 def _post(runtime: Runtime, row: Delivery) -> str | None:
+    from agentctl.host import http
+
     webhook = runtime.settings.webhook
     headers = {"Idempotency-Key": row.event_id, "X-Agentctl-Event": row.name, "User-Agent": "agentctl"}
     return http.post(

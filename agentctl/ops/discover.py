@@ -20,7 +20,7 @@ from agentctl.core.model import AgentVerdict, Outcome, Result, Session, Status, 
 from agentctl.host import processes
 from agentctl.host.tree import SESSION_VARIABLE
 from agentctl.ops.find import Found
-from agentctl.runtime import Runtime
+from agentctl.runtime import OPTIONAL, Runtime
 from agentctl.store import codecs, discovery, sessions
 from agentctl.store.db import CannotWrite, Database, reading, transaction
 
@@ -86,7 +86,7 @@ def _natives(db: Database, module: Adapter, path: str, stamp: tuple[int, int]) -
     if not db.read_only:
         payload = json.dumps([_encode(native) for native in natives], separators=(",", ":"))
         try:
-            with transaction(db):
+            with transaction(db, busy=OPTIONAL):
                 discovery.put(db, module.NAME, path, *stamp, payload)
         except CannotWrite:
             return natives  # only a cache: the next listing reads again

@@ -71,11 +71,14 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
     section = runtime.settings.adapters.get(name, {})
     session_id = new_id()
     environ = {key: value for key, value in runtime.environ.items() if not key.startswith("AGENTCTL_SET_")}
+    model = request.model
+    if model is None and not request.predecessor and Capability.MODEL in adapter.CAPABILITIES:
+        model = section.get("model") or runtime.settings.model
     adapter_request = AdapterRequest(
         session_id=session_id,
         cwd=cwd,
         prompt=request.prompt,
-        model=request.model,
+        model=model,
         args=request.args,
         program=_configured_command(section),
         config=section,
@@ -112,7 +115,8 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         parent_id=runtime.environ.get(SESSION_VARIABLE) or None,
         depth=depth,
         resumed_from=previous.id if previous else None,
-        model=request.model or (previous.model if previous else None),
+        model=model or (previous.model if previous else None),
+        requested_model=model,
         prompt=request.prompt,
         args=request.args,
         env_keys=tuple(request.env),

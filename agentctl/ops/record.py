@@ -83,7 +83,7 @@ def record_fuse_effects(
                     "AGENTCTL_FUSE_ID": fuse.id,
                     "AGENTCTL_EVENT_ID": event_id,
                 }
-                queued += outbox.enqueue(
+                outbox.enqueue(
                     db,
                     kind="hook",
                     name=effect.name,
@@ -93,6 +93,7 @@ def record_fuse_effects(
                     created_at=now,
                     session_id=None,
                 )
+                queued += 1
             case PostWebhook():
                 url = fuse.url or _wanted_url(runtime, effect.type)
                 if url is not None:

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 
 from agentctl.errors import StateUnusable
 from agentctl.store import codecs, migrations
-from agentctl.store.faults import CannotWrite, damaged, explain, guarded, is_busy, newer, read_only
-from agentctl.store.journal import check, dump_version, journal_advice, set_aside, uri
+from agentctl.store.faults import CannotWrite, busy_for, damaged, explain, guarded, is_busy, newer, read_only
+from agentctl.store.journal import check, dump_version, journal_advice, readable_uri, set_aside, uri
 
 __all__ = [
     "CannotWrite",
@@ -227,6 +227,8 @@ def _use_wal(connection: sqlite3.Connection, path: str, busy: timedelta) -> None
         # write lock, which does wait, and try again.
         _patiently(connection, "BEGIN IMMEDIATE", (), busy)
         connection.execute("ROLLBACK")
+    # Going on without WAL would keep the database without it for good.
+    raise busy_for(path, busy)
 
 
 def _migrate(connection: sqlite3.Connection, path: str, busy: timedelta) -> None:
@@ -251,9 +253,9 @@ def _open_for_reading(path: str, busy: timedelta) -> Database:
     if not _has_content(path):
         return _in_memory(None, path, busy, note=f"{path} is not there and cannot be made")
     with guarded(path, busy):
-        connection = _attach_for_reading(path, busy)
+        connection = _attach(readable_uri(path), busy)
         try:
-            version = migrations.version_of(connection)
+            version = int(_patiently(connection, "PRAGMA user_version", (), busy).fetchone()[0])
             if version > migrations.SCHEMA_VERSION:
                 raise newer(path, found=version, known=migrations.SCHEMA_VERSION)
             if version == migrations.SCHEMA_VERSION:
@@ -264,24 +266,6 @@ def _open_for_reading(path: str, busy: timedelta) -> Database:
             raise
     connection.close()
     return copy
-
-
-def _attach_for_reading(path: str, busy: timedelta) -> sqlite3.Connection:
-    connection = _attach(uri(path, "mode=ro"), busy)
-    try:
-        _patiently(connection, "PRAGMA user_version", (), busy)
-        return connection
-    except sqlite3.OperationalError as error:
-        connection.close()
-        if is_busy(error):
-            raise
-    if _has_content(f"{path}-wal"):
-        raise StateUnusable(
-            f"database {path} has changes in its -wal file, unreadable where nothing can be written",
-            hint="run any agentctl command once where the directory can be written",
-        )
-    # Nobody can write here, so nobody changes the file while it is read without locks.
-    return _attach(uri(path, "immutable=1"), busy)
 
 
 def _in_memory(source: sqlite3.Connection | None, path: str, busy: timedelta, *, note: str) -> Database:

@@ -11,7 +11,7 @@ import sys
 from contextlib import closing, suppress
 
 from agentctl.errors import StateUnusable
-from agentctl.store.faults import explain
+from agentctl.store.faults import explain, is_busy
 
 COMPANIONS = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database, under the database's name."""
@@ -33,6 +33,29 @@ def uri(path: str, options: str) -> str:
     """The SQLite address of a file; `options` as `mode=ro`."""
     quoted = os.path.abspath(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     return f"file://{quoted}?{options}"
+
+
+def readable_uri(path: str) -> str:
+    """The address under which an existing database can be read without writing beside it.
+
+    Raises StateUnusable where its newest changes would be left out.
+    """
+    plain = uri(path, "mode=ro")
+    try:
+        with closing(sqlite3.connect(plain, uri=True, timeout=0)) as connection:
+            connection.execute("PRAGMA user_version").fetchone()
+        return plain
+    except sqlite3.OperationalError as error:
+        if is_busy(error):
+            return plain
+    with suppress(FileNotFoundError):
+        if os.stat(f"{path}-wal").st_size > 0:
+            raise StateUnusable(
+                f"database {path} has changes in its -wal file, unreadable where nothing can be written",
+                hint="run any agentctl command once where the directory can be written",
+            )
+    # Nobody can write here, so nobody changes the file while it is read without locks.
+    return uri(path, "mode=ro&immutable=1")
 
 
 def journal_advice(path: str) -> tuple[str, str | None]:
@@ -70,12 +93,14 @@ def check(path: str) -> list[str]:
     if not os.path.exists(path):
         return []
     try:
-        with closing(sqlite3.connect(uri(path, "mode=ro"), uri=True)) as connection:
+        with closing(sqlite3.connect(readable_uri(path), uri=True)) as connection:
             lines = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
             faults = [] if lines == ["ok"] else lines
             for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check"):
                 faults.append(f"row {row} of {table} points to a row of {parent} that is not there")
             return faults
+    except StateUnusable as error:
+        return [error.message]
     except sqlite3.Error as error:
         return [explain(error, path).message]
 
@@ -85,7 +110,7 @@ def dump_version(path: str) -> int:
     if not os.path.exists(path):
         return 0
     try:
-        with closing(sqlite3.connect(uri(path, "mode=ro"), uri=True)) as connection:
+        with closing(sqlite3.connect(readable_uri(path), uri=True)) as connection:
             return int(connection.execute("PRAGMA user_version").fetchone()[0])
     except sqlite3.Error as error:
         raise explain(error, path) from error

@@ -43,6 +43,7 @@ _V1 = (
         group_id TEXT,
         branch TEXT,
         model TEXT,
+        requested_model TEXT,
         prompt TEXT,
         args TEXT NOT NULL DEFAULT '[]',
         env_keys TEXT NOT NULL DEFAULT '[]',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -76,6 +77,7 @@ def full_session() -> Session:
         group="g-0a1b2c",
         branch="try/g-0a1b2c/a",
         model="opus",
+        requested_model="asked",
         prompt="fix it\n\tplease now ✓",
         args=("--flag", "two words", ""),
         env_keys=("A", "B_2"),
@@ -189,7 +191,7 @@ def mount() -> Iterator[Mount]:
     points: list[str] = []
 
     def attach(*arguments: str) -> bool:
-        if os.geteuid() != 0 or not sys.platform.startswith("linux"):
+        if os.geteuid() != 0 or not sys.platform.startswith("linux") or shutil.which("mount") is None:
             return False
         if subprocess.run(["mount", *arguments], capture_output=True, check=False).returncode != 0:
             return False

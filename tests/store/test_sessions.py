@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -61,9 +62,8 @@ def test_every_word_of_the_vocabulary_is_kept(
 
 
 def test_text_that_is_not_utf8_comes_back(db: Database, plant: Plant, t0: datetime) -> None:
-    planted = plant(
-        session("a", t0, cwd="/d/\udcff", args=("\udcfe",), name="n\udcff", group="g\udcff", prompt="a\0b")
-    )
+    texts: dict[str, Any] = {"cwd": "/d/\udcff", "name": "n\udcff", "group": "g\udcff", "prompt": "a\0b"}
+    planted = plant(session("a", t0, args=("\udcfe",), **texts))
     assert sessions.get(db, "a") == planted
     assert ids(sessions.candidates(db, "n\udcff")) == ["a"]
     assert ids(sessions.in_group(db, "g\udcff")) == ["a"]

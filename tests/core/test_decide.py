@@ -1,0 +1,368 @@
+"""Rows 5 and 8 to 10 of `decide`, for a process that lives: stop, grace, listing, adoption.
+
+Rows 1 to 4 are in test_decide_endings.py, rows 6 and 7 in test_decide_fuse.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from signal import SIGINT, SIGKILL, SIGTERM
+from typing import Any
+
+import pytest
+
+from agentctl.core.decide import decide, needs_listing
+from agentctl.core.model import (
+    AgentRecord,
+    AppendEvent,
+    ExitRecord,
+    Fuse,
+    FuseAction,
+    FuseState,
+    Listing,
+    Liveness,
+    Observation,
+    Outcome,
+    PostWebhook,
+    ReleaseLocks,
+    Result,
+    Rung,
+    RunHook,
+    Session,
+    Signal,
+    Status,
+    StopCause,
+    Sweep,
+)
+
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+TICK = timedelta(microseconds=1)
+HELD = "liveness lock held, pid 42 alive"
+
+RUNNING = Session(
+    id="s",
+    adapter="opencode",
+    cwd="/work",
+    status=Status.RUNNING,
+    created_at=START,
+    started_at=START,
+    pid=42,
+    start_token="t",
+    native_id="ses_1",
+    store_path="/store",
+)
+STARTING = replace(RUNNING, status=Status.STARTING, pid=None, start_token=None, started_at=None)
+UNLISTED = replace(
+    RUNNING,
+    status=Status.STOPPED,
+    outcome=Outcome.UNLISTED,
+    lingering=True,
+    ended_at=START + timedelta(minutes=1),
+    reason="not listed",
+)
+AGENT = AgentRecord(pid=42, start_token="t", started_at=START)
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def saw(liveness: Liveness, evidence: str = HELD, **more: Any) -> Observation:
+    return Observation(liveness=liveness, evidence=evidence, **more)
+
+
+def exited(code: int | None, *, seconds: float = 3, **more: Any) -> Observation:
+    return saw(Liveness.DEAD, exit=ExitRecord(code=code, at=at(seconds)), **more)
+
+
+ALIVE = saw(Liveness.ALIVE)
+ABSENT = saw(Liveness.ALIVE, listing=Listing.ABSENT)
+DEAD = saw(Liveness.DEAD, "liveness lock free, pid 42 gone")
+ENDING = saw(Liveness.ENDING, "liveness lock held, pid 42 gone")
+UNKNOWN = saw(Liveness.UNKNOWN, "liveness lock unknown, pid 42 cannot be identified")
+
+
+def fused(action: FuseAction = FuseAction.STOP, *, seconds: float = 7200, **more: Any) -> Fuse:
+    return Fuse(id="f", session_id="s", created_at=START, deadline=at(seconds), action=action, **more)
+
+
+def stopping(cause: StopCause, **more: Any) -> Session:
+    asked = replace(RUNNING, status=Status.STOPPING, stop_cause=cause, stop_stage=1, stop_escalate_at=at(10))
+    return replace(asked, **more)
+
+
+# Row 5: a stop was asked for.
+
+
+@pytest.mark.parametrize("cause", [StopCause.USER, StopCause.FUSE])
+@pytest.mark.parametrize(
+    ("seconds", "climbs"), [(0, False), (9.999999, False), (10, True), (10.000001, True)]
+)
+def test_row_5_the_next_rung_when_its_time_has_come(cause: StopCause, seconds: float, climbs: bool) -> None:
+    session = stopping(cause)
+    result = decide(session, None, ALIVE, at(seconds))
+    assert (result.rule, result.shown) == (5, Status.STOPPING)
+    if climbs:
+        assert result.effects == (Signal(2, SIGKILL),)
+        assert result.session == replace(session, stop_stage=2, stop_escalate_at=at(seconds + 5))
+    else:
+        assert result.effects == ()
+        assert result.session == session
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        (StopCause.USER, "stopping (asked by a user)"),
+        (StopCause.FUSE, "stopping (its fuse blew)"),
+    ],
+)
+def test_row_5_says_who_asked_and_what_was_sent(cause: StopCause, reason: str) -> None:
+    assert decide(stopping(cause), None, ALIVE, at(9)).reason == reason
+    assert decide(stopping(cause), None, ALIVE, at(10)).reason == f"{reason}: SIGKILL"
+
+
+def test_row_5_a_request_whose_first_signal_was_never_asked_for_begins_the_ladder() -> None:
+    asked = stopping(StopCause.USER, stop_stage=0, stop_escalate_at=None)
+    result = decide(asked, None, ALIVE, at(0))
+    assert result.effects == (Signal(1, SIGTERM),)
+    assert (result.session.stop_stage, result.session.stop_escalate_at) == (1, at(10))
+
+
+def test_row_5_the_last_rung_is_repeated_after_its_wait() -> None:
+    killed = stopping(StopCause.USER, stop_stage=2, stop_escalate_at=at(15))
+    assert decide(killed, None, ALIVE, at(14.999999)).effects == ()
+    again = decide(killed, None, ALIVE, at(15))
+    assert again.effects == (Signal(2, SIGKILL),)
+    assert again.session == replace(killed, stop_escalate_at=at(20))
+    assert decide(again.session, None, ALIVE, at(15)).effects == ()
+
+
+def test_row_5_climbs_the_ladder_of_the_session() -> None:
+    ladder = (
+        Rung(SIGINT, timedelta(seconds=1)),
+        Rung(SIGTERM, timedelta(seconds=2)),
+        Rung(SIGKILL, timedelta(seconds=3)),
+    )
+    session = stopping(StopCause.USER, ladder=ladder, stop_stage=0, stop_escalate_at=None)
+    sent = []
+    for seconds in (0, 1, 3, 6):
+        result = decide(session, None, ALIVE, at(seconds))
+        session = result.session
+        sent.append(result.effects)
+    assert sent == [
+        (Signal(1, SIGINT),),
+        (Signal(2, SIGTERM),),
+        (Signal(3, SIGKILL),),
+        (Signal(3, SIGKILL),),
+    ]
+
+
+def test_row_5_a_ladder_without_rungs_does_not_raise() -> None:
+    bare = stopping(StopCause.USER, ladder=(), stop_stage=0, stop_escalate_at=None)
+    assert decide(bare, None, ALIVE, at(0)).effects == (Signal(1, SIGTERM),)
+
+
+def test_row_5_an_unlisted_session_that_is_being_stopped_does_not_linger() -> None:
+    assert decide(stopping(StopCause.USER), None, ABSENT, at(60)).rule == 5
+
+
+# Row 8: the grace.
+
+
+@pytest.mark.parametrize("listing", Listing)
+@pytest.mark.parametrize("seconds", [-3600, -0.000001, 0, 29.999, 29.999999])
+def test_row_8_inside_the_grace_the_store_proves_nothing(seconds: float, listing: Listing) -> None:
+    """An age below zero, after the clock was set back, is inside it too."""
+    result = decide(RUNNING, None, saw(Liveness.ALIVE, listing=listing), at(seconds))
+    assert (result.rule, result.shown) == (8, Status.RUNNING)
+    assert result.session == RUNNING
+    assert result.effects == ()
+    assert result.reason == "process alive, inside the 30s grace"
+
+
+@pytest.mark.parametrize("state", [FuseState.FIRED, FuseState.CANCELLED], ids=["fired", "cancelled"])
+def test_row_8_a_spent_fuse_does_not_vouch(state: FuseState) -> None:
+    fuse = fused(state=state)
+    assert decide(RUNNING, fuse, ABSENT, at(29.999)).rule == 8
+    assert decide(RUNNING, fuse, ABSENT, at(30)).rule == 10
+
+
+# Row 9: past the grace, and the store does not contradict.
+
+
+@pytest.mark.parametrize(
+    ("listing", "reason"),
+    [
+        (Listing.RUNNING, "process alive, listed by the agent's store"),
+        (Listing.UNAVAILABLE, "process alive, the agent's store says nothing of it"),
+    ],
+)
+@pytest.mark.parametrize("seconds", [30, 30.001, 86400])
+def test_row_9_past_the_grace_a_store_that_does_not_contradict(
+    seconds: float, listing: Listing, reason: str
+) -> None:
+    result = decide(RUNNING, None, saw(Liveness.ALIVE, listing=listing), at(seconds))
+    assert (result.rule, result.shown, result.reason) == (9, Status.RUNNING, reason)
+    assert (result.session, result.effects) == (RUNNING, ())
+
+
+def test_rows_7_to_9_an_idle_session_stays_idle() -> None:
+    idle = replace(RUNNING, status=Status.IDLE)
+    for fuse, seconds in ((fused(), 60), (None, 1), (None, 60)):
+        result = decide(idle, fuse, ALIVE, at(seconds))
+        assert (result.session, result.shown) == (idle, Status.IDLE)
+
+
+# Row 10: past the grace, not listed, nobody vouches.
+
+
+@pytest.mark.parametrize(
+    ("listing", "said"),
+    [(Listing.ABSENT, "does not list it"), (Listing.ENDED, "lists it as ended")],
+)
+@pytest.mark.parametrize("seconds", [30, 30.000001, 3600])
+def test_row_10_unlisted_past_the_grace_lingers(seconds: float, listing: Listing, said: str) -> None:
+    result = decide(RUNNING, None, saw(Liveness.ALIVE, listing=listing), at(seconds))
+    reason = f"the agent's store {said} past the grace and no fuse vouches; the process lingers"
+    after = result.session
+    assert result.rule == 10
+    assert (after.status, after.outcome, after.reason) == (Status.STOPPED, Outcome.UNLISTED, reason)
+    assert (after.lingering, after.pid, after.ended_at) == (True, 42, at(seconds))
+    assert (after.exit_code, after.signal) == (None, None)
+    assert result.effects == (
+        AppendEvent("session.stopped", reason, {"outcome": "unlisted", "exit_code": None}),
+        RunHook("on_complete"),
+        PostWebhook("session.stopped"),
+    )
+
+
+def test_row_10_keeps_its_directory_lock_and_signals_nothing() -> None:
+    effects = decide(RUNNING, None, ABSENT, at(30)).effects
+    assert not any(isinstance(effect, ReleaseLocks | Signal | Sweep) for effect in effects)
+
+
+# Adoption of what a launcher left behind.
+
+
+def test_a_starting_session_without_an_agent_stays_starting_however_long_it_takes() -> None:
+    for seconds in (0, 29.999, 30, 3600):
+        result = decide(STARTING, fused(), ABSENT, at(seconds))
+        assert (result.session, result.shown) == (STARTING, Status.STARTING)
+        assert (result.reason, result.effects) == ("launching", ())
+
+
+def test_a_starting_session_whose_agent_appeared_is_adopted() -> None:
+    agent = AgentRecord(pid=77, start_token="u", started_at=at(-1))
+    result = decide(STARTING, fused(), replace(ALIVE, agent=agent), at(1))
+    assert result.rule == 7
+    assert result.session == replace(
+        STARTING, status=Status.RUNNING, pid=77, start_token="u", started_at=at(-1)
+    )
+    assert result.shown is Status.RUNNING
+    assert result.effects == (
+        AppendEvent("session.started", "agent found running", {"pid": 77}),
+        PostWebhook("session.started"),
+    )
+
+
+@pytest.mark.parametrize(("seconds", "rule"), [(29.999, 8), (30, 10)])
+def test_an_adopted_session_is_judged_by_when_its_agent_started(seconds: float, rule: int) -> None:
+    waited = replace(STARTING, created_at=at(-600))
+    assert decide(waited, None, replace(ABSENT, agent=AGENT), at(seconds)).rule == rule
+
+
+def test_an_adopted_session_that_has_ended_is_told_as_started_and_as_ended() -> None:
+    result = decide(STARTING, None, exited(0, agent=AGENT), at(60))
+    assert (result.session.pid, result.session.started_at) == (42, START)
+    told = [effect.type for effect in result.effects if isinstance(effect, AppendEvent)]
+    assert told == ["session.started", "session.stopped"]
+    assert result.reason == "exit 0 after 3s"
+
+
+def test_an_adopted_session_that_vanished_is_lost() -> None:
+    result = decide(STARTING, None, replace(DEAD, agent=AGENT), at(60))
+    assert (result.session.pid, result.session.outcome) == (42, Outcome.LOST)
+    assert result.reason == "process vanished together with its shim, so nobody recorded how"
+
+
+def test_a_session_stopped_while_it_started_stays_so_when_its_agent_appears() -> None:
+    asked = replace(
+        STARTING,
+        status=Status.STOPPING,
+        stop_cause=StopCause.USER,
+        stop_stage=1,
+        stop_escalate_at=at(10),
+    )
+    result = decide(asked, None, replace(ALIVE, agent=AGENT), at(10))
+    assert (result.session.pid, result.session.status) == (42, Status.STOPPING)
+    assert result.effects[-1] == Signal(2, SIGKILL)
+
+
+def test_a_recorded_agent_is_not_replaced() -> None:
+    other = AgentRecord(pid=77, start_token="u", started_at=at(-1))
+    assert decide(RUNNING, None, replace(ALIVE, agent=other), at(1)).session == RUNNING
+
+
+# A shim that is gone.
+
+
+def test_an_agent_without_its_shim_is_noted_and_goes_on() -> None:
+    result = decide(RUNNING, fused(), replace(ALIVE, supervised=False), at(60))
+    assert result.session == replace(RUNNING, unsupervised=True)
+    assert result.shown is Status.RUNNING
+    assert result.reason.endswith("; its shim is gone, so its exit cannot be recorded")
+    assert result.effects == ()
+
+
+def test_a_native_id_learnt_from_a_live_agent_is_kept() -> None:
+    unnamed = replace(RUNNING, native_id=None)
+    seen = replace(ALIVE, result=Result(native_id="ses_9"))
+    assert decide(unnamed, fused(), seen, at(1)).session == replace(RUNNING, native_id="ses_9")
+
+
+# When the agent's own store is asked.
+
+
+@pytest.mark.parametrize("action", [FuseAction.STOP, FuseAction.NONE], ids=["action stop", "action none"])
+def test_the_store_is_not_asked_while_a_fuse_vouches(action: FuseAction) -> None:
+    assert not needs_listing(RUNNING, fused(action), ALIVE, START + timedelta(hours=2) - TICK)
+
+
+def test_the_store_is_not_asked_when_the_fuse_ends_the_session_anyway() -> None:
+    assert not needs_listing(RUNNING, fused(), ALIVE, at(7200))
+    assert needs_listing(RUNNING, fused(FuseAction.NONE), ALIVE, at(7200))
+
+
+def test_the_store_is_asked_from_the_end_of_the_grace_on() -> None:
+    assert not needs_listing(RUNNING, None, ALIVE, at(29.999))
+    assert needs_listing(RUNNING, None, ALIVE, at(30))
+
+
+@pytest.mark.parametrize(
+    "session",
+    [
+        replace(RUNNING, native_id=None),
+        replace(RUNNING, store_path=None),
+        STARTING,
+        stopping(StopCause.USER),
+        UNLISTED,
+    ],
+    ids=["no native id", "no store", "starting", "stopping", "lingering"],
+)
+def test_the_store_is_not_asked_of_a_session_it_cannot_decide(session: Session) -> None:
+    assert not needs_listing(session, None, ALIVE, at(60))
+
+
+@pytest.mark.parametrize("seen", [DEAD, ENDING, UNKNOWN, exited(0)])
+def test_the_store_is_not_asked_unless_the_process_is_alive(seen: Observation) -> None:
+    assert not needs_listing(RUNNING, None, seen, at(60))
+
+
+def test_the_store_is_not_asked_inside_the_grace_of_an_agent_just_found() -> None:
+    """Its launcher may have spent minutes on a worktree before the agent began."""
+    waited = replace(STARTING, created_at=at(-600))
+    seen = replace(ALIVE, agent=AGENT)
+    assert not needs_listing(waited, None, seen, at(29.999))
+    assert needs_listing(waited, None, seen, at(30))

@@ -1,0 +1,206 @@
+"""The shape of the tree: who may import whom, how long a module may be, who knows what.
+
+Read from the source, not from what happens to be loaded: an import inside a function or
+under TYPE_CHECKING counts like any other.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "agentctl"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+LONGEST = 400
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "core": {"errors"},
+    "store": {"core", "errors"},
+    "host": {"core", "errors"},
+    "adapters": {"core", "errors"},
+    "documents": {"core"},
+    "render": {"core", "documents", "ops"},
+    "runtime": {"core", "errors", "host", "store", "adapters"},
+    "ops": {"core", "store", "host", "adapters", "errors", "runtime"},
+    "commands": {"ops", "render", "documents", "core", "errors", "runtime"},
+    "errors": set(),
+    "failures": {"core", "errors", "host"},
+    "manpages": {"core"},
+    "cli": {"failures"},
+    "__init__": set(),
+    "__main__": {"cli"},
+}
+"""Package or module → the others of ours that it may import. Everybody may import the version."""
+
+ALSO: dict[str, set[str]] = {
+    # Completion answers without an operation: it must neither reconcile nor fail.
+    "commands/_complete.py": {"store", "host", "adapters"},
+    # Writes files made from the tree of commands.
+    "commands/generate.py": {"cli", "manpages"},
+}
+
+NARROW: dict[str, set[str]] = {
+    "adapters": {"agentctl.core", "agentctl.errors", "agentctl.host.http", "agentctl.adapters"},
+}
+"""Where more than the package's name decides."""
+
+KNOWS: dict[str, set[str]] = {
+    "click": {"cli", "failures", "manpages", "commands"},
+    "tabulate": {"render"},
+    "sqlite3": {"store", "adapters"},
+    "psutil": {"host"},
+    "platformdirs": {"host"},
+    "subprocess": {"host", "adapters/demo_agent.py"},
+}
+"""Library → who alone may import it."""
+
+PURE = {
+    "__future__", "collections", "dataclasses", "datetime", "difflib", "enum", "functools", "itertools",
+    "math", "re", "signal", "string", "typing", "unicodedata", "uuid", "os.urandom", "pathlib.PurePath",
+    "pathlib.PurePosixPath",
+}  # fmt: skip
+"""What of the standard library the core may use: values, no files, no processes, no clock."""
+
+
+@dataclass(frozen=True)
+class Import:
+    where: str
+    line: int
+    name: str
+    """Dotted, down to what is imported: `agentctl.core.model`, `os.urandom`."""
+
+    def __str__(self) -> str:
+        return f"{self.where}:{self.line} imports {self.name}"
+
+
+def imports() -> Iterator[Import]:
+    for path in MODULES:
+        where = path.relative_to(PACKAGE).as_posix()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    yield Import(where, node.lineno, alias.name)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{where}:{node.lineno}: a relative import"
+                for alias in node.names:
+                    yield Import(where, node.lineno, f"{node.module}.{alias.name}")
+
+
+IMPORTS = list(imports())
+
+
+def home(where: str) -> str:
+    """The package of a module, or its own name at the top."""
+    return where.split("/")[0] if "/" in where else where.removesuffix(".py")
+
+
+def within(name: str, others: set[str]) -> bool:
+    return any(name == other or name.startswith(other + ".") for other in others)
+
+
+def target(name: str) -> str:
+    """`agentctl.core.model.Session` → `core`; `agentctl.__version__` → ``."""
+    part = name.removeprefix("agentctl").removeprefix(".").split(".")[0]
+    return "" if part == "__version__" else part
+
+
+def test_the_table_names_every_package_and_module() -> None:
+    present = {home(path.relative_to(PACKAGE).as_posix()) for path in MODULES}
+    assert present == set(MAY_IMPORT)
+
+
+def test_everybody_imports_only_what_the_table_allows() -> None:
+    wrong = [
+        str(each)
+        for each in IMPORTS
+        if each.name.split(".")[0] == "agentctl"
+        and target(each.name) not in {"", home(each.where)}
+        and target(each.name) not in MAY_IMPORT[home(each.where)] | ALSO.get(each.where, set())
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_an_adapter_may_know_of_the_host() -> None:
+    wrong = [
+        str(each)
+        for each in IMPORTS
+        if home(each.where) in NARROW
+        and each.name.startswith("agentctl.")
+        and not within(each.name, NARROW[home(each.where)])
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_adapters_do_not_know_each_other() -> None:
+    """An adapter may be of several modules, named after it; beyond them it has `base` and the like."""
+    from agentctl.adapters.registry import ADAPTERS
+
+    names = {module.rpartition(".")[2] for module in ADAPTERS.values()}
+    wrong = []
+    for each in IMPORTS:
+        if home(each.where) != "adapters" or each.where == "adapters/registry.py":
+            continue
+        own = Path(each.where).stem
+        others = {
+            f"agentctl.adapters.{name}" for name in names if name != own and not own.startswith(f"{name}_")
+        }
+        if within(each.name, others):
+            wrong.append(str(each))
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_core_is_pure() -> None:
+    wrong = [
+        str(each)
+        for each in IMPORTS
+        if home(each.where) == "core"
+        and target(each.name) != "errors"
+        and not within(each.name, PURE | {"agentctl.core"})
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("library", KNOWS)
+def test_who_knows_a_library(library: str) -> None:
+    found = [each for each in IMPORTS if within(each.name, {library})]
+    wrong = [str(each) for each in found if not {home(each.where), each.where} & KNOWS[library]]
+    assert found, f"nobody imports {library}: the table is out of date"
+    assert not wrong, "\n".join(wrong)
+
+
+def test_completion_and_help_cannot_load_more_than_they_need() -> None:
+    """What `cli` imports at module level is what `--help` costs."""
+    tree = ast.parse((PACKAGE / "cli.py").read_text(encoding="utf-8"))
+    top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names = {alias.name for node in top if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in top if isinstance(node, ast.ImportFrom)}
+    assert names == {"__future__", "os", "sys", "typing", "click", "agentctl"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_a_module_is_short_and_says_what_it_is_for(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") < LONGEST
+    assert ast.get_docstring(ast.parse(text)), "no docstring"
+
+
+def test_no_module_is_called_utils() -> None:
+    vague = {"utils", "util", "helpers", "helper", "misc", "common"}
+    assert not [path for path in MODULES if vague & {path.stem, *path.parent.relative_to(PACKAGE).parts}]
+
+
+def test_every_command_of_the_table_has_a_module_of_commands() -> None:
+    from agentctl.cli import ALIASES, COMMANDS, HIDDEN
+
+    targets = [*(entry[0] for entry in (COMMANDS | ALIASES).values()), *HIDDEN.values()]
+    modules = {target.partition(":")[0] for target in targets}
+    files = {
+        "agentctl.commands." + path.stem
+        for path in (PACKAGE / "commands").glob("*.py")
+        if not path.stem.startswith("_")
+    }
+    assert modules == files
