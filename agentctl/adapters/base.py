@@ -161,16 +161,13 @@ class Adapter(Protocol):
         """Every session of the store; unreadable ones are skipped."""
         ...
 
-    def match(
-        self, natives: Sequence[NativeSession], processes: Sequence[Process]
-    ) -> Mapping[str, Process]:
+    def match(self, natives: Sequence[NativeSession], processes: Sequence[Process]) -> Mapping[str, Process]:
         """Native id → the process proved to be running it."""
         ...
 
     def is_transient(self, exit_code: int, log_path: str) -> bool:
         """It failed before it began, in a way that one relaunch cures."""
         ...
-
 
 
 # What an adapter imports under its own name where its program has no such thing.

@@ -8,6 +8,8 @@ metadata costs more than everything else `list` does.
 from __future__ import annotations
 
 import importlib
+import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from agentctl.errors import AdapterUnavailable
@@ -22,8 +24,11 @@ ADAPTERS: dict[str, str] = {
 }
 """Built-in adapters in the order of preference for a launch that names none."""
 
-DISCOVERING: tuple[str, ...] = ("opencode",)
-"""Adapters with Capability.DISCOVER, named here so that `list` imports no other."""
+DISCOVERING: dict[str, tuple[str, ...]] = {
+    "opencode": ("$OPENCODE_DB", "$XDG_DATA_HOME/opencode", "$HOME/.local/share/opencode"),
+}
+"""Adapters with Capability.DISCOVER and where their sessions would be: where nothing is,
+`list` need not import them. The exact place is the adapter's own business."""
 
 ENTRY_POINT_GROUP = "agentctl.adapters"
 
@@ -40,6 +45,21 @@ def load(name: str) -> Adapter:
             f"adapter {name} cannot be loaded: {error}",
             hint=f"reinstall the package that provides {module}",
         ) from error
+
+
+def in_use(environ: Mapping[str, str]) -> list[str]:
+    """The discovering adapters that may have sessions under this environment."""
+    return [
+        name
+        for name, places in DISCOVERING.items()
+        if any(os.path.exists(path) for place in places if (path := _expanded(place, environ)))
+    ]
+
+
+def _expanded(place: str, environ: Mapping[str, str]) -> str | None:
+    variable, slash, rest = place.removeprefix("$").partition("/")
+    value = environ.get(variable)
+    return f"{value}{slash}{rest}" if value else None
 
 
 def third_party() -> dict[str, str]:
@@ -60,9 +80,7 @@ def unknown(name: str) -> AdapterUnavailable:
 
     near = get_close_matches(name, names(), n=2, cutoff=0.5)
     meant = f"did you mean {' or '.join(near)}? " if near else ""
-    return AdapterUnavailable(
-        f"unknown adapter: {name}", hint=f"{meant}agentctl adapters lists all of them"
-    )
+    return AdapterUnavailable(f"unknown adapter: {name}", hint=f"{meant}agentctl adapters lists all of them")
 
 
 if TYPE_CHECKING:

@@ -73,7 +73,7 @@ complete -o nosort -F _agentctl_completion agentctl
 ZSH = r"""#compdef agentctl
 # Completion of agentctl for zsh.
 
-_agentctl_completion() {
+_agentctl() {
     local -a plain described response
     local kind value text
 
@@ -110,10 +110,10 @@ _agentctl_completion() {
     fi
 }
 
-if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
-    _agentctl_completion "$@" # found by its name in $fpath
+if [[ $funcstack[1] == _agentctl ]]; then
+    _agentctl "$@" # found by its name in $fpath: this file is the function's body, once
 else
-    compdef _agentctl_completion agentctl
+    compdef _agentctl agentctl
 fi
 """
 

@@ -28,6 +28,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from agentctl.core.deadlines import expired_effects, pass_time
 from agentctl.core.durations import format_duration
 from agentctl.core.model import (
     GRACE,
@@ -41,7 +42,6 @@ from agentctl.core.model import (
     FuseState,
     Listing,
     Liveness,
-    Lock,
     Observation,
     Outcome,
     PostWebhook,
@@ -111,18 +111,6 @@ def needs_listing(session: Session, fuse: Fuse | None, seen: Observation, now: d
         return False
     adopted, _ = _adopt(session, seen)
     return adopted.pid is not None and _is_past_grace(adopted, now)
-
-
-def decide_fuse(fuse: Fuse, now: datetime) -> tuple[Fuse, tuple[Effect, ...]]:
-    """A directory's fuse: fired once, at or after its deadline, with what its action asks for."""
-    if not fuse.is_due(now):
-        return fuse, ()
-    return replace(fuse, state=FuseState.FIRED), _expired_effects(fuse)
-
-
-def decide_lock(lock: Lock, now: datetime) -> bool:
-    """Whether a lock has outlived the time its holder asked for. Locks of sessions never do."""
-    return lock.expires_at is not None and now >= lock.expires_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +193,7 @@ def _ended_by_record(
         case StopCause.USER:
             outcome, reason = Outcome.CANCELLED, f"stopped on request{lasted}"
         case StopCause.FUSE:
-            outcome, reason = Outcome.TIMED_OUT, f"blew its {_fuse_length(session, fuse)}fuse"
+            outcome, reason = Outcome.TIMED_OUT, f"blew its {_fuse_length(fuse)}fuse"
         case StopCause.NONE if code is None:
             outcome, reason = Outcome.LOST, "the exit file is empty or unreadable"
         case StopCause.NONE if signal is not None:
@@ -230,7 +218,7 @@ def _ended_without_record(
         case StopCause.USER:
             ending = Ending(4, Outcome.CANCELLED, "stopped on request; its exit was not recorded", now)
         case StopCause.FUSE:
-            reason = f"blew its {_fuse_length(session, fuse)}fuse; its exit was not recorded"
+            reason = f"blew its {_fuse_length(fuse)}fuse; its exit was not recorded"
             ending = Ending(4, Outcome.TIMED_OUT, reason, now)
         case StopCause.NONE:
             ending = Ending(4, Outcome.LOST, _how_lost(session, seen), now)
@@ -254,7 +242,7 @@ def _decide_alive(
         return _stopping(session, fuse, now, effects)
     if fuse is not None and _stops(fuse, now):
         return _fire(session, fuse, now, effects)
-    fuse, effects = _pass_time(fuse, now, effects)
+    fuse, effects = pass_time(fuse, now, effects)
     if session.pid is None:
         # The launcher holds the liveness lock: it is still at work on this row.
         return Verdict(
@@ -301,41 +289,15 @@ def climb(session: Session, now: datetime) -> tuple[Session, Signal]:
 def _fire(session: Session, fuse: Fuse, now: datetime, effects: tuple[Effect, ...]) -> Verdict:
     """Row 6."""
     session, signal = climb(replace(session, stop_cause=StopCause.FUSE), now)
-    length = _fuse_length(session, fuse)
+    length = _fuse_length(fuse)
     return Verdict(
         rule=6,
         session=session,
         fuse=replace(fuse, state=FuseState.FIRED),
         shown=session.status,
         reason=f"its {length}fuse blew; stopping",
-        effects=(*effects, *_expired_effects(fuse), signal),
+        effects=(*effects, *expired_effects(fuse), signal),
     )
-
-
-def _pass_time(
-    fuse: Fuse | None, now: datetime, effects: tuple[Effect, ...]
-) -> tuple[Fuse | None, tuple[Effect, ...]]:
-    """A due fuse that ends nothing fires as an event; a warning is queued inside its window."""
-    if fuse is None:
-        return fuse, effects
-    if fuse.is_due(now):
-        return replace(fuse, state=FuseState.FIRED), (*effects, *_expired_effects(fuse))
-    if fuse.vouches(now) and fuse.warn_at is not None and now >= fuse.warn_at:
-        left = format_duration(fuse.deadline - now)
-        warned = AppendEvent("fuse.warned", f"{left} left", {"fuse": fuse.id})
-        return replace(fuse, warn_at=None), (*effects, warned, RunHook("on_fuse_warn"))
-    return fuse, effects
-
-
-def _expired_effects(fuse: Fuse) -> tuple[Effect, ...]:
-    event = AppendEvent(
-        "fuse.expired",
-        f"its deadline passed; action {fuse.action}",
-        {"fuse": fuse.id, "action": fuse.action.value, "directory": fuse.directory},
-    )
-    if fuse.action is FuseAction.SCRIPT:
-        return (event, RunHook("fuse_script"), PostWebhook("fuse.expired"))
-    return (event, PostWebhook("fuse.expired"))
 
 
 def _running(
@@ -407,10 +369,10 @@ def _lasted(session: Session, at: datetime) -> str:
     return f" after {format_duration(max(at - session.started_at, timedelta()))}"
 
 
-def _fuse_length(session: Session, fuse: Fuse | None) -> str:
+def _fuse_length(fuse: Fuse | None) -> str:
     if fuse is None:
         return ""
-    length = fuse.deadline - session.created_at
+    length = fuse.deadline - fuse.created_at
     return f"{format_duration(length)} " if length > timedelta() else ""
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from agentctl.core.decide import Ending, climb, end
 from agentctl.core.model import (
+    TERM_THEN_KILL,
     AgentRecord,
     AppendEvent,
     Effect,
@@ -24,6 +25,8 @@ from agentctl.core.model import (
     StopCause,
     Verdict,
 )
+
+_OUTCOME_OF = {StopCause.USER: Outcome.CANCELLED, StopCause.FUSE: Outcome.TIMED_OUT}
 
 
 def started(session: Session, fuse: Fuse | None, agent: AgentRecord) -> Verdict:
@@ -44,7 +47,8 @@ def started(session: Session, fuse: Fuse | None, agent: AgentRecord) -> Verdict:
 
 def abandoned(session: Session, fuse: Fuse | None, reason: str, now: datetime) -> Verdict:
     """A session whose agent could not be started."""
-    return end(session, fuse, Ending(4, Outcome.FAILED, f"not started: {reason}", now), ())
+    outcome = _OUTCOME_OF.get(session.stop_cause, Outcome.FAILED)
+    return end(session, fuse, Ending(4, outcome, f"not started: {reason}", now), ())
 
 
 def stop_asked(
@@ -55,15 +59,19 @@ def stop_asked(
     `patience` replaces the waiting time before the last rung. A request that was made
     before is kept; asking again with `force` goes to the last rung now.
     """
-    ladder = session.ladder
+    ladder = session.ladder or TERM_THEN_KILL
+    escalate_at = session.stop_escalate_at
     if patience is not None and len(ladder) > 1:
         ladder = (*(Rung(rung.signal, patience) for rung in ladder[:-1]), ladder[-1])
+    if patience is not None and escalate_at is not None:
+        escalate_at = min(escalate_at, now + patience)
     first_request = session.stop_cause is StopCause.NONE
     after = replace(
         session,
         ladder=ladder,
         stop_cause=StopCause.USER if first_request else session.stop_cause,
         stop_stage=len(ladder) - 1 if force else session.stop_stage,
+        stop_escalate_at=escalate_at,
     )
     effects: tuple[Effect, ...] = ()
     if first_request:

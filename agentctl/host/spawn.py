@@ -9,12 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from agentctl.host.paths import SessionFiles
 
 if TYPE_CHECKING:
     from subprocess import Popen
+
+Detached: TypeAlias = "Popen[bytes]"
+"""A child that goes on without us: asked whether it is still there, never waited for."""
 
 RESET = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE)
 """A shell cannot undo what it was started ignoring, so these are reset before it starts."""
@@ -48,7 +51,7 @@ def _program() -> str:
         return file.read()
 
 
-def start_shim(request: ShimRequest) -> Popen[bytes]:
+def start_shim(request: ShimRequest) -> Detached:
     """Start the shim in a session of its own; OSError if there is no `sh` or no memory."""
     environ = {**request.environ, SHIM_VARIABLE: request.session_id}
     setting = {name: value for name, value in request.patch.items() if value is not None}
@@ -75,13 +78,13 @@ def start_shim(request: ShimRequest) -> Popen[bytes]:
     )
 
 
-def start_agentctl(arguments: Sequence[str], environ: Mapping[str, str]) -> Popen[bytes]:
+def start_agentctl(arguments: Sequence[str], environ: Mapping[str, str]) -> Detached:
     """Start another invocation of this program, detached, outside any project's directory."""
     argv = [sys.executable, "-P", "-m", "agentctl", *arguments]
     return _detach(argv, cwd="/", environ=environ, stdin=None)
 
 
-def _detach(argv: Sequence[str], *, cwd: str, environ: Mapping[str, str], stdin: int | None) -> Popen[bytes]:
+def _detach(argv: Sequence[str], *, cwd: str, environ: Mapping[str, str], stdin: int | None) -> Detached:
     import subprocess
 
     with _default_signals():
@@ -97,7 +100,7 @@ def _detach(argv: Sequence[str], *, cwd: str, environ: Mapping[str, str], stdin:
     return process
 
 
-def forget(process: Popen[bytes]) -> None:
+def forget(process: Detached) -> None:
     """Say that a detached child is not ours to wait for: it belongs to init once we are gone."""
     if process.poll() is None:
         process.returncode = 0

@@ -31,7 +31,7 @@ TITLE_PREFIX = "agentctl "
 def external_sessions(runtime: Runtime, db: Database, *, adapter: str | None = None) -> list[Found]:
     """Every external session of the adapters that can discover, newest first."""
     found: list[Found] = []
-    for name in registry.DISCOVERING:
+    for name in registry.in_use(runtime.environ):
         if adapter is None or adapter == name:
             found += _of_adapter(runtime, db, name)
     return sorted(found, key=lambda one: one.session.created_at, reverse=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from agentctl.core.decide import decide_fuse
+from agentctl.core.deadlines import decide_fuse
 from agentctl.core.ids import new_id, short
 from agentctl.core.model import (
     DEFAULT_DIRECTORY_FUSE,
@@ -21,7 +21,6 @@ from agentctl.core.model import (
     FuseAction,
     FuseState,
     PostWebhook,
-    Session,
     Status,
     StopCause,
 )
@@ -79,9 +78,7 @@ def set_fuse(runtime: Runtime, request: FuseRequest) -> Fuse:
         if current.state is not FuseState.ARMED:
             # The newest fuse is the one that counts, even if the clock was set back since.
             return replace(wanted, created_at=max(wanted.created_at, current.created_at))
-        return replace(
-            wanted, id=current.id, created_at=current.created_at, revision=current.revision
-        )
+        return replace(wanted, id=current.id, created_at=current.created_at, revision=current.revision)
 
     return _change(runtime, db, "fuse.set", armed)
 
@@ -120,9 +117,7 @@ def list_fuses(runtime: Runtime, *, ended: bool = False) -> list[Fuse]:
     if reconciled.written:
         return rows
     judged = {verdict.fuse.id: verdict.fuse for verdict in reconciled.verdicts if verdict.fuse is not None}
-    shown = [
-        judged.get(row.id, row) if row.session_id else decide_fuse(row, runtime.now)[0] for row in rows
-    ]
+    shown = [judged.get(row.id, row) if row.session_id else decide_fuse(row, runtime.now)[0] for row in rows]
     return [row for row in shown if ended or row.state is FuseState.ARMED]
 
 
@@ -197,7 +192,8 @@ def _refuse_over(db: Database, target: Target) -> None:
         raise NotFound(f"{target} has been pruned")
     if session.is_final:
         raise OperationFailed(
-            f"{target} has ended: {session.reason}", hint=f"agentctl rerun {short(session.id)} starts it again"
+            f"{target} has ended: {session.reason}",
+            hint=f"agentctl rerun {short(session.id)} starts it again",
         )
     if session.stop_cause is not StopCause.NONE:
         raise OperationFailed(f"{target} is being stopped: its fuse decides nothing any more")

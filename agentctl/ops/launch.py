@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from agentctl.adapters import registry
 from agentctl.core.ids import short
@@ -30,9 +29,6 @@ from agentctl.ops.reconcile import commit, reconcile
 from agentctl.runtime import Runtime
 from agentctl.store import fuses, locks, sessions
 from agentctl.store.db import Database, reading, transaction
-
-if TYPE_CHECKING:
-    from subprocess import Popen
 
 PID_WITHIN = 60.0
 """Seconds that a shim gets to write the pid file; a loaded machine needs a few."""
@@ -56,6 +52,8 @@ def launch(runtime: Runtime, request: LaunchRequest) -> Launched:
     db = runtime.state
     reconcile(runtime, db)
     launched = _launch_once(runtime, db, request)
+    if not request.settle:
+        return Launched(launched)
     ended = _settle(runtime, db, launched, request.settle)
     if ended is None or ended.outcome == "succeeded":
         return Launched(ended or launched)
@@ -155,7 +153,7 @@ def _write_files(runtime: Runtime, plan: Plan, files: SessionFiles) -> None:
     manifest.write(runtime, plan.session, plan.fuse)
 
 
-def _spawn(runtime: Runtime, plan: Plan, files: SessionFiles, lock: int) -> Popen[bytes]:
+def _spawn(runtime: Runtime, plan: Plan, files: SessionFiles, lock: int) -> spawn.Detached:
     fuse = plan.fuse
     try:
         shim = spawn.start_shim(
@@ -183,7 +181,7 @@ def _spawn(runtime: Runtime, plan: Plan, files: SessionFiles, lock: int) -> Pope
 
 
 def _record_start(
-    runtime: Runtime, db: Database, plan: Plan, files: SessionFiles, shim: Popen[bytes]
+    runtime: Runtime, db: Database, plan: Plan, files: SessionFiles, shim: spawn.Detached
 ) -> Session:
     """The second transaction: who the agent is. Losing it to an adopter is fine."""
     agent = read_agent(files)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from agentctl.adapters import registry
 from agentctl.core.model import Status
 from agentctl.ops.find import Found, live, settled
 from agentctl.runtime import Runtime
@@ -60,6 +61,8 @@ def list_sessions(runtime: Runtime, request: ListRequest) -> list[Found]:
 def _outside(
     runtime: Runtime, request: ListRequest, *, wants_ended: bool, horizon: datetime
 ) -> dict[str, Found]:
+    if not registry.in_use(runtime.environ):
+        return {}
     from agentctl.ops.discover import external_sessions
 
     return {

@@ -10,7 +10,7 @@ import shlex
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from agentctl.core.decide import decide_lock
+from agentctl.core.deadlines import decide_lock
 from agentctl.core.ids import short
 from agentctl.core.model import Lock
 from agentctl.errors import Locked, NotFound, UsageFault

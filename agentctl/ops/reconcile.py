@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from agentctl.core.decide import decide, decide_fuse, decide_lock
+from agentctl.core.deadlines import decide_fuse, decide_lock
+from agentctl.core.decide import decide
 from agentctl.core.model import (
     Fuse,
     Liveness,

@@ -11,7 +11,9 @@ import pytest
 
 from agentctl.adapters import exec
 from agentctl.adapters.base import Capability, LaunchRequest
+from agentctl.core.model import Held
 from agentctl.errors import UsageFault
+from agentctl.host import locks
 
 if TYPE_CHECKING:
     from tests.conftest import Run, WaitUntil
@@ -64,6 +66,10 @@ def test_it_can_launch_and_nothing_else() -> None:
     assert exec.PROGRAM is None
 
 
+def log_of(run: Run, session: str) -> Path:
+    return Path(run(f"status --json {session}").json()["sessions"][0]["log_path"])
+
+
 def test_words_reach_the_program_unchanged(run: Run, wait_until: WaitUntil) -> None:
     words = ["a b", "$HOME", "*", "'\"", "", "-p", "--", "ä\n"]
     session = run(
@@ -71,13 +77,14 @@ def test_words_reach_the_program_unchanged(run: Run, wait_until: WaitUntil) -> N
     ).stdout.strip()
 
     def read() -> list[object]:
-        log = json.loads(run(f"status --json {session}").stdout)["sessions"][0]["log_path"]
-        lines = Path(log).read_text().splitlines()
+        lines = log_of(run, session).read_text().splitlines()
         assert lines
         got: list[object] = json.loads(lines[0])
         return got
 
     assert wait_until(read) == [words, ""]
+    lock = str(log_of(run, session).with_name("lock"))
+    wait_until(lambda: locks.probe(lock) is Held.NO)
 
 
 def test_a_program_that_is_not_there_is_named(run: Run) -> None:

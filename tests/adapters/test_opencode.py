@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agentctl.adapters import opencode, opencode_store
+from agentctl.adapters import opencode
+from agentctl.adapters.opencode import store as opencode_store
 from agentctl.core.model import AgentVerdict, Tokens
 from tests.adapters.opencode_samples import (
     FINISHED,

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from agentctl.adapters import opencode, opencode_store
+from agentctl.adapters import opencode
+from agentctl.adapters.opencode import store as opencode_store
 from agentctl.core.model import AgentVerdict, Listing, Tokens
 from tests.adapters.opencode_samples import (
     AT_WORK,

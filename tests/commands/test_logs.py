@@ -6,14 +6,19 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from agentctl.core.model import Held
+from agentctl.host import locks
+from agentctl.host.waiting import poll
 
 if TYPE_CHECKING:
     from tests.conftest import Run, WaitUntil
@@ -37,8 +42,15 @@ def shell(run: Run, script: str) -> str:
 
 
 def ended(run: Run, session: str) -> str:
-    run(f"wait {session}", exit=None)
+    """The same id, once nothing of the session is left: its shim has let its lock go."""
+    lock = str(log_of(run, session).with_name("lock"))
+    assert poll(lambda: locks.probe(lock) is Held.NO, timeout=20)
     return session
+
+
+def stop(run: Run, session: str) -> None:
+    run(f"stop --force {session}")
+    ended(run, session)
 
 
 def log_of(run: Run, session: str) -> Path:
@@ -151,6 +163,27 @@ def test_what_an_agent_writes_for_programs_is_made_readable(run: Run) -> None:
     assert (raw["type"], raw["text"]) == ("error", "the prompt asked for a failure")
 
 
+def test_records_that_show_nothing_do_not_use_up_the_lines(run: Run) -> None:
+    session = ended(run, launch(run, "demo", "-p", "hello"))
+    said = "".join(json.dumps({"type": "text", "text": f"answer {number}"}) + "\n" for number in range(9))
+    log_of(run, session).write_text(said + '{"type": "usage", "input": 1}\n' * 5000)
+    assert run(f"logs -n 2 {session}").lines == ["answer 7", "answer 8"]
+    assert run(f"logs -f -n 2 {session}").lines == ["answer 7", "answer 8"]
+    assert len(run(f"logs --json -n 3 {session}").json()["messages"]) == 3
+    assert run(f"logs -n 50 {session}").lines == [f"answer {number}" for number in range(9)]
+
+
+def test_the_log_outlives_the_adapter(run: Run, sealed_home: Path) -> None:
+    """A row of an adapter whose package was removed: its output is shown as it is."""
+    session = ended(run, shell(run, "echo one; echo two"))
+    with closing(sqlite3.connect(sealed_home / "agentctl.db")) as db, db:
+        db.execute("UPDATE sessions SET adapter = 'removed'")
+    assert run(f"logs -n 1 {session}").lines == ["two"]
+    outcome = run(f"peek {session}")
+    assert outcome.lines == ["one", "two"]
+    assert "removed keeps no conversation" in outcome.stderr
+
+
 def test_json_has_entries(run: Run) -> None:
     session = ended(run, launch(run, "demo", "-p", "do fail"))
     document = run(f"logs --json -n 2 {session}").json()
@@ -181,6 +214,7 @@ def test_follow_prints_what_comes_until_the_end(run: Run, tmp_path: Path) -> Non
         assert process.poll() is None
         gate.touch()
         rest, errors = process.communicate(timeout=20)
+    ended(run, session)
     assert rest.endswith(b"late\nlast\n")
     assert (process.returncode, errors) == (0, b"")
 
@@ -194,6 +228,7 @@ def test_a_line_that_is_not_whole_yet_is_not_torn(run: Run, tmp_path: Path, wait
         assert next_line(process) == b"one\n"
         gate.touch()
         rest, _ = process.communicate(timeout=20)
+    ended(run, session)
     assert rest == b"half whole\n"
 
 
@@ -205,6 +240,7 @@ def test_raw_following_does_not_wait_for_a_newline(run: Run, tmp_path: Path) -> 
         assert process.stdout.read(10) == b"Password: "
         gate.touch()
         assert process.communicate(timeout=20) == (b"", b"")
+    ended(run, session)
 
 
 def test_following_is_interrupted_with_130(run: Run) -> None:
@@ -215,7 +251,7 @@ def test_following_is_interrupted_with_130(run: Run) -> None:
         _, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (130, b"")
     assert run(f"status --json {session}").json()["sessions"][0]["status"] == "running"
-    run(f"stop --force {session}", exit=None)
+    stop(run, session)
 
 
 def test_following_ends_when_its_reader_has_left(run: Run) -> None:
@@ -228,7 +264,7 @@ def test_following_ends_when_its_reader_has_left(run: Run) -> None:
         assert process.wait(timeout=20) == 0
         assert process.stderr is not None
         assert process.stderr.read() == b""
-    run(f"stop --force {session}", exit=None)
+    stop(run, session)
 
 
 def test_a_closed_pipe_ends_quietly(run: Run) -> None:
@@ -240,7 +276,7 @@ def test_a_closed_pipe_ends_quietly(run: Run) -> None:
         assert process.wait(timeout=20) == 0
         assert process.stderr is not None
         assert process.stderr.read() == b""
-    run(f"stop --force {session}", exit=None)
+    stop(run, session)
 
 
 @pytest.mark.parametrize(
@@ -293,7 +329,7 @@ def test_peek_of_an_agent_that_has_not_spoken(run: Run) -> None:
     assert outcome.stdout == ""
     assert "no messages yet" in outcome.stderr
     assert run(f"peek --json {session}").json()["messages"] == []
-    run(f"stop --force {session}", exit=None)
+    stop(run, session)
 
 
 def test_peek_of_a_command_shows_its_output_and_says_so(run: Run) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from agentctl.core.decide import decide, decide_fuse, decide_lock
+from agentctl.core.deadlines import decide_fuse, decide_lock
+from agentctl.core.decide import decide
 from agentctl.core.model import (
     AppendEvent,
     ExitRecord,

@@ -15,7 +15,8 @@ from math import gcd, prod
 
 import pytest
 
-from agentctl.core.decide import decide, decide_fuse, needs_listing
+from agentctl.core.deadlines import decide_fuse
+from agentctl.core.decide import decide, needs_listing
 from agentctl.core.model import (
     FINAL,
     AgentRecord,

@@ -10,9 +10,9 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
-from agentctl.adapters import opencode_log, opencode_store
 from agentctl.adapters.base import NativeSession, Process
-from agentctl.adapters.opencode_records import StoredSession, is_answered
+from agentctl.adapters.opencode import log, store
+from agentctl.adapters.opencode.records import StoredSession, is_answered
 from agentctl.adapters.transcripts import instant
 from agentctl.core.model import AgentVerdict, Result
 
@@ -24,7 +24,7 @@ _TELLING = frozenset({"--title", "--session", "-s", "--continue", "-c"})
 
 def discover(store_path: str) -> Iterable[NativeSession]:
     """Every session of the database and of the old JSON tree; subagents' are marked as children."""
-    found = (_native(stored, store_path) for stored in opencode_store.sessions(store_path))
+    found = (_native(stored, store_path) for stored in store.sessions(store_path))
     return [native for native in found if native is not None]
 
 
@@ -60,7 +60,7 @@ def _native(stored: StoredSession, store_path: str) -> NativeSession | None:
         return None
     verdict, error = AgentVerdict.SILENT, None
     if stored.newest is not None:
-        error = opencode_log.error_text(stored.newest.get("error"))
+        error = log.error_text(stored.newest.get("error"))
         if error is not None:
             verdict = AgentVerdict.ERROR
         elif is_answered(stored.newest):

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from agentctl.adapters import opencode_log, opencode_store, transcripts
+from agentctl.adapters import transcripts
 from agentctl.adapters.base import Capability, Message
-from agentctl.adapters.opencode_commands import launch_command as launch_command
-from agentctl.adapters.opencode_commands import resume_command as resume_command
-from agentctl.adapters.opencode_commands import title_of
-from agentctl.adapters.opencode_discovery import discover as discover
-from agentctl.adapters.opencode_discovery import match as match
-from agentctl.adapters.opencode_log import LoggedRun
-from agentctl.adapters.opencode_messages import log_messages as log_messages
-from agentctl.adapters.opencode_messages import stored_messages
-from agentctl.adapters.opencode_records import UNFINISHED, StoredRun, finish_of, model_of
+from agentctl.adapters.opencode import log, store
+from agentctl.adapters.opencode.commands import launch_command as launch_command
+from agentctl.adapters.opencode.commands import resume_command as resume_command
+from agentctl.adapters.opencode.commands import title_of
+from agentctl.adapters.opencode.discovery import discover as discover
+from agentctl.adapters.opencode.discovery import match as match
+from agentctl.adapters.opencode.log import LoggedRun
+from agentctl.adapters.opencode.records import UNFINISHED, StoredRun, finish_of, model_of
+from agentctl.adapters.opencode.rendering import log_messages as log_messages
+from agentctl.adapters.opencode.rendering import stored_messages
 from agentctl.adapters.transcripts import string
 from agentctl.core.model import TERM_THEN_KILL, AgentVerdict, Listing, Result, Rung, Session
 
@@ -47,7 +48,7 @@ TAIL_BYTES = 4 * 1024 * 1024
 
 def store_path(environ: Mapping[str, str]) -> str | None:
     """The database's path. It also names the JSON tree of old releases: `storage/` beside it."""
-    return opencode_store.path_in(environ)
+    return store.path_in(environ)
 
 
 def native_id(session: Session, log_path: str) -> str | None:
@@ -57,17 +58,17 @@ def native_id(session: Session, log_path: str) -> str | None:
     it does so can make it fail.
     """
     lines = transcripts.head_lines(log_path, HEAD_BYTES)
-    run = opencode_log.read_run(lines, title=title_of(session.id))
+    run = log.read_run(lines, title=title_of(session.id))
     if run.native_id is not None or not run.has_begun or session.store_path is None:
         return run.native_id
-    return opencode_store.id_by_title(session.store_path, title_of(session.id))
+    return store.id_by_title(session.store_path, title_of(session.id))
 
 
 def listing(session: Session) -> Listing:
     """`running` for any session that is there: the store cannot tell. `absent` only by a complete look."""
     if session.native_id is None or session.store_path is None:
         return Listing.UNAVAILABLE
-    match opencode_store.is_listed(session.store_path, session.native_id):
+    match store.is_listed(session.store_path, session.native_id):
         case True:
             return Listing.RUNNING
         case False:
@@ -78,14 +79,14 @@ def listing(session: Session) -> Listing:
 
 def result(session: Session, log_path: str) -> Result:
     """From the log's end; from the store what the log does not hold, or no longer holds as a whole."""
-    logged = opencode_log.read_run(transcripts.tail_lines(log_path, TAIL_BYTES), title=title_of(session.id))
+    logged = log.read_run(transcripts.tail_lines(log_path, TAIL_BYTES), title=title_of(session.id))
     is_whole = transcripts.size(log_path) <= TAIL_BYTES
     native = session.native_id or logged.native_id
     stored: StoredRun | None = None
     if native and session.store_path and not logged.is_starting and not (is_whole and _is_enough(logged)):
         # A predecessor's messages are older than this row.
         since = int(session.created_at.timestamp() * 1000)
-        stored = opencode_store.run(session.store_path, native, since)
+        stored = store.run(session.store_path, native, since)
     steps = [message for message in stored.messages if finish_of(message)] if stored else []
     from_log = is_whole and logged.turns is not None
     verdict, text = _verdict(logged, stored, is_over=logged.is_over or session.exit_code == 0)
@@ -94,8 +95,8 @@ def result(session: Session, log_path: str) -> Result:
         text=text,
         native_id=native,
         model=logged.model or (_stored_model(stored) if stored else None),
-        tokens=logged.tokens if from_log else opencode_log.sum_tokens(steps),
-        cost_usd=logged.cost_usd if from_log else opencode_log.sum_costs(steps),
+        tokens=logged.tokens if from_log else log.sum_tokens(steps),
+        cost_usd=logged.cost_usd if from_log else log.sum_costs(steps),
         turns=logged.turns if from_log else len(steps) or None,
         notes=_notes(logged),
         transcript_path=session.store_path,
@@ -116,7 +117,7 @@ def _verdict(
     newest = stored.messages[-1] if stored and stored.messages else {}
     error, finish, text = logged.error, logged.finish, logged.text
     if not logged.has_events:
-        error = opencode_log.error_text(newest.get("error")) or logged.complaint
+        error = log.error_text(newest.get("error")) or logged.complaint
         finish = finish_of(newest)
         text = _last_text(stored)
     if error:
@@ -158,7 +159,7 @@ def _notes(logged: LoggedRun) -> tuple[str, ...]:
 def is_transient(exit_code: int, log_path: str) -> bool:
     """Two opencodes that start together can find the database locked, or half made, before they begin."""
     lines = transcripts.tail_lines(log_path, HEAD_BYTES)
-    run = opencode_log.read_run(lines, title="")
+    run = log.read_run(lines, title="")
     if exit_code != 1 or run.native_id is not None or run.has_begun:
         return False
     return any("database is locked" in line or "CREATE TABLE `workspace`" in line for line in lines)
@@ -168,7 +169,7 @@ def messages(session: Session, log_path: str) -> Iterator[Message]:
     """The conversation from the store, with its prompts; from the log where the store does not have it."""
     native = session.native_id
     if native is not None and session.store_path is not None:
-        found = opencode_store.conversation(session.store_path, native)
+        found = store.conversation(session.store_path, native)
         if found:
             return (message for stored in found for message in stored_messages(stored))
     return log_messages(transcripts.tail_lines(log_path, TAIL_BYTES))

@@ -14,8 +14,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agentctl.adapters import opencode_tree
-from agentctl.adapters.opencode_records import StoredMessage, StoredRun, StoredSession, model_of
+from agentctl.adapters.opencode import tree
+from agentctl.adapters.opencode.records import StoredMessage, StoredRun, StoredSession, model_of
 from agentctl.adapters.transcripts import integer, json_object, real, string
 from agentctl.core.model import Tokens
 
@@ -65,7 +65,7 @@ def is_listed(store: str, native_id: str) -> bool | None:
         return db.execute("SELECT 1 FROM session WHERE id = ?", (native_id,)).fetchone() is not None
 
     in_database = _read(store, look)
-    in_tree = opencode_tree.is_listed(_tree(store), native_id)
+    in_tree = tree.is_listed(_tree(store), native_id)
     if in_database or in_tree:
         return True
     if in_database is None or in_tree is None or _has_sibling(store):
@@ -97,7 +97,7 @@ def sessions(store: str) -> Iterator[StoredSession]:
         return
     known = {session.id for session in found or ()}
     yield from found or ()
-    yield from (session for session in opencode_tree.sessions(_tree(store)) if session.id not in known)
+    yield from (session for session in tree.sessions(_tree(store)) if session.id not in known)
 
 
 def run(store: str, native_id: str, since: int) -> StoredRun | None:
@@ -118,7 +118,7 @@ def run(store: str, native_id: str, since: int) -> StoredRun | None:
             last_parts=tuple(_objects(data for (data,) in parts)),
         )
 
-    return _read(store, look) or opencode_tree.run(_tree(store), native_id, since)
+    return _read(store, look) or tree.run(_tree(store), native_id, since)
 
 
 def conversation(store: str, native_id: str) -> list[StoredMessage]:
@@ -136,7 +136,7 @@ def conversation(store: str, native_id: str) -> list[StoredMessage]:
             if (message := json_object(data)) is not None
         ]
 
-    return _read(store, look) or opencode_tree.conversation(_tree(store), native_id)
+    return _read(store, look) or tree.conversation(_tree(store), native_id)
 
 
 def _read(store: str, look: Callable[[sqlite3.Connection], T]) -> T | None:

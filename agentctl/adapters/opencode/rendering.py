@@ -9,9 +9,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from agentctl.adapters import opencode_log, transcripts
+from agentctl.adapters import transcripts
 from agentctl.adapters.base import Message
-from agentctl.adapters.opencode_records import StoredMessage
+from agentctl.adapters.opencode import log
+from agentctl.adapters.opencode.records import StoredMessage
 from agentctl.adapters.transcripts import mapping, string
 from agentctl.core.text import clean, one_line
 
@@ -22,7 +23,7 @@ def log_messages(lines: Iterable[str]) -> Iterator[Message]:
         event = transcripts.json_object(line)
         if event is not None and "sessionID" in event:
             yield from _event_messages(event)
-        elif (printed := opencode_log.printed_line(line)) is not None:
+        elif (printed := log.printed_line(line)) is not None:
             level, gist = printed
             if level in ("ERROR", "WARN"):
                 yield Message(role="log", text=f"{level} {gist}")
@@ -33,7 +34,7 @@ def log_messages(lines: Iterable[str]) -> Iterator[Message]:
 def _event_messages(event: Mapping[str, Any]) -> Iterator[Message]:
     at = transcripts.instant(event.get("timestamp"))
     if event.get("type") == "error":
-        error = opencode_log.error_text(event.get("error"))
+        error = log.error_text(event.get("error"))
         yield Message(role="error", text=error or "unknown error", at=at)
     elif event.get("type") in ("text", "tool_use"):
         message = _part_message("assistant", mapping(event.get("part")))
@@ -49,7 +50,7 @@ def stored_messages(stored: StoredMessage) -> Iterator[Message]:
         message = _part_message("user" if data.get("role") == "user" else "assistant", part)
         if message is not None:
             yield Message(role=message.role, text=message.text, tool=message.tool, at=at)
-    error = opencode_log.error_text(data.get("error"))
+    error = log.error_text(data.get("error"))
     if error is not None:
         yield Message(role="error", text=error, at=at)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from agentctl.adapters.opencode_records import StoredMessage, StoredRun, StoredSession, created, model_of
+from agentctl.adapters.opencode.records import StoredMessage, StoredRun, StoredSession, created, model_of
 from agentctl.adapters.transcripts import integer, json_object, mapping, string
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agentctl.adapters.opencode_records import UNFINISHED
+from agentctl.adapters.opencode.records import UNFINISHED
 from agentctl.adapters.transcripts import integer, json_object, mapping, real, string
 from agentctl.core.model import Tokens
 from agentctl.core.text import one_line

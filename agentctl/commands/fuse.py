@@ -1,0 +1,246 @@
+"""`agentctl fuse`: deadlines of sessions and directories."""
+
+from __future__ import annotations
+
+from copy import copy
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agentctl.commands import _show
+from agentctl.commands._options import DURATION, SESSION, json_option, pass_runtime, quiet_option
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from agentctl.core.model import Fuse
+    from agentctl.runtime import Runtime
+
+ACTIONS = ("stop", "none", "script", "webhook", "event")
+
+
+class Time(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.4
+    """An RFC 3339 instant → aware datetime; without an offset it is local time, as `date` prints it."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            return datetime.fromisoformat(value).astimezone(UTC)
+        except (ValueError, OverflowError):
+            self.fail(
+                f"'{value}' is not a time such as 2026-01-31T18:00 or 2026-01-31T18:00:00Z.", param, ctx
+            )
+
+
+class Target(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.4
+    """Text as it is, completed from live sessions, else directories."""
+
+    name = "target"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from click.shell_completion import CompletionItem
+
+        found = SESSION.shell_complete(ctx, param, incomplete)
+        return found or [CompletionItem(incomplete, type="dir")]
+
+
+target_argument = click.argument("target", type=Target())
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  agentctl fuse set 3f2a --for 2h
+  agentctl fuse extend 3f2a --by 30m
+  agentctl fuse set . --for 20m --command 'make check'
+  agentctl fuse list
+"""
+)
+def command() -> None:
+    """List, set, extend and cancel deadlines.
+
+    A fuse belongs to a session, which it stops, or to a directory, where it is a free timer.
+    TARGET is a session (id, name, native id, or the beginning of an id), a directory (with a
+    slash, or . or ..), or the id of a fuse.
+
+    A fuse fires once, not before its deadline, and at the first agentctl call after it. It
+    fires on time, by the session's own timer, if the session was launched with --fuse or a
+    warning. For all others `agentctl reap` in a crontab bounds the delay.
+    """
+
+
+@command.command("list")
+@click.option("-a", "--all", "ended", is_flag=True, help="Also those that have fired or were cancelled.")
+@quiet_option
+@json_option
+@pass_runtime
+def list_command(runtime: Runtime, ended: bool, quiet: bool, as_json: bool) -> None:
+    """List armed fuses, the next to fire first.
+
+    \b
+    Exit status: 0 always, also for an empty list; 13 the state cannot be read.
+    """
+    from agentctl.ops.fuses import list_fuses
+
+    runtime.actor = "fuse list"
+    found = list_fuses(runtime, ended=ended)
+    if as_json:
+        click.echo(_document(found))
+    elif quiet:
+        for fuse in found:
+            click.echo(fuse.id)
+    elif found:
+        from agentctl.render import fuse_table
+
+        color = _show.uses_color(runtime)
+        click.echo(fuse_table(found, now=runtime.clock(), home=_show.home(runtime), color=color))
+
+
+@command.command("set")
+@target_argument
+@click.option("--for", "length", type=DURATION, help="How long from now.  [default for directories: 10m]")
+@click.option("--at", "deadline", type=Time(), help="When, as 2026-01-31T18:00 or with an offset.")
+@click.option(
+    "--action",
+    type=click.Choice(ACTIONS),
+    help="Sessions: stop or none. Directories: script, webhook or event.  [default: stop; event]",
+)
+@click.option("--command", "script", metavar="CMD", help="Shell command of the action script.")
+@click.option("--url", help="Address of the action webhook, in place of the configured one.")
+@click.option("--warn", type=DURATION, help="Run the on_fuse_warn hook so long before the deadline.")
+@json_option
+@pass_runtime
+def set_command(
+    runtime: Runtime,
+    target: str,
+    length: timedelta | None,
+    deadline: datetime | None,
+    action: str | None,
+    script: str | None,
+    url: str | None,
+    warn: timedelta | None,
+    as_json: bool,
+) -> None:
+    """Arm a fuse, in place of the one that is armed.
+
+    The fuse of a session stops it, or with --action none only says how long to trust a live
+    process that its agent's store does not list. The fuse of a directory runs a command
+    there, posts a webhook, or just leaves an event.
+
+    The agent itself saw its deadline at launch, in AGENTCTL_DEADLINE: that does not change.
+
+    \b
+    Examples:
+      agentctl fuse set build --for 2h --warn 10m
+      agentctl fuse set 3f2a --at 2026-01-31T18:00
+      agentctl fuse set ./site --for 20m --command 'make publish'
+
+    \b
+    Exit status:
+      0   armed
+      1   the session has ended, is being stopped, or is not agentctl's own
+      2   the deadline has passed, or options that do not go together
+      10  no such session or directory
+    """
+    from agentctl.core.model import FuseAction
+    from agentctl.ops.fuses import FuseRequest, set_fuse
+
+    runtime.actor = "fuse set"
+    if length is not None and deadline is not None:
+        raise click.UsageError("--for and --at exclude each other.")
+    request = FuseRequest(
+        target=target,
+        length=length,
+        deadline=deadline,
+        action=FuseAction(action) if action else None,
+        command=script,
+        url=url,
+        warn=warn,
+    )
+    _tell(runtime, set_fuse(runtime, request), as_json=as_json)
+
+
+@command.command()
+@target_argument
+@click.option("--by", type=DURATION, required=True, help="How much later.")
+@json_option
+@pass_runtime
+def extend(runtime: Runtime, target: str, by: timedelta, as_json: bool) -> None:
+    """Move a deadline, and its warning, further away.
+
+    \b
+    Exit status:
+      0   extended
+      1   it has fired already, or its session has ended
+      10  no such session or directory, or no fuse is armed
+    """
+    from agentctl.ops import fuses
+
+    runtime.actor = "fuse extend"
+    _tell(runtime, fuses.extend(runtime, target, by), as_json=as_json)
+
+
+@command.command()
+@target_argument
+@json_option
+@pass_runtime
+def cancel(runtime: Runtime, target: str, as_json: bool) -> None:
+    """Disarm a fuse.
+
+    \b
+    Exit status:
+      0   cancelled
+      1   it has fired already, or its session has ended
+      10  no such session or directory, or no fuse is armed
+    """
+    from agentctl.ops import fuses
+
+    runtime.actor = "fuse cancel"
+    _tell(runtime, fuses.cancel(runtime, target), as_json=as_json)
+
+
+fuses_command = copy(list_command)
+fuses_command.name = "fuses"
+
+
+def _tell(runtime: Runtime, fuse: Fuse, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(_document([fuse]))
+        return
+    from agentctl.core.durations import format_age
+    from agentctl.core.model import FuseState
+
+    whose = f"session {fuse.session_id[:8]}" if fuse.session_id else fuse.directory
+    if fuse.state is FuseState.CANCELLED:
+        _show.note(f"the fuse of {whose} is cancelled")
+    else:
+        when = format_age(fuse.deadline, runtime.now)
+        _show.note(f"the fuse of {whose} fires {when}: action {fuse.action}")
+
+
+def _document(found: list[Fuse]) -> str:
+    from agentctl.documents import document
+
+    return document(
+        fuses=[
+            {
+                "id": fuse.id,
+                "session_id": fuse.session_id,
+                "directory": fuse.directory,
+                "deadline": fuse.deadline,
+                "action": fuse.action,
+                "state": fuse.state,
+                "warn_at": fuse.warn_at,
+                "command": fuse.command,
+                "url": fuse.url,
+                "created_at": fuse.created_at,
+            }
+            for fuse in found
+        ]
+    )

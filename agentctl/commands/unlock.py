@@ -1,0 +1,52 @@
+"""`agentctl unlock`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from agentctl.commands import _show
+from agentctl.commands._options import LOCKED_DIRECTORY, json_option, pass_runtime
+
+if TYPE_CHECKING:
+    from agentctl.runtime import Runtime
+
+
+@click.command("unlock")
+@click.argument("directory", metavar="DIR", type=LOCKED_DIRECTORY)
+@click.option("--force", is_flag=True, help="Take it from a live session, which goes on working there.")
+@json_option
+@pass_runtime
+def command(runtime: Runtime, directory: str, force: bool, as_json: bool) -> None:
+    """Free a held directory.
+
+    Frees what people hold, whoever they are. The directory itself may be gone. What a live
+    session holds is freed when it ends, or now with --force: the session is not stopped.
+
+    \b
+    Examples:
+      agentctl unlock .
+      agentctl unlock --force ~/src/site
+
+    \b
+    Exit status:
+      0   freed
+      10  nobody holds it
+      11  a live session holds it; which is named
+    """
+    from agentctl.ops.locks import unlock
+
+    runtime.actor = "unlock"
+    unlocked = unlock(runtime, directory, force=force)
+    if as_json:
+        from agentctl.commands.locks import lock_documents
+        from agentctl.documents import document
+
+        click.echo(document(released=lock_documents(unlocked.freed), left=lock_documents(unlocked.left)))
+        return
+    for lock in unlocked.freed:
+        who = f"session {lock.holder}" if lock.session_id else lock.holder
+        _show.note(f"{lock.directory} is no longer held by {who}")
+    for lock in unlocked.left:
+        _show.note(f"session {lock.holder} still works in {lock.directory}")

@@ -1,0 +1,220 @@
+"""What the fault tests share: real agentctl processes, agents that wait at a gate, and looks at what is left.
+
+Rows and events are read through the store, so that looking changes nothing: no look in
+here reconciles, signals or delivers.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from agentctl.core.model import Fuse, Lock, Session, Status
+from agentctl.host import locks as liveness
+from agentctl.host.clock import utcnow
+from agentctl.host.files import write_private
+from agentctl.host.paths import SessionFiles
+from agentctl.host.waiting import ticks
+from agentctl.runtime import Runtime
+from agentctl.store import events, fuses, locks, sessions
+from agentctl.store.db import Database, reading, transaction
+from tests.conftest import Outcome, RunReal
+
+AGENTCTL = (sys.executable, "-P", "-m", "agentctl")
+ENDINGS = frozenset({"session.stopped", "session.error", "session.timeout"})
+GATE = "gate"
+
+
+def begin(
+    words: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: str | Path | None = None,
+    program: Sequence[str] = AGENTCTL,
+) -> subprocess.Popen[str]:
+    """An agentctl of its own, running while the test goes on; `finish` waits for it."""
+    return subprocess.Popen(
+        [*program, *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="surrogateescape",
+        env={**os.environ, **(env or {})},
+        cwd=cwd,
+    )
+
+
+def finish(process: subprocess.Popen[str], timeout: float = 60) -> Outcome:
+    """What a begun process left."""
+    stdout, stderr = process.communicate(timeout=timeout)
+    return Outcome(shlex.join(map(str, process.args)), process.returncode, stdout, stderr)  # type: ignore[arg-type]  # a list of words
+
+
+def launch(run_real: RunReal, cwd: Path, *words: str, options: Sequence[str] = (), **more: Any) -> str:
+    """The id of a command launched in `cwd`, without waiting for an early failure."""
+    cwd.mkdir(exist_ok=True)
+    command = ["launch", "exec", "--settle", "0s", "--cwd", str(cwd), *options, "--", *words]
+    return run_real(command, **more).stdout.strip()
+
+
+def launch_at_gate(run_real: RunReal, cwd: Path, code: int = 0, **more: Any) -> str:
+    """The id of an agent that ends with `code` once `open_gate(cwd)` lets it."""
+    return launch(run_real, cwd, *at_gate(cwd, code), **more)
+
+
+def at_gate(cwd: Path, code: int = 0) -> list[str]:
+    """A command that costs nothing while it waits, and ends when its gate is opened."""
+    cwd.mkdir(exist_ok=True)
+    os.mkfifo(cwd / GATE)
+    return ["sh", "-c", f"read -r line <{GATE}; exit {code}"]
+
+
+def open_gate(cwd: Path, timeout: float = 10) -> None:
+    """Let the agent go on that waits in `cwd`, as soon as it waits there."""
+    for _ in ticks(interval=0.01, timeout=timeout):
+        try:
+            os.close(os.open(cwd / GATE, os.O_WRONLY | os.O_NONBLOCK))
+            return
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+    raise AssertionError(f"no agent waits at {cwd / GATE}")
+
+
+@contextmanager
+def state() -> Iterator[Database]:
+    """The database of this test."""
+    runtime = Runtime.from_environment("test")
+    try:
+        yield runtime.state
+    finally:
+        runtime.close()
+
+
+def row(session_id: str) -> Session:
+    """A session's row as it is stored, judged by nobody."""
+    with state() as db, reading(db):
+        found = sessions.get(db, session_id)
+    assert found is not None, f"no row {session_id}"
+    return found
+
+
+def rows() -> list[Session]:
+    """Every row."""
+    with state() as db, reading(db):
+        return [*sessions.unsettled(db), *sessions.recent(db)]
+
+
+def fuse_of(session_id: str) -> Fuse | None:
+    with state() as db, reading(db):
+        return fuses.for_session(db, session_id)
+
+
+def ledger(session_id: str) -> list[str]:
+    """Types of a session's events, oldest first."""
+    with state() as db, reading(db):
+        return [event.type for event in events.for_session(db, session_id)]
+
+
+def endings(session_id: str) -> list[str]:
+    return [type_ for type_ in ledger(session_id) if type_ in ENDINGS]
+
+
+def held() -> list[Lock]:
+    """Every directory lock."""
+    with state() as db, reading(db):
+        return locks.all(db)
+
+
+def plant(session: Session, fuse: Fuse | None = None) -> SessionFiles:
+    """A row nobody launched, with its directory lock and the files of a shim that has gone."""
+    files = SessionFiles(str(Path(os.environ["AGENTCTL_HOME"], "sessions", session.id)))
+    with state() as db, transaction(db):
+        sessions.insert(db, session)
+        if fuse is not None:
+            fuses.insert(db, fuse)
+        locks.acquire(
+            db,
+            directory=session.cwd,
+            holder=session.id[:8],
+            session_id=session.id,
+            created_at=session.created_at,
+        )
+    os.mkdir(files.directory, 0o700)
+    os.close(liveness.hold(files.lock))
+    write_private(files.log, b"")
+    return files
+
+
+def a_session(cwd: Path, **changes: Any) -> Session:
+    """A running row to be planted: launched a minute ago."""
+    began = utcnow() - timedelta(minutes=1)
+    session = Session(
+        id=os.urandom(4).hex() + "-0000-4000-8000-000000000000",
+        adapter="exec",
+        cwd=str(cwd),
+        status=Status.RUNNING,
+        created_at=began,
+        started_at=began,
+    )
+    return replace(session, **changes)
+
+
+def rewrite(session: Session) -> None:
+    """Store a changed row, as if it had been so all the time."""
+    with state() as db, transaction(db):
+        assert sessions.update(db, session) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Pids:
+    """Who belongs to a running session."""
+
+    shim: int
+    agent: int
+
+
+def pids_of(session_id: str) -> Pids:
+    """From the pid file, which the agent wrote before it became one."""
+    words = Path(os.environ["AGENTCTL_HOME"], "sessions", session_id, "pid").read_text().split()
+    return Pids(shim=int(words[3]), agent=int(words[0]))
+
+
+def is_running(pid: int) -> bool:
+    """There, and no zombie."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def processes_of(home: Path | str, *, session_id: str | None = None) -> dict[int, list[str]]:
+    """Living processes that were started under this HOME (and session): pid → argument vector."""
+    found = {}
+    for process in psutil.process_iter():
+        try:
+            environ = process.environ()
+            mine = environ.get("HOME", "").startswith(f"{home}") and process.pid != os.getpid()
+            tag = environ.get("AGENTCTL_SESSION_ID")
+            if mine and process.status() != psutil.STATUS_ZOMBIE and session_id in (None, tag):
+                found[process.pid] = process.cmdline()
+        except psutil.Error:
+            continue
+    return found
+
+
+def document(run_real: RunReal, session_id: str, **more: Any) -> Any:
+    """What `status --json` says of one session."""
+    return run_real(["status", session_id, "--json"], **more).json()["sessions"][0]
