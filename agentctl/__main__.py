@@ -5,8 +5,10 @@ import sys
 
 def main() -> None:
     """Run the command line; the exit status is `cli`'s business."""
-    from agentctl.cli import main as run
-
+    try:
+        from agentctl.cli import main as run
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.exit(run())
 
 

@@ -39,6 +39,8 @@ class Runtime:
     """What a shim's finalising call runs; tests put a no-op here."""
     actor: str = "agentctl"
     """Who this invocation is in the ledger: the command's name."""
+    delivers: bool = False
+    """This command runs hooks and posts webhooks itself; others start a deliverer for that."""
     _opened: list[Database] = field(default_factory=list)
 
     @staticmethod

@@ -30,7 +30,7 @@ from agentctl.host.spawn import ShimRequest, start_shim
 from agentctl.store import events, fuses, locks, sessions
 from agentctl.store.db import Database, connect, reading, transaction
 
-freezegun.configure(extend_ignore_list=["agentctl.host.waiting"])
+freezegun.configure(extend_ignore_list=["agentctl.host.waiting", "_pytest.timing", "_pytest.runner"])
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 """When planted sessions begin, unless a test says otherwise."""

@@ -136,7 +136,7 @@ def test_what_an_adapter_may_know_of_the_host() -> None:
 
 
 def test_adapters_do_not_know_each_other() -> None:
-    """An adapter may be of several modules, named after it; beyond them it has `base` and the like."""
+    """An adapter is a module, a package, or modules named after it; beyond that it has `base` and such."""
     from agentctl.adapters.registry import ADAPTERS
 
     names = {module.rpartition(".")[2] for module in ADAPTERS.values()}
@@ -144,7 +144,7 @@ def test_adapters_do_not_know_each_other() -> None:
     for each in IMPORTS:
         if home(each.where) != "adapters" or each.where == "adapters/registry.py":
             continue
-        own = Path(each.where).stem
+        own = each.where.split("/")[1].removesuffix(".py")
         others = {
             f"agentctl.adapters.{name}" for name in names if name != own and not own.startswith(f"{name}_")
         }

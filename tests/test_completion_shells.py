@@ -165,7 +165,7 @@ class Terminal:
         os.close(slave)
 
     def load(self, shell: str) -> None:
-        self.wait_until(lambda: self.shows("ready> "))
+        self.wait_until(lambda: self.shows("ready> "), timeout=30)
         committed = ROOT / "completions"
         self.type(
             {
@@ -175,7 +175,7 @@ class Terminal:
             }[shell]
             + "; echo load''ed\r"
         )
-        self.wait_until(lambda: self.shows("loaded"))
+        self.wait_until(lambda: self.shows("loaded"), timeout=30)
         self.screen = self.screen.rpartition("loaded")[2]
 
     def shows(self, text: str) -> bool:
@@ -192,7 +192,7 @@ class Terminal:
         """Type `line`, Tab and Return; the arguments that agentctl was started with."""
         self.arguments.unlink(missing_ok=True)
         # Keys that come before the prompt are read in another way: a Tab is a blank then.
-        self.wait_until(lambda: self.shows("ready> "))
+        self.wait_until(lambda: self.shows("ready> "), timeout=30)
         self.screen = ""
         self.type(line + "\t\r")
 
@@ -200,7 +200,7 @@ class Terminal:
             self.shows("")
             assert self.arguments.exists(), self.screen
 
-        self.wait_until(noted)
+        self.wait_until(noted, timeout=30)
         return self.arguments.read_text().splitlines()
 
     def close(self) -> None:
@@ -306,8 +306,23 @@ def test_a_menu_shows_prompts_without_what_a_terminal_would_obey(
         terminal.type("agentctl stop 1a2b\t")
         wait_until(lambda: terminal.shows(LIVE[:-1]))  # as far as both agree
         terminal.type("\x04" if shell == "zsh" else "\t")  # Ctrl-D lists what Tab would offer
-        wait_until(lambda: terminal.shows(SHOWN))
+        wait_until(lambda: terminal.shows(SHOWN), timeout=30)
         assert "\x07 pass" not in terminal.screen
+    finally:
+        terminal.close()
+
+
+def test_zsh_takes_the_script_by_eval_too(shell_env: dict[str, str], wait_until: Any) -> None:
+    terminal = Terminal("zsh", shell_env, wait_until)
+    try:
+        terminal.load("zsh")
+        script = Path(shell_env["ARGUMENTS"]).with_name("script")
+        script.write_text(SCRIPTS["zsh"])
+        terminal.type(f'unfunction _agentctl; eval "$(<{script})"; echo evalua""ted\r')
+        wait_until(lambda: terminal.shows("evaluated"), timeout=30)
+        terminal.screen = terminal.screen.rpartition("evaluated")[2]
+        assert terminal.run("agentctl stop bl") == ["stop", NAME]
+        assert terminal.run("agentctl stop bl") == ["stop", NAME]
     finally:
         terminal.close()
 

@@ -64,7 +64,7 @@ def command_lines(text: str) -> Iterator[list[str]]:
     """Each `agentctl …` of a shell text or of inline code, as words up to the end of the command."""
     for line in re.sub(r"\\\n\s*", " ", text).splitlines():
         for match in re.finditer(
-            r"(?<![\w./-])agentctl((?: +[^\s`|;&()<>#]+| +'[^']*'| +\"[^\"]*\")+)", line
+            r"(?<![\w./-])agentctl((?: +(?:'[^']*'|\"[^\"]*\"|[^\s`|;&()<>#'\"]+))+)", line
         ):
             try:
                 words = shlex.split(match[1])

@@ -80,6 +80,12 @@ def test_completing_adapters_reads_no_package_metadata() -> None:
     assert not modules & (HEAVY | {"agentctl.adapters.opencode"})
 
 
+def test_completing_sessions_loads_the_database_and_no_model() -> None:
+    modules = loaded(env=completing("agentctl stop ", 2))
+    assert modules & HEAVY == {"sqlite3"}
+    assert "agentctl.core.model" not in modules
+
+
 @pytest.mark.parametrize("words", [["list", "-q"], ["list", "--json"]])
 def test_list_for_programs_loads_only_the_database(words: list[str]) -> None:
     modules = loaded(*words)

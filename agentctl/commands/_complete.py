@@ -7,36 +7,18 @@ and change nothing. It never fails: whatever goes wrong, there are no completion
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
-    from agentctl.store.db import Database
+    from agentctl.store.glance import Glimpse
 
 Pair = tuple[str, str | None]
 """A value and what to show beside it."""
 
 PROMPT_WIDTH = 60
-_BUSY = timedelta(milliseconds=100)
-
-
-class _Named(Protocol):
-    """What is shown of a session: a row, or its summary."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def name(self) -> str | None: ...
-    @property
-    def prompt(self) -> str | None: ...
-    @property
-    def adapter(self) -> str: ...
-    @property
-    def group(self) -> str | None: ...
 
 
 def items(source: str, incomplete: str, *, taken: object = None) -> list[CompletionItem[str]]:
@@ -50,43 +32,42 @@ def items(source: str, incomplete: str, *, taken: object = None) -> list[Complet
         ]
     except Exception:
         # No state yet, a damaged one, one of a newer version: a message would land in the prompt.
-        return []
+        found = []
     if not found and source == "locked_directories" and incomplete:
         return [CompletionItem(incomplete, type="dir")]
     return found
 
 
 def live_sessions() -> list[Pair]:
-    with _state() as db:
-        from agentctl.store import sessions
+    from agentctl.store import glance
 
-        return _pairs(sessions.unsettled(db))
+    with glance.opened(_database()) as db:
+        return _pairs(glance.live(db))
 
 
 def any_sessions() -> list[Pair]:
-    with _state() as db:
-        from agentctl.store import sessions
+    from agentctl.store import glance
 
-        return _pairs(sessions.summaries(db))
+    with glance.opened(_database()) as db:
+        return _pairs([*glance.live(db), *glance.settled(db)])
 
 
 def ended_sessions() -> list[Pair]:
-    with _state() as db:
-        from agentctl.store import sessions
+    from agentctl.store import glance
 
-        live = {session.id for session in sessions.unsettled(db)}
-        return _pairs(each for each in sessions.summaries(db) if each.id not in live)
+    with glance.opened(_database()) as db:
+        return _pairs(glance.settled(db))
 
 
 def groups() -> list[Pair]:
-    with _state() as db:
-        from agentctl.store import sessions
+    from agentctl.store import glance
 
-        prompts: dict[str, str | None] = {}
-        for each in sessions.summaries(db):
+    prompts: dict[str, str | None] = {}
+    with glance.opened(_database()) as db:
+        for each in [*glance.live(db), *glance.settled(db)]:
             if each.group:
                 prompts.setdefault(each.group, _about(each))
-        return list(prompts.items())
+    return list(prompts.items())
 
 
 def adapters() -> list[Pair]:
@@ -97,13 +78,11 @@ def adapters() -> list[Pair]:
 
 
 def locked_directories() -> list[Pair]:
-    with _state() as db:
-        from agentctl.core.text import one_line
-        from agentctl.store import locks
+    from agentctl.core.text import one_line
+    from agentctl.store import glance
 
-        return list(
-            {lock.directory: f"held by {one_line(lock.holder, 50)}" for lock in locks.all(db)}.items()
-        )
+    with glance.opened(_database()) as db:
+        return list({place: f"held by {one_line(holder, 50)}" for place, holder in glance.held(db)}.items())
 
 
 _SOURCES: dict[str, Callable[[], list[Pair]]] = {
@@ -112,21 +91,13 @@ _SOURCES: dict[str, Callable[[], list[Pair]]] = {
 }
 
 
-@contextmanager
-def _state() -> Iterator[Database]:
+def _database() -> str:
     from agentctl.host.paths import Paths
-    from agentctl.store.db import connect
 
-    path = Paths.from_environment(os.environ).database
-    os.stat(path)  # a Tab makes no database where there is none
-    db = connect(path, busy=_BUSY, read_only_ok=True)
-    try:
-        yield db
-    finally:
-        db.close()
+    return Paths.from_environment(os.environ).database
 
 
-def _pairs(sessions: Iterable[_Named]) -> list[Pair]:
+def _pairs(sessions: list[Glimpse]) -> list[Pair]:
     """Each session's id, and its name if it has one; a name used twice is offered once."""
     pairs: dict[str, str | None] = {}
     for each in sessions:
@@ -137,11 +108,11 @@ def _pairs(sessions: Iterable[_Named]) -> list[Pair]:
     return list(pairs.items())
 
 
-def _about(session: _Named) -> str:
+def _about(session: Glimpse) -> str:
     from agentctl.core.text import one_line
 
     # Prompts come from anywhere: nothing in them may reach the terminal as a command to it.
-    return one_line((session.prompt or "")[:500], PROMPT_WIDTH) or session.adapter
+    return one_line(session.prompt or "", PROMPT_WIDTH) or session.adapter
 
 
 def _is_printable(value: str) -> bool:

@@ -19,7 +19,7 @@ def finalise(runtime: Runtime, session_id: str) -> None:
     """Record a session's end and deliver what that queued."""
     from agentctl.ops.upkeep import finalise as run
 
-    runtime.actor = "shim"
+    runtime.actor, runtime.delivers = "shim", True
     run(runtime, session_id)
 
 
@@ -30,7 +30,7 @@ def tick(runtime: Runtime, session_id: str) -> None:
     """Decide about a session whose deadline has come."""
     from agentctl.ops.upkeep import tick as run
 
-    runtime.actor = "timer"
+    runtime.actor, runtime.delivers = "timer", True
     run(runtime, session_id)
 
 
@@ -40,4 +40,5 @@ def deliver(runtime: Runtime) -> None:
     """Deliver hooks and webhooks that are due."""
     from agentctl.ops.deliver import deliver_alone
 
+    runtime.actor, runtime.delivers = "deliverer", True
     deliver_alone(runtime, runtime.state)

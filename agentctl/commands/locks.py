@@ -39,10 +39,10 @@ def command(runtime: Runtime, quiet: bool, as_json: bool) -> None:
 
         click.echo(document(locks=lock_documents(found)))
     elif quiet:
-        # A file name is data for a program, and may be an order to a terminal.
+        # The name as it is for a program, but nothing that a terminal would obey.
         shown = one_line if sys.stdout.isatty() else str
         for directory in dict.fromkeys(lock.directory for lock in found):
-            click.echo(shown(directory))
+            click.echo(shown(directory), color=True)
     elif found:
         click.echo(_table(runtime, found))
 

@@ -37,7 +37,7 @@ def command(runtime: Runtime, quiet: bool, as_json: bool) -> int:
     from agentctl.documents import document
     from agentctl.ops.upkeep import reap
 
-    runtime.actor = "reap"
+    runtime.actor, runtime.delivers = "reap", True
     reaped = reap(runtime)
     survivors = sorted(pid for one in reaped.stopped for pid in one.survivors)
     if as_json:

@@ -48,3 +48,18 @@ def remove_tree(directory: str) -> None:
     import shutil
 
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def keep_end(path: str, size: int) -> bool:
+    """Replace a file larger than `size` by its last `size` bytes, from a line's start; whether it was."""
+    try:
+        length = os.stat(path).st_size
+        if length <= size:
+            return False
+        with open(path, "rb") as file:
+            file.seek(length - size)
+            kept = file.read(size)
+    except FileNotFoundError:
+        return False
+    write_private(path, b"[the beginning was cut off]\n" + kept[kept.find(b"\n") + 1 :])
+    return True

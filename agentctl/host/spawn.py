@@ -100,6 +100,13 @@ def _detach(argv: Sequence[str], *, cwd: str, environ: Mapping[str, str], stdin:
     return process
 
 
+def kill_group(process: Detached) -> None:
+    """KILL a detached child and what runs in its group; it is not reaped yet, so its pid is its own."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
 def forget(process: Detached) -> None:
     """Say that a detached child is not ours to wait for: it belongs to init once we are gone."""
     if process.poll() is None:

@@ -75,12 +75,13 @@ def claim(runtime: Runtime, db: Database, row: Delivery) -> Delivery | None:
     """Take a row for this process; None if another one has it."""
     now = runtime.clock()
     with transaction(db):
-        return outbox.claim(db, row.id, now=now, until=now + _limit(runtime, row) + MARGIN)
+        return outbox.claim(db, row.id, now=now, until=now + longest(runtime, row))
 
 
-def _limit(runtime: Runtime, row: Delivery) -> timedelta:
+def longest(runtime: Runtime, row: Delivery) -> timedelta:
+    """How long a claim must hold: what the attempt may take, and a margin."""
     settings = runtime.settings
-    return settings.hook_timeout if row.kind == "hook" else settings.webhook.timeout
+    return MARGIN + (settings.hook_timeout if row.kind == "hook" else settings.webhook.timeout)
 
 
 def attempt(runtime: Runtime, db: Database, row: Delivery) -> bool:

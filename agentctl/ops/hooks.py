@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from agentctl.core.ids import new_id
+from agentctl.core.ids import new_id, short
 from agentctl.core.model import Session
 from agentctl.errors import OperationFailed
 from agentctl.ops import deliver
@@ -13,17 +13,20 @@ from agentctl.runtime import Runtime
 from agentctl.store import outbox
 from agentctl.store.db import Database, transaction
 
+NAME = "on_create"
+
 
 def run_on_create(runtime: Runtime, db: Database, session: Session) -> None:
     """Run the hook and wait for it; OperationFailed if it fails. Its output is kept like any other's."""
     now = runtime.clock()
-    event_id = new_id(os.urandom(16))
     with transaction(db):
-        if not queue_hook(runtime, db, session, "on_create", event_id, now):
+        if not queue_hook(runtime, db, session, NAME, new_id(os.urandom(16)), now):
             return
-        row = next(one for one in outbox.list_all(db, session_id=session.id) if one.event_id == event_id)
-    claimed = deliver.claim(runtime, db, row)
-    if claimed is not None and not deliver.attempt(runtime, db, claimed):
+        # Claimed in the transaction that queues it, so that no deliverer takes it from under us.
+        row = next(one for one in outbox.list_all(db, session_id=session.id) if one.name == NAME)
+        claimed = outbox.claim(db, row.id, now=now, until=now + deliver.longest(runtime, row))
+    if claimed is None or not deliver.attempt(runtime, db, claimed):
         raise OperationFailed(
-            "its on-create hook failed", hint=f"agentctl hooks list {session.id[:8]} shows what it printed"
+            "its on-create hook failed",
+            hint=f"agentctl hooks list {short(session.id)} shows what it printed",
         )

@@ -75,7 +75,7 @@ def _launch_once(runtime: Runtime, db: Database, request: LaunchRequest) -> Sess
     lock = liveness.hold(files.lock)
     try:
         try:
-            _insert(runtime, db, plan, request)
+            _insert(db, plan, request)
         except BaseException:
             remove_tree(files.directory)
             raise
@@ -88,13 +88,15 @@ def _launch_once(runtime: Runtime, db: Database, request: LaunchRequest) -> Sess
             raise
     finally:
         os.close(lock)
+    # From here on the shim holds the lock: an interrupt leaves a session that is adopted.
     try:
-        return _record_start(runtime, db, plan, files, shim)
+        _await_agent(runtime, db, plan, files, shim)
+        return _record_start(runtime, db, plan, files)
     finally:
         spawn.forget(shim)
 
 
-def _insert(runtime: Runtime, db: Database, plan: Plan, request: LaunchRequest) -> None:
+def _insert(db: Database, plan: Plan, request: LaunchRequest) -> None:
     """The first transaction: row, directory lock and fuse, or a refusal that names the holder."""
     session = plan.session
     with transaction(db):
@@ -156,7 +158,7 @@ def _write_files(runtime: Runtime, plan: Plan, files: SessionFiles) -> None:
 def _spawn(runtime: Runtime, plan: Plan, files: SessionFiles, lock: int) -> spawn.Detached:
     fuse = plan.fuse
     try:
-        shim = spawn.start_shim(
+        return spawn.start_shim(
             spawn.ShimRequest(
                 session_id=plan.session.id,
                 files=files,
@@ -172,26 +174,32 @@ def _spawn(runtime: Runtime, plan: Plan, files: SessionFiles, lock: int) -> spaw
         )
     except OSError as error:
         raise OperationFailed(f"the agent cannot be started: {error.strerror}") from error
-    if not waiting.poll(
-        lambda: os.path.exists(files.pid) or shim.poll() is not None, timeout=PID_WITHIN, first=0.001
-    ):
-        shim.kill()
-        raise OperationFailed(f"the agent did not start within {PID_WITHIN:g} s")
-    return shim
 
 
-def _record_start(
+def _await_agent(
     runtime: Runtime, db: Database, plan: Plan, files: SessionFiles, shim: spawn.Detached
-) -> Session:
+) -> None:
+    """Until the shim has written who the agent is. A file, not a pipe: we may die, it must not."""
+
+    def is_decided() -> bool:
+        return os.path.exists(files.pid) or shim.poll() is not None
+
+    if waiting.poll(is_decided, timeout=PID_WITHIN, first=0.001) and os.path.exists(files.pid):
+        return
+    spawn.kill_group(shim)
+    error = OperationFailed(
+        "the agent could not be started: its shim left no trace of it",
+        hint=f"is the disk full? is {files.directory} writable?",
+    )
+    _give_up(runtime, db, plan.session, error)
+    raise error
+
+
+def _record_start(runtime: Runtime, db: Database, plan: Plan, files: SessionFiles) -> Session:
     """The second transaction: who the agent is. Losing it to an adopter is fine."""
     agent = read_agent(files)
     if agent is None:
-        error = OperationFailed(
-            "the agent could not be started: its shim left without a trace",
-            hint=f"is the disk full? see {files.log}",
-        )
-        _give_up(runtime, db, plan.session, error)
-        raise error
+        raise OperationFailed(f"{files.pid} cannot be read", hint="agentctl doctor looks for the cause")
     stored = commit(runtime, db, plan.session, plan.fuse, started(plan.session, plan.fuse, agent))
     if stored is not None:
         return stored

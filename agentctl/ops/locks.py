@@ -113,7 +113,7 @@ def possible_paths(path: str) -> tuple[str, ...]:
     meant = _meant(path)
     try:
         real = os.path.realpath(meant)
-        named = os.path.join(os.getcwd(), meant)
+        named = meant if os.path.isabs(meant) else os.path.join(os.getcwd(), meant)
     except OSError as error:
         raise NotFound(f"directory {path}: {error.strerror}", hint="name it by its absolute path") from error
     # A link may have taken its place. With ".." the plain text could mean another directory.

@@ -36,7 +36,8 @@ def observe(session: Session, fuse: Fuse | None, files: SessionFiles, now: datet
     seen = look(session, files)
     if session.is_final:
         return seen
-    if seen.exit is not None or session.native_id is None:
+    # Only a program that keeps sessions has an id of its own to be learnt while it runs.
+    if seen.exit is not None or (session.native_id is None and session.store_path is not None):
         seen = replace(seen, result=_report(session, files, ended=seen.exit is not None))
     if needs_listing(session, fuse, seen, now):
         seen = replace(seen, listing=listing_of(session))

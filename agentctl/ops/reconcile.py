@@ -27,7 +27,7 @@ from agentctl.core.model import (
 )
 from agentctl.ops.observe import observe
 from agentctl.runtime import OPTIONAL, Runtime
-from agentctl.store import fuses, locks, sessions
+from agentctl.store import fuses, locks, outbox, sessions
 from agentctl.store.db import CannotWrite, Database, reading, transaction
 
 NOTHING_SEEN = Observation(liveness=Liveness.UNKNOWN, evidence="not looked at")
@@ -75,11 +75,14 @@ def reconcile(
         burning = fuses.for_sessions(db, [row.id for row in rows])
         free_fuses = [fuse for fuse in fuses.armed(db) if fuse.session_id is None and fuse.is_due(now)]
         expired = [lock for lock in locks.all(db) if decide_lock(lock, now)] if wanted is None else []
+        is_due = wanted is None and outbox.count_due(db, now) > 0
     judged = [_judge(runtime, row, burning.get(row.id), now) for row in rows]
-    if not free_fuses and not expired and not any(one.changes for one in judged):
-        return Reconciled(tuple(judged))
     if db.read_only:
         return Reconciled(tuple(judged), written=False)
+    if is_due:
+        _start_deliverer(runtime)
+    if not free_fuses and not expired and not any(one.changes for one in judged):
+        return Reconciled(tuple(judged))
     try:
         return Reconciled(tuple(_apply(runtime, db, judged, free_fuses, [lock.id for lock in expired], now)))
     except CannotWrite as error:
@@ -210,6 +213,8 @@ def _after_commit(runtime: Runtime, one: Judged) -> None:
 
 
 def _start_deliverer(runtime: Runtime) -> None:
+    if runtime.delivers:
+        return
     from agentctl.ops.deliver import start_deliverer
 
     start_deliverer(runtime)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from agentctl.core.model import Session
+from agentctl.host.files import keep_end
 from agentctl.ops import deliver
 from agentctl.ops.deliver import Delivered
 from agentctl.ops.reconcile import Reconciled, reconcile
 from agentctl.ops.stop import Stopped, end_lingering, see_out
 from agentctl.runtime import Runtime
 from agentctl.store import sessions
-from agentctl.store.db import reading
+from agentctl.store.db import Database, reading
+
+TRIMMED_WITHIN = timedelta(days=2)
+"""How long after its end a session's log may still be cut; cron comes by more often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ def reap(runtime: Runtime) -> Reaped:
     with reading(db):
         lingering = [row for row in sessions.unsettled(db) if row.lingering]
     stopped += [end_lingering(runtime, db, session) for session in lingering]
+    _trim_logs(runtime, db)
     return Reaped(_ended(reconciled), tuple(stopped), deliver.deliver_alone(runtime, db))
 
 
@@ -63,3 +69,14 @@ def _ended(reconciled: Reconciled) -> tuple[Session, ...]:
         for judged in reconciled.judged
         if judged.verdict.session.is_final and not judged.before.is_final
     )
+
+
+def _trim_logs(runtime: Runtime, db: Database) -> None:
+    """Cut logs of ended sessions to the configured size. A live one's is still being written."""
+    size = runtime.settings.log_max_size
+    if size is None:
+        return
+    with reading(db):
+        ended = sessions.recent(db, since=runtime.now - TRIMMED_WITHIN)
+    for session in ended:
+        keep_end(runtime.paths.session(session.id).log, size)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from agentctl.runtime import Runtime
+from tests.adapters.opencode_samples import DATA, FINISHED
 from tests.conftest import Run, RunReal, WaitUntil
 
 Launch = Callable[..., str]
@@ -37,16 +40,11 @@ def launch(run: Run, work: Path) -> Launch:
     return start
 
 
-@pytest.fixture
-def at() -> Callable[[datetime], Runtime]:
+def at(instant: datetime) -> Runtime:
     """A runtime of this state whose clock stands still."""
-
-    def stopped(instant: datetime) -> Runtime:
-        runtime = Runtime.from_environment()
-        runtime.clock = lambda: instant
-        return runtime
-
-    return stopped
+    runtime = Runtime.from_environment()
+    runtime.clock = lambda: instant
+    return runtime
 
 
 def listed(run: Run, options: str = "", **given: Any) -> list[dict[str, Any]]:
@@ -83,7 +81,8 @@ def test_setting_replaces_the_one_armed_fuse(run: Run, launch: Launch, sealed_ho
     started = datetime.now(UTC)
     after = run(f"fuse set {session} --for 2h --warn 10m --json").json()["fuses"][0]
     assert list(after) == [
-        "id", "session_id", "directory", "deadline", "action", "state", "warn_at", "command", "url", "created_at",
+        "id", "session_id", "directory", "deadline", "action", "state",
+        "warn_at", "command", "url", "created_at",
     ]  # fmt: skip
     assert (after["id"], after["action"], after["state"]) == (before["id"], "stop", "armed")
     assert timedelta(0) <= deadline(after) - started - 2 * HOUR < timedelta(seconds=30)
@@ -126,9 +125,7 @@ def test_cancelling_disarms_once(run: Run, launch: Launch, sealed_home: Path) ->
     assert list(states.values()) == ["cancelled"]
 
 
-def test_the_newest_fuse_counts_although_the_clock_was_set_back(
-    run: Run, launch: Launch, at: Callable[[datetime], Runtime]
-) -> None:
+def test_the_newest_fuse_counts_although_the_clock_was_set_back(run: Run, launch: Launch) -> None:
     session = launch("--fuse 3h")
     run(f"fuse cancel {session}")
     earlier = at(datetime.now(UTC) - HOUR)
@@ -138,9 +135,7 @@ def test_the_newest_fuse_counts_although_the_clock_was_set_back(
     assert [fuse["id"] for fuse in listed(run)] == [fresh["id"]]
 
 
-def test_a_fuse_fires_at_its_deadline_and_not_before(
-    run: Run, launch: Launch, at: Callable[[datetime], Runtime], sealed_home: Path
-) -> None:
+def test_a_fuse_fires_at_its_deadline_and_not_before(run: Run, launch: Launch, sealed_home: Path) -> None:
     session = launch()
     due = deadline(run(f"fuse set {session} --for 1h --json").json()["fuses"][0])
     # The document cuts to milliseconds, the row does not.
@@ -151,7 +146,6 @@ def test_a_fuse_fires_at_its_deadline_and_not_before(
     assert listed(run, obj=late) == []
     refused = run(f"fuse extend {session} --by 1h", obj=late, exit=1)
     assert "has fired already (action stop)" in refused.stderr
-    assert "being stopped" in run(f"fuse set {session} --for 1h", obj=late, exit=1).stderr
     late.close()
     assert [e["type"] for e in events(sealed_home)] == ["fuse.set", "fuse.expired"]
 
@@ -182,9 +176,24 @@ def test_ended_sessions_are_refused(run: Run, launch: Launch) -> None:
     assert run(f"fuse set {session} --for 1h --json", exit=1).error()["code"] == "failed"
 
 
+def test_a_session_that_is_being_stopped_is_refused(
+    run: Run, work: Path, wait_until: WaitUntil, sealed_home: Path
+) -> None:
+    agent = "trap : TERM; echo ready; while :; do sleep 0.1; done"
+    started = run(["launch", "exec", "--settle", "0", "--fuse", "1h", "--", "sh", "-c", agent])
+    session = started.stdout.strip()
+    wait_until(lambda: "ready" in run(f"logs {session}").stdout)
+    late = at(datetime.now(UTC) + HOUR)
+    run("list", obj=late)
+    late.close()
+    assert "is being stopped" in run(f"fuse set {session} --for 1h", exit=1).stderr
+    assert "has fired already" in run(f"fuse cancel {session}", exit=1).stderr
+
+
 def test_a_session_that_is_being_launched_is_refused(run: Run, work: Path) -> None:
     # Its launcher would take the change for a stop.
-    hook = "python -P -m agentctl fuse set $AGENTCTL_SESSION_ID --for 1h 2> refused || true"
+    setting = f"{sys.executable} -P -m agentctl fuse set $AGENTCTL_SESSION_ID --for 1h"
+    hook = f"{setting} 2> refused || true"
     run(["launch", "exec", "--on-create", hook, "--settle", "0", "--", "sleep", "600"])
     assert "still being launched" in (work / "refused").read_text()
 
@@ -210,16 +219,15 @@ def test_what_a_session_cannot_have(run: Run, launch: Launch) -> None:
     assert "no session, directory or fuse nobody" in run("fuse cancel nobody", exit=10).stderr
 
 
-def test_an_external_session_has_no_fuse(run: Run, run_real: RunReal, tmp_path: Path) -> None:
-    project = tmp_path / "home" / ".claude" / "projects" / "-srv-x"
-    sessions = run("list -a --json").json()["sessions"]
-    assert [one for one in sessions if one["source"] == "external"] == []
-    assert not project.exists()
+def test_an_external_session_has_no_fuse(run: Run, work: Path) -> None:
+    store = Path(os.environ["XDG_DATA_HOME"], "opencode", "opencode.db")
+    store.parent.mkdir(parents=True)
+    shutil.copyfile(DATA / "opencode-1.18.33.db", store)
+    for command in (f"set {FINISHED} --for 1h", f"extend {FINISHED} --by 1h", f"cancel {FINISHED}"):
+        assert "not launched by agentctl" in run(f"fuse {command}", exit=1).stderr
 
 
-def test_a_directory_has_a_free_timer_of_ten_minutes(
-    run: Run, work: Path, at: Callable[[datetime], Runtime], sealed_home: Path
-) -> None:
+def test_a_directory_has_a_free_timer_of_ten_minutes(run: Run, work: Path, sealed_home: Path) -> None:
     started = datetime.now(UTC)
     made = run("fuse set . --json").json()["fuses"][0]
     assert (made["session_id"], made["directory"], made["action"]) == (None, os.path.realpath(work), "event")
@@ -279,7 +287,7 @@ def test_an_address_is_for_the_action_webhook(run: Run, work: Path) -> None:
     assert "action webhook" in configured.stderr
 
 
-@pytest.mark.parametrize("name", ["a b", "it's \"x\"", "two\nlines", os.fsdecode(b"caf\xe9"), "~odd", "-x"])
+@pytest.mark.parametrize("name", ["a b", 'it\'s "x"', "two\nlines", os.fsdecode(b"caf\xe9"), "~odd", "-x"])
 def test_directories_of_any_name(run: Run, work: Path, name: str) -> None:
     (work / name).mkdir()
     made = run(["fuse", "set", f"./{name}/", "--json"]).json()["fuses"][0]
@@ -337,4 +345,4 @@ def test_targets_complete_to_sessions_else_directories(run: Run, run_real: RunRe
         }
         assert f"plain,{expected}" in run_real([], env=env).stdout
     env = {"_AGENTCTL_COMPLETE": "bash_complete", "COMP_WORDS": "agentctl fuse set ./x", "COMP_CWORD": "3"}
-    assert run_real([], env=env).stdout.strip() == "dir,"
+    assert run_real([], env=env).stdout.strip() == "dir,./x"

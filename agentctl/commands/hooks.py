@@ -1,0 +1,130 @@
+"""`agentctl hooks`: what was, is and could not be delivered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agentctl.commands import _show
+from agentctl.commands._options import ANY_SESSION, json_option, pass_runtime
+
+if TYPE_CHECKING:
+    from agentctl.core.model import Delivery
+    from agentctl.runtime import Runtime
+
+
+@click.group("hooks")
+def command() -> None:
+    """List and retry deliveries of hooks and webhooks.
+
+    A hook that failed is not run again by itself: it may have done half its work. A webhook
+    is posted again by later invocations, at growing intervals, and given up in the end.
+    """
+
+
+@command.command("list")
+@click.argument("session", metavar="[ID]", required=False, type=ANY_SESSION)
+@click.option("--failed", is_flag=True, help="Only those that were given up.")
+@json_option
+@pass_runtime
+def list_(runtime: Runtime, session: str | None, failed: bool, as_json: bool) -> None:
+    """List deliveries, newest first.
+
+    With the ID of a session: those of this session, and what its hooks printed.
+
+    \b
+    Examples:
+      agentctl hooks list --failed
+      agentctl hooks list 3f2a
+
+    \b
+    Exit status: 0 always, also for an empty list; 10 no such session.
+    """
+    from agentctl.ops.redeliver import deliveries
+
+    runtime.actor = "hooks list"
+    found = deliveries(runtime, session, failed_only=failed)
+    if as_json:
+        from agentctl.documents import document
+
+        click.echo(document(deliveries=[_fields(one) for one in found]))
+        return
+    if not found:
+        return
+    from agentctl.core.text import clean
+    from agentctl.render import delivery_table
+
+    click.echo(delivery_table(found, now=runtime.clock(), color=_show.uses_color(runtime)))
+    if session is None:
+        return
+    for one in found:
+        if one.output:
+            click.echo(f"\n{one.name} (delivery {one.id}) printed:\n{clean(one.output).rstrip()}")
+
+
+@command.command("retry")
+@click.argument("deliveries", metavar="[DELIVERY_ID...]", nargs=-1, type=click.IntRange(min=1))
+@click.option("--all", "everything", is_flag=True, help="Every delivery that has not arrived.")
+@json_option
+@pass_runtime
+def retry(runtime: Runtime, deliveries: tuple[int, ...], everything: bool, as_json: bool) -> int:
+    """Try failed deliveries again, now.
+
+    A DELIVERY_ID is a number that `agentctl hooks list` shows. One that has arrived
+    already is left alone.
+
+    \b
+    Examples:
+      agentctl hooks retry 17
+      agentctl hooks retry --all
+
+    \b
+    Exit status: 0 delivered; 1 some failed again; 10 no such delivery.
+    """
+    from agentctl.ops.redeliver import retry as run
+
+    if bool(deliveries) == everything:
+        raise click.UsageError("name deliveries, or give --all.")
+    runtime.actor = "hooks retry"
+    retried = run(runtime, None if everything else deliveries)
+    if as_json:
+        from agentctl.documents import document
+
+        failed = [_fields(one) for one in retried.failed]
+        click.echo(
+            document(
+                delivered=list(retried.done),
+                failed=failed,
+                being_delivered=list(retried.busy),
+                delivered_before=list(retried.over),
+            )
+        )
+        return 1 if failed else 0
+    for number in retried.over:
+        _show.note(f"delivery {number} had arrived already")
+    for number in retried.busy:
+        _show.note(f"delivery {number} is in the hands of another process")
+    for number in retried.done:
+        _show.note(f"delivery {number} has arrived")
+    for one in retried.failed:
+        _show.note(f"delivery {one.id} ({one.kind} {one.name}) failed again: {one.last_error}")
+    return 1 if retried.failed else 0
+
+
+def _fields(one: Delivery) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "kind": one.kind,
+        "name": one.name,
+        "session_id": one.session_id,
+        "state": one.state.value,
+        "attempts": one.attempts,
+        "last_error": one.last_error,
+        "next_attempt_at": one.next_attempt_at,
+        "created_at": one.created_at,
+        "delivered_at": one.delivered_at,
+        "target": one.target,
+        "event_id": one.event_id,
+        "output": one.output,
+    }

@@ -1,0 +1,112 @@
+"""`agentctl prune`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from agentctl.commands import _show
+from agentctl.commands._options import DURATION_OR_ZERO, json_option, pass_runtime, quiet_option
+
+if TYPE_CHECKING:
+    from agentctl.ops.prune import Pruned
+    from agentctl.runtime import Runtime
+
+
+@click.command("prune")
+@click.option(
+    "--older-than", type=DURATION_OR_ZERO, help="Age since the end.  [default: prune.older_than, 7d]"
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be forgotten.")
+@quiet_option
+@json_option
+@pass_runtime
+def command(runtime: Runtime, older_than: timedelta | None, dry_run: bool, quiet: bool, as_json: bool) -> int:
+    """Forget ended sessions and delete their files.
+
+    Their logs and rows are gone for good; events stay. Sessions that are live or lingering
+    are never touched, nor those with a hook or webhook still to be delivered.
+
+    \b
+    Examples:
+      agentctl prune --dry-run
+      agentctl prune --older-than 1d
+      0 4 * * * agentctl prune -q >/dev/null
+
+    \b
+    Exit status:
+      0  done, or nothing to forget
+      3  some directories could not be deleted; they are named
+      13 the state cannot be written
+    """
+    from agentctl.ops.prune import prune
+
+    runtime.actor = "prune"
+    pruned = prune(runtime, older_than=older_than, dry_run=dry_run)
+    if as_json:
+        click.echo(_document(pruned, dry_run=dry_run))
+    elif quiet:
+        for session in pruned.forgotten:
+            click.echo(session.id)
+    else:
+        _tell(runtime, pruned, dry_run=dry_run)
+    for path in pruned.left:
+        _show.note(f"{path} could not be deleted: look at the modes of its files")
+    if pruned.unknown:
+        _show.note(
+            f"{len(pruned.unknown)} directories belong to sessions that this database does not know;"
+            " agentctl doctor --rebuild brings them back"
+        )
+    return 3 if pruned.left else 0
+
+
+def _document(pruned: Pruned, *, dry_run: bool) -> str:
+    from agentctl.documents import document
+
+    return document(
+        dry_run=dry_run,
+        forgotten=[session.id for session in pruned.forgotten],
+        orphans=list(pruned.orphans),
+        kept=[{"id": session_id, "reason": why} for session_id, why in pruned.kept],
+        unknown=list(pruned.unknown),
+        not_deleted=list(pruned.left),
+        freed_bytes=pruned.freed,
+    )
+
+
+def _tell(runtime: Runtime, pruned: Pruned, *, dry_run: bool) -> None:
+    from agentctl.core.durations import format_age
+    from agentctl.render import table
+
+    now = runtime.clock()
+    rows = [
+        (
+            session.id[:8],
+            session.adapter,
+            session.outcome,
+            format_age(session.ended_at, now) if session.ended_at else None,
+            session.name or session.prompt,
+        )
+        for session in pruned.forgotten
+    ]
+    if rows:
+        click.echo(
+            table(("ID", "ADAPTER", "OUTCOME", "ENDED", "PROMPT"), rows, color=_show.uses_color(runtime))
+        )
+    for session_id, why in pruned.kept:
+        _show.note(f"session {session_id[:8]} is kept: {why}")
+    orphans = f" and {len(pruned.orphans)} directories without a session" if pruned.orphans else ""
+    verb = "would be forgotten" if dry_run else "forgotten"
+    noun = "session" if len(pruned.forgotten) == 1 else "sessions"
+    _show.note(f"{len(pruned.forgotten)} {noun}{orphans} {verb}, {_size(pruned.freed)} freed")
+
+
+def _size(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

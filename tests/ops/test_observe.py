@@ -1,0 +1,222 @@
+"""One look at one session: what is believed of its files, and the order in which they are read."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agentctl.core.model import ExitRecord, Held, Listing, Liveness, Session
+from agentctl.host import locks as liveness
+from agentctl.host import processes
+from agentctl.ops.observe import look, observe, read_agent, read_exit
+from tests.adapters.opencode_samples import LOGS, copy_store
+from tests.conftest import WaitUntil
+from tests.planting import ABSENT, NOON, Field, field_in, make_fuse, seconds, touch, write_exit
+
+ID = "4b1f0f9e-0000-4000-8000-000000000001"
+
+
+@pytest.fixture
+def field(sealed_home: Path) -> Iterator[Field]:
+    with field_in(sealed_home) as made:
+        yield made
+
+
+class TestExitFile:
+    @pytest.mark.parametrize(
+        ("text", "code"),
+        [("0\n", 0), ("7\n", 7), ("143\n", 143), ("255\n", 255), ("0", 0), (" 3 \n", 3)],
+    )
+    def test_a_status_is_read_with_its_instant(self, text: str, code: int, field: Field) -> None:
+        files = field.directory(ID)
+        write_exit(files, text, NOON)
+        assert read_exit(files) == ExitRecord(code=code, at=NOON)
+
+    @pytest.mark.parametrize("text", ["", "\n", "256\n", "-1\n", "0x1\n", "1\n2\n", "²\n", "9" * 20])
+    def test_anything_else_is_a_record_without_a_code(self, text: str, field: Field) -> None:
+        files = field.directory(ID)
+        write_exit(files, text, NOON)
+        assert read_exit(files) == ExitRecord(code=None, at=NOON)
+
+    def test_one_that_cannot_be_read_is_a_record_without_a_code(self, field: Field) -> None:
+        files = field.directory(ID)
+        os.mkdir(files.exit)
+        touch(files.exit, NOON)
+        assert read_exit(files) == ExitRecord(code=None, at=NOON)
+
+    def test_none_is_none(self, field: Field) -> None:
+        assert read_exit(field.directory(ID)) is None
+        assert read_exit(field.paths.session("never-made")) is None
+
+    def test_a_half_written_one_is_not_looked_at(self, field: Field) -> None:
+        files = field.directory(ID)
+        Path(f"{files.exit}.new").write_text("0\n")
+        assert read_exit(files) is None
+
+
+class TestPidFile:
+    def test_what_a_shim_writes_identifies_its_agent(self, field: Field) -> None:
+        agent = field.start(began=NOON)
+        record = read_agent(agent.files)
+        assert record is not None
+        assert (record.pid, record.start_token, record.started_at) == (agent.pid, agent.token, NOON)
+        assert record.start_token == processes.token_of(agent.pid)
+
+    @pytest.mark.parametrize("text", ["", "12", "12 34", "x 1 2 3", "-5 1 2 3", "\xff\xfe"])
+    def test_what_no_shim_writes_is_none(self, text: str, field: Field) -> None:
+        files = field.directory(ID)
+        Path(files.pid).write_text(text)
+        assert read_agent(files) is None
+
+    def test_none_is_none(self, field: Field) -> None:
+        assert read_agent(field.directory(ID)) is None
+
+    def test_without_start_ticks_the_process_of_that_pid_is_taken_if_it_began_then(
+        self, field: Field
+    ) -> None:
+        """As where there is no /proc: the shim writes `-`, and the pid file's instant must fit."""
+        agent = field.start()
+        began = processes.stat_of(agent.pid)
+        assert began is not None
+        Path(agent.files.pid).write_text(f"{agent.pid} - - 1\n")
+        touch(agent.files.pid, processes.started_at(began) + seconds(0.5))
+        record = read_agent(agent.files)
+        assert record is not None
+        assert record.start_token == agent.token
+
+        touch(agent.files.pid, processes.started_at(began) - seconds(60))
+        older = read_agent(agent.files)
+        assert older is not None
+        assert older.start_token != agent.token, "a younger process that got the pid is not the agent"
+
+
+class TestOrder:
+    def test_an_end_between_the_looks_is_not_a_loss(
+        self, field: Field, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The agent ends and its shim leaves right after the lock was probed."""
+        agent = field.start()
+        session = field.plant(agent)
+        probe = liveness.probe
+
+        def probe_then_end(path: str) -> Held:
+            held = probe(path)
+            agent.leave(signal.SIGTERM)
+            return held
+
+        monkeypatch.setattr(liveness, "probe", probe_then_end)
+        seen = look(session, agent.files)
+        assert seen.exit is not None
+        assert seen.exit.code == 143
+
+    def test_an_end_before_the_exit_file_is_read_is_not_a_loss(
+        self, field: Field, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The same, after the process was looked for."""
+        agent = field.start()
+        session = field.plant(agent)
+        look_for = processes.look
+
+        def look_then_end(pid: int, token: str | None) -> object:
+            life = look_for(pid, token)
+            monkeypatch.undo()
+            agent.leave(signal.SIGTERM)
+            return life
+
+        monkeypatch.setattr(processes, "look", look_then_end)
+        seen = look(session, agent.files)
+        assert seen.exit is not None
+        assert seen.exit.code == 143
+
+    def test_without_a_lock_file_a_shim_gets_a_moment_to_write(self, field: Field) -> None:
+        """No lock to wait for: the shim is held up for 0.3 s after its agent has gone."""
+        agent = field.start()
+        session = field.plant(agent)
+        os.kill(agent.shim.pid, signal.SIGSTOP)
+        agent.kill(signal.SIGTERM)
+        os.unlink(agent.files.lock)
+        later = subprocess.Popen(["/bin/sh", "-c", f"sleep 0.3; kill -CONT {agent.shim.pid}"])
+        seen = look(session, agent.files)
+        later.wait()
+        assert seen.exit is not None
+        assert seen.exit.code == 143
+
+
+class TestLiveness:
+    def test_under_its_shim_it_is_alive_and_supervised(self, field: Field) -> None:
+        agent = field.start()
+        seen = look(field.plant(agent), agent.files)
+        assert (seen.liveness, seen.supervised, seen.exit) == (Liveness.ALIVE, True, None)
+        assert seen.evidence == f"liveness lock held, pid {agent.pid} alive"
+
+    def test_without_its_shim_it_is_alive_and_unsupervised(self, field: Field) -> None:
+        agent = field.start()
+        session = field.plant(agent)
+        agent.shim.kill()
+        agent.shim.wait()
+        seen = look(session, agent.files)
+        assert (seen.liveness, seen.supervised) == (Liveness.ALIVE, False)
+
+    def test_a_zombie_under_a_held_lock_is_ending(self, field: Field, wait_until: WaitUntil) -> None:
+        agent = field.start()
+        session = field.plant(agent)
+        os.kill(agent.shim.pid, signal.SIGSTOP)
+        agent.kill()
+        wait_until(agent.is_gone)
+        assert look(session, agent.files).liveness is Liveness.ENDING
+
+    def test_without_shim_and_agent_it_is_dead(self, field: Field) -> None:
+        agent = field.start()
+        session = field.plant(agent)
+        agent.vanish()
+        assert look(session, agent.files).liveness is Liveness.DEAD
+
+    def test_a_stopped_agent_is_alive(self, field: Field) -> None:
+        agent = field.start()
+        session = field.plant(agent)
+        agent.kill(signal.SIGSTOP)
+        assert look(session, agent.files).liveness is Liveness.ALIVE
+
+    def test_the_pid_file_speaks_for_a_row_that_has_no_pid_yet(self, field: Field) -> None:
+        agent = field.start()
+        session = field.plant(id=agent.session_id)
+        seen = look(session, agent.files)
+        assert seen.agent is not None
+        assert (seen.agent.pid, seen.liveness) == (agent.pid, Liveness.ALIVE)
+
+
+class TestTheAgentsOwnStore:
+    def unlisted(self, field: Field, tmp_path: Path) -> Session:
+        store = str(copy_store(tmp_path))
+        return field.plant(field.start(), adapter="opencode", native_id=ABSENT, store_path=store)
+
+    def test_it_is_asked_only_where_the_verdict_hangs_on_it(self, field: Field, tmp_path: Path) -> None:
+        session = self.unlisted(field, tmp_path)
+        files = field.directory(session.id)
+        fuse = make_fuse(seconds(3600), since=NOON)
+        past, inside = NOON + seconds(30), NOON + seconds(29.999)
+        assert observe(session, None, files, past).listing is Listing.ABSENT
+        assert observe(session, None, files, inside).listing is Listing.UNAVAILABLE
+        assert observe(session, fuse, files, past).listing is Listing.UNAVAILABLE
+        assert observe(session, fuse, files, NOON + seconds(3600)).listing is Listing.ABSENT
+
+    def test_a_native_id_is_learnt_from_the_log_of_a_live_agent(self, field: Field) -> None:
+        agent = field.start(session_id="ok-0000")
+        session = field.plant(agent, adapter="opencode")
+        Path(agent.files.log).write_bytes((LOGS / "ok.log").read_bytes())
+        seen = observe(session, None, agent.files, NOON)
+        assert seen.result.native_id == "ses_dfd13bb6affetFchSLJI2DUd4q"
+
+    def test_an_adapter_that_is_not_installed_any_more_is_no_obstacle(self, field: Field) -> None:
+        agent = field.start("exit:3")
+        session = field.plant(agent, adapter="no-such-adapter")
+        agent.shim.wait()
+        seen = observe(session, None, agent.files, NOON)
+        assert seen.exit is not None
+        assert seen.exit.code == 3
+        assert seen.result.notes == ("unknown adapter: no-such-adapter",)
