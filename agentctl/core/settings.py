@@ -19,6 +19,9 @@ WEBHOOK_EVENTS = (
     "session.stopped",
     "session.error",
     "session.timeout",
+    "fuse.set",
+    "fuse.extended",
+    "fuse.cancelled",
     "fuse.expired",
 )
 """The events that are posted. `session.*` and `fuse.*` in a configuration mean all of theirs."""

@@ -31,7 +31,7 @@ from agentctl.ops.locks import existing_directory, possible_paths
 from agentctl.ops.reconcile import reconcile
 from agentctl.ops.record import record_effects, record_fuse_effects
 from agentctl.runtime import Runtime
-from agentctl.store import events, fuses, sessions
+from agentctl.store import fuses, sessions
 from agentctl.store.db import Database, reading, transaction
 
 SESSION_ACTIONS = (FuseAction.STOP, FuseAction.NONE)
@@ -297,7 +297,7 @@ def _change(runtime: Runtime, db: Database, type_: str, make: Callable[[], Fuse]
             fuses.insert(db, after)
         queued = _record(runtime, db, type_, after)
     if after.session_id is not None:
-        _tell_timer(runtime, db, after.session_id)
+        manifest.keep_in_step(runtime, db, after.session_id)
     if queued:
         deliver.start_deliverer(runtime)
     return after
@@ -316,27 +316,10 @@ def _record(runtime: Runtime, db: Database, type_: str, fuse: Fuse) -> int:
         "directory": fuse.directory,
     }
     session = sessions.get(db, fuse.session_id) if fuse.session_id else None
+    effects = (AppendEvent(type_, reason, data), PostWebhook(type_))
     if session is not None:
-        effects = (AppendEvent(type_, reason, data), PostWebhook(type_))
         return record_effects(runtime, db, session, effects, runtime.now)
-    events.append(
-        db, type=type_, session_id=None, at=runtime.now, actor=runtime.actor, reason=reason, data=data
-    )
-    # The fuse's own address is for its expiry alone.
-    return record_fuse_effects(runtime, db, replace(fuse, url=None), (PostWebhook(type_),), runtime.now)
-
-
-def _tell_timer(runtime: Runtime, db: Database, session_id: str) -> None:
-    """Bring the files beside a session in step with its rows, whoever else is at it."""
-    written = None
-    while True:
-        with reading(db):
-            session, fuse = sessions.get(db, session_id), fuses.for_session(db, session_id)
-        # Looked at again after the writing: the last to write has seen that nothing changed since.
-        if session is None or (session, fuse) == written:
-            return
-        manifest.write(runtime, session, fuse)
-        written = (session, fuse)
+    return record_fuse_effects(runtime, db, fuse, effects, runtime.now)
 
 
 def _instant(at: datetime) -> str:

@@ -200,11 +200,14 @@ def _record_start(runtime: Runtime, db: Database, plan: Plan, files: SessionFile
     agent = read_agent(files)
     if agent is None:
         raise OperationFailed(f"{files.pid} cannot be read", hint="agentctl doctor looks for the cause")
-    stored = commit(runtime, db, plan.session, plan.fuse, started(plan.session, plan.fuse, agent))
-    if stored is not None:
-        return stored
-    with reading(db):
-        current = sessions.get(db, plan.session.id)
+    while True:
+        with reading(db):
+            current, fuse = sessions.get(db, plan.session.id), fuses.for_session(db, plan.session.id)
+        if current is None or current.status is not Status.STARTING:
+            break
+        stored = commit(runtime, db, current, fuse, started(current, fuse, agent))
+        if stored is not None:
+            return stored
     if current is not None and current.pid == agent.pid and current.status is Status.RUNNING:
         return current
     if current is not None and current.is_final and current.exit_code is not None:

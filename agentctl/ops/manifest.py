@@ -10,14 +10,15 @@ import json
 from agentctl.core.model import Fuse, FuseAction, FuseState, Session
 from agentctl.host.files import read_small, write_private
 from agentctl.runtime import Runtime
-from agentctl.store import codecs
+from agentctl.store import codecs, fuses, sessions
+from agentctl.store.db import Database, reading
 
 SCHEMA = 1
 LIMIT = 64 * 1024 * 1024
 
 
 def write(runtime: Runtime, session: Session, fuse: Fuse | None) -> None:
-    """Keep the manifest and the timer's fuse file in step with the row.
+    """Write the manifest and the timer's fuse file.
 
     A failure loses nothing now: the row is the truth, and the next transition writes again.
     """
@@ -32,6 +33,22 @@ def write(runtime: Runtime, session: Session, fuse: Fuse | None) -> None:
         write_private(files.fuse, next_instant(fuse))
     except OSError:
         return
+
+
+def keep_in_step(runtime: Runtime, db: Database, session_id: str) -> None:
+    """Bring the files beside a session in step with its rows, whoever else is at it.
+
+    Looked at again after the writing: the last to write has seen that nothing changed since,
+    so an older deadline cannot stay in the timer's file.
+    """
+    written = None
+    while True:
+        with reading(db):
+            session, fuse = sessions.get(db, session_id), fuses.for_session(db, session_id)
+        if session is None or (session, fuse) == written:
+            return
+        write(runtime, session, fuse)
+        written = (session, fuse)
 
 
 def next_instant(fuse: Fuse | None) -> bytes:

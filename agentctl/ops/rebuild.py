@@ -8,12 +8,14 @@ them alive is the lock that they hold.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 
 from agentctl.core.ids import short
 from agentctl.core.model import Fuse, Session
 from agentctl.errors import Locked
+from agentctl.host import waiting
 from agentctl.host.files import remove
 from agentctl.ops import manifest
 from agentctl.ops.prune import strays
@@ -22,6 +24,11 @@ from agentctl.runtime import REQUIRED, Runtime
 from agentctl.store import events, fuses, locks, salvage, sessions
 from agentctl.store.db import Database, check, connect, reading, set_aside, transaction
 from agentctl.store.journal import COMPANIONS
+
+PATIENCE = 3.0
+"""Seconds that other invocations get to end."""
+
+ROUNDS = 3
 
 CANNOT_COME_BACK: Mapping[str, str] = {
     "events": "events",
@@ -38,10 +45,10 @@ class Rebuilt:
     """What is in the new database, where the old one is, and what could not be brought over."""
 
     sessions: int
-    live: int
-    ended: tuple[Session, ...]
+    live: int = 0
+    ended: tuple[Session, ...] = ()
     """Sessions that were found to have ended meanwhile."""
-    set_aside: str | None
+    set_aside: str | None = None
     carried: Mapping[str, int] = field(default_factory=dict)
     lost: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
@@ -50,11 +57,23 @@ class Rebuilt:
 
 def rebuild(runtime: Runtime, *, force: bool) -> Rebuilt:
     """Make a new database. Locked if another process has it open, or it is healthy and not `force`."""
-    path = runtime.paths.database
     runtime.paths.create()
     if not force:
         _refuse_healthy(runtime)
-    with salvage.sole_user(path):
+    for _ in range(ROUNDS):
+        rebuilt = _try_to_rebuild(runtime)
+        if rebuilt is not None:
+            return _judged(runtime, rebuilt)
+    raise Locked(
+        f"other invocations of agentctl keep writing to {runtime.paths.database}",
+        hint="run it again when they are done; agentctl list shows what is at work",
+    )
+
+
+def _try_to_rebuild(runtime: Runtime) -> Rebuilt | None:
+    """Build and swap; None if somebody has written to the old database meanwhile."""
+    path = runtime.paths.database
+    with _alone(path):
         before = _stamp(path)
     existed = any(os.path.exists(path + suffix) for suffix in ("", *COMPANIONS))
     salvaged = salvage.read(path) if os.path.exists(path) else salvage.Salvaged()
@@ -63,25 +82,45 @@ def rebuild(runtime: Runtime, *, force: bool) -> Rebuilt:
     fresh = f"{path}.new"
     _discard(fresh)
     carried = _fill(runtime, fresh, salvaged, rows, manifests)
-    aside = _swap(runtime, fresh, before=before, existed=existed)
-    lost = [CANNOT_COME_BACK[name] for name in salvaged.incomplete if name in CANNOT_COME_BACK]
-    if not existed:
-        lost = list(CANNOT_COME_BACK.values())
+    with _alone(path):
+        if _stamp(path) != before:
+            _discard(fresh)
+            return None
+        aside = _aside(runtime, path) if existed else None
+        os.rename(fresh, path)
+    lost = [what for table, what in CANNOT_COME_BACK.items() if not existed or table in salvaged.incomplete]
+    return Rebuilt(
+        sessions=len(rows), set_aside=aside, carried=carried, lost=tuple(lost), unreadable=unreadable
+    )
+
+
+def _judged(runtime: Runtime, rebuilt: Rebuilt) -> Rebuilt:
+    """The same, once reconcile has looked at what came back."""
     db = runtime.state
     judged = reconcile(runtime, db).judged
+    ended = [
+        one.verdict.session for one in judged if one.verdict.session.is_final and not one.before.is_final
+    ]
     with reading(db):
-        live = len([row for row in sessions.unsettled(db) if not row.is_final])
-    return Rebuilt(
-        sessions=len(rows),
-        live=live,
-        ended=tuple(
-            one.verdict.session for one in judged if one.verdict.session.is_final and not one.before.is_final
-        ),
-        set_aside=aside,
-        carried=carried,
-        lost=tuple(lost),
-        unreadable=unreadable,
-    )
+        live = sum(not row.is_final for row in sessions.unsettled(db))
+    return replace(rebuilt, live=live, ended=tuple(ended))
+
+
+@contextmanager
+def _alone(path: str) -> Iterator[None]:
+    """`salvage.sole_user`, once the short invocations that are under way have ended."""
+    with ExitStack() as stack:
+
+        def is_ours() -> bool:
+            try:
+                stack.enter_context(salvage.sole_user(path))
+            except Locked:
+                return False
+            return True
+
+        if not waiting.poll(is_ours, timeout=PATIENCE):
+            stack.enter_context(salvage.sole_user(path))
+        yield
 
 
 def _refuse_healthy(runtime: Runtime) -> None:
@@ -181,22 +220,6 @@ def _lock_directory(db: Database, session: Session) -> None:
         session_id=session.id,
         created_at=session.created_at,
     )
-
-
-def _swap(
-    runtime: Runtime, fresh: str, *, before: tuple[tuple[int, int, int], ...], existed: bool
-) -> str | None:
-    """Put the new database in the old one's place; where the old one is now."""
-    path = runtime.paths.database
-    with salvage.sole_user(path):
-        if _stamp(path) != before:
-            _discard(fresh)
-            raise Locked(
-                f"another agentctl has written to {path} meanwhile", hint="run doctor --rebuild again"
-            )
-        aside = _aside(runtime, path) if existed else None
-        os.rename(fresh, path)
-    return aside
 
 
 def _aside(runtime: Runtime, path: str) -> str:

@@ -17,8 +17,10 @@ from datetime import datetime
 from agentctl.core.deadlines import decide_fuse, decide_lock
 from agentctl.core.decide import decide
 from agentctl.core.model import (
+    AppendEvent,
     Fuse,
     Liveness,
+    Lock,
     Observation,
     Session,
     Signal,
@@ -84,7 +86,7 @@ def reconcile(
     if not free_fuses and not expired and not any(one.changes for one in judged):
         return Reconciled(tuple(judged))
     try:
-        return Reconciled(tuple(_apply(runtime, db, judged, free_fuses, [lock.id for lock in expired], now)))
+        return Reconciled(tuple(_apply(runtime, db, judged, free_fuses, expired, now)))
     except CannotWrite as error:
         return Reconciled(tuple(judged), written=False, notes=(error.message,))
 
@@ -103,7 +105,7 @@ def commit(
             queued = record_effects(runtime, db, stored, verdict.effects, runtime.clock())
     if stored is None:
         return None
-    _after_commit(runtime, replace(one, verdict=replace(verdict, session=stored)))
+    _after_commit(runtime, db, replace(one, verdict=replace(verdict, session=stored)))
     if queued:
         _start_deliverer(runtime)
     return stored
@@ -119,7 +121,7 @@ def _apply(
     db: Database,
     judged: Sequence[Judged],
     free_fuses: Sequence[Fuse],
-    expired: Sequence[int],
+    expired: Sequence[Lock],
     now: datetime,
 ) -> list[Judged]:
     from agentctl.ops.record import record_effects
@@ -142,10 +144,10 @@ def _apply(
             won.append(applied)
         for fuse in free_fuses:
             queued += _expire(runtime, db, fuse, now)
-        for lock_id in expired:
-            locks.release(db, lock_id)
+        for lock in expired:
+            _free(runtime, db, lock, now)
     for one in won:
-        _after_commit(runtime, one)
+        _after_commit(runtime, db, one)
     if queued:
         _start_deliverer(runtime)
     return settled
@@ -196,12 +198,21 @@ def _expire(runtime: Runtime, db: Database, fuse: Fuse, now: datetime) -> int:
     return record_fuse_effects(runtime, db, after, effects, now)
 
 
-def _after_commit(runtime: Runtime, one: Judged) -> None:
+def _free(runtime: Runtime, db: Database, lock: Lock, now: datetime) -> None:
+    """Free a lock whose holder asked for so much time and no more."""
+    from agentctl.ops.record import append_event
+
+    if locks.release(db, lock.id):
+        data = {"directory": lock.directory, "holder": lock.holder}
+        append_event(runtime, db, AppendEvent("lock.expired", "its time is over", data), None, now)
+
+
+def _after_commit(runtime: Runtime, db: Database, one: Judged) -> None:
     """What only the winner does, with no transaction open."""
     from agentctl.ops import manifest, terminate
 
     session = one.verdict.session
-    manifest.write(runtime, session, one.verdict.fuse)
+    manifest.keep_in_step(runtime, db, session.id)
     for effect in one.verdict.effects:
         match effect:
             case Signal():

@@ -25,7 +25,7 @@ from agentctl.runtime import Runtime
 from agentctl.store import counters, events, locks, outbox
 from agentctl.store.db import Database
 
-FUSE_HOOK = "fuse_script"
+ENDINGS = frozenset({"session.stopped", "session.error", "session.timeout"})
 
 
 def record_effects(
@@ -39,16 +39,9 @@ def record_effects(
             case ReleaseLocks():
                 locks.release_session(db, session.id)
             case AppendEvent():
-                events.append(
-                    db,
-                    type=effect.type,
-                    session_id=session.id,
-                    at=now,
-                    actor=runtime.actor,
-                    reason=effect.reason,
-                    data=effect.data,
-                )
-                _count(db, session, effect.type)
+                append_event(runtime, db, effect, session.id, now)
+                if session.outcome is not None and effect.type in ENDINGS:
+                    counters.increment(db, f"sessions_total.{session.outcome}")
             case RunHook():
                 queued += queue_hook(runtime, db, session, effect.name, event_id, now)
             case PostWebhook():
@@ -67,41 +60,48 @@ def record_fuse_effects(
     for effect in effects:
         match effect:
             case AppendEvent():
-                events.append(
-                    db,
-                    type=effect.type,
-                    session_id=None,
-                    at=now,
-                    actor=runtime.actor,
-                    reason=effect.reason,
-                    data=effect.data,
-                )
-                counters.increment(db, "fuses_expired_total")
+                append_event(runtime, db, effect, None, now)
             case RunHook() if fuse.command is not None:
                 environment = {
                     "AGENTCTL_CWD": fuse.directory or "",
                     "AGENTCTL_FUSE_ID": fuse.id,
                     "AGENTCTL_EVENT_ID": event_id,
                 }
-                outbox.enqueue(
-                    db,
-                    kind="hook",
-                    name=effect.name,
-                    target=fuse.command,
-                    event_id=event_id,
-                    payload={"cwd": fuse.directory, "env": environment},
-                    created_at=now,
-                    session_id=None,
-                )
-                queued += 1
+                payload = {"cwd": fuse.directory, "env": environment}
+                queued += _queue(db, "hook", effect.name, fuse.command, event_id, payload, None, now)
             case PostWebhook():
-                url = fuse.url or _wanted_url(runtime, effect.type)
+                # The fuse's own address is for its expiry alone.
+                own = fuse.url if effect.type == "fuse.expired" else None
+                url = own or _wanted_url(runtime, effect.type)
                 if url is not None:
-                    payload = {"hook_type": effect.type, "cwd": fuse.directory, "fuse": fuse.id}
-                    queued += _queue_post(db, None, url, effect.type, event_id, payload, now)
+                    payload = {
+                        "hook_type": effect.type,
+                        "cwd": fuse.directory,
+                        "fuse": fuse.id,
+                        "timestamp": _instant(now),
+                        "event_id": event_id,
+                    }
+                    queued += _queue(db, "webhook", effect.type, url, event_id, payload, None, now)
             case _:
                 pass
     return queued
+
+
+def append_event(
+    runtime: Runtime, db: Database, event: AppendEvent, session_id: str | None, now: datetime
+) -> None:
+    """A line of the ledger: what happened, to whom, by whom and why."""
+    events.append(
+        db,
+        type=event.type,
+        session_id=session_id,
+        at=now,
+        actor=runtime.actor,
+        reason=event.reason,
+        data=event.data,
+    )
+    if event.type == "fuse.expired":
+        counters.increment(db, "fuses_expired_total")
 
 
 def queue_hook(
@@ -111,17 +111,8 @@ def queue_hook(
     command = hook_command(runtime, session, name)
     if command is None:
         return 0
-    outbox.enqueue(
-        db,
-        kind="hook",
-        name=name,
-        target=command,
-        event_id=event_id,
-        payload={"cwd": session.cwd, "env": hook_environment(session, event_id)},
-        created_at=now,
-        session_id=session.id,
-    )
-    return 1
+    payload = {"cwd": session.cwd, "env": hook_environment(session, event_id)}
+    return _queue(db, "hook", name, command, event_id, payload, session.id, now)
 
 
 def hook_command(runtime: Runtime, session: Session, name: str) -> str | None:
@@ -153,25 +144,27 @@ def queue_webhook(
     url = _wanted_url(runtime, type_)
     if url is None:
         return 0
-    return _queue_post(db, session.id, url, type_, event_id, _session_payload(session, type_, now), now)
+    payload = {**_session_payload(session, type_, now), "event_id": event_id}
+    return _queue(db, "webhook", type_, url, event_id, payload, session.id, now)
 
 
-def _queue_post(
+def _queue(
     db: Database,
-    session_id: str | None,
-    url: str,
-    type_: str,
+    kind: str,
+    name: str,
+    target: str,
     event_id: str,
     payload: Mapping[str, Any],
+    session_id: str | None,
     now: datetime,
 ) -> int:
     outbox.enqueue(
         db,
-        kind="webhook",
-        name=type_,
-        target=url,
+        kind=kind,
+        name=name,
+        target=target,
         event_id=event_id,
-        payload={**payload, "event_id": event_id},
+        payload=payload,
         created_at=now,
         session_id=session_id,
     )
@@ -196,14 +189,11 @@ def _session_payload(session: Session, type_: str, now: datetime) -> dict[str, A
         "exit_status": session.exit_code,
         "summary": session.result or session.reason,
         "meta": {"name": session.name, "group": session.group, "model": session.model},
-        "timestamp": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "timestamp": _instant(now),
         "outcome": session.outcome,
         "reason": session.reason,
     }
 
 
-def _count(db: Database, session: Session, type_: str) -> None:
-    if type_ == "fuse.expired":
-        counters.increment(db, "fuses_expired_total")
-    elif session.outcome is not None and type_ != "session.gone":
-        counters.increment(db, f"sessions_total.{session.outcome}")
+def _instant(at: datetime) -> str:
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

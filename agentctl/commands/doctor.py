@@ -1,0 +1,106 @@
+"""`agentctl doctor`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from agentctl.commands import _show
+from agentctl.commands._options import json_option, pass_runtime
+
+if TYPE_CHECKING:
+    from agentctl.ops.rebuild import Rebuilt
+    from agentctl.runtime import Runtime
+
+
+@click.command("doctor")
+@click.option("--rebuild", is_flag=True, help="Make a new database from the sessions' own files.")
+@click.option("--force", is_flag=True, help="With --rebuild: also where the database is healthy.")
+@json_option
+@pass_runtime
+def command(runtime: Runtime, rebuild: bool, force: bool, as_json: bool) -> int:
+    """Check the installation and repair the state.
+
+    Every finding has a level (ok, warn or fail), a fact, and the way out where there is one.
+
+    --rebuild makes a new database when the old one is damaged or gone. The old one is kept
+    under another name. Running agents go on, and what ended meanwhile is found. Events,
+    locks put on directories by people, fuses of directories and undelivered hooks and
+    webhooks are in no session's files: they come over only where the old database can be
+    read, and what cannot be brought over is said.
+
+    \b
+    Examples:
+      agentctl doctor
+      agentctl doctor --rebuild
+
+    \b
+    Exit status:
+      0   nothing failed; with --rebuild, the new database is in place
+      1   something failed
+      11  --rebuild: the database is healthy, or another agentctl has it open
+      13  --rebuild: the state cannot be written
+    """
+    runtime.actor = "doctor"
+    if rebuild:
+        from agentctl.ops.rebuild import rebuild as make_anew
+
+        _report(make_anew(runtime, force=force), as_json=as_json)
+        return 0
+    if force:
+        raise click.UsageError("--force goes with --rebuild.")
+    return _examine(runtime, as_json=as_json)
+
+
+def _examine(runtime: Runtime, *, as_json: bool) -> int:
+    from agentctl.ops.doctor import Level, examine
+
+    found = examine(runtime)
+    failed = any(one.level is Level.FAIL for one in found)
+    if as_json:
+        from agentctl.documents import document
+
+        click.echo(document(healthy=not failed, checks=found))
+        return int(failed)
+    from agentctl.core.text import one_line
+    from agentctl.render import doctor_lines
+
+    lines = doctor_lines(
+        [(one.level.value, one.subject, one.fact) for one in found], color=_show.uses_color(runtime)
+    )
+    for one, line in zip(found, lines.splitlines(), strict=True):
+        click.echo(line)
+        if one.remedy:
+            click.echo(f"      → {one_line(one.remedy)}")
+    return int(failed)
+
+
+def _report(rebuilt: Rebuilt, *, as_json: bool) -> None:
+    if as_json:
+        from agentctl.documents import document
+
+        click.echo(
+            document(
+                sessions=rebuilt.sessions,
+                live=rebuilt.live,
+                ended=[session.id for session in rebuilt.ended],
+                set_aside=rebuilt.set_aside,
+                carried=dict(rebuilt.carried),
+                lost=list(rebuilt.lost),
+                unreadable=list(rebuilt.unreadable),
+            )
+        )
+        return
+    _show.note(f"a new database knows {rebuilt.sessions} sessions, {rebuilt.live} of them live")
+    for session in rebuilt.ended:
+        _show.note(f"session {session.id[:8]} has ended meanwhile: {session.reason}")
+    if rebuilt.carried:
+        carried = ", ".join(f"{count} {name}" for name, count in rebuilt.carried.items())
+        _show.note(f"brought over from the old one: {carried}")
+    if rebuilt.lost:
+        _show.note(f"lost, wholly or in part: {'; '.join(rebuilt.lost)}")
+    for directory in rebuilt.unreadable:
+        _show.note(f"{directory} is left as it is: its manifest cannot be read")
+    if rebuilt.set_aside:
+        _show.note(f"the old database is {rebuilt.set_aside}")
