@@ -32,7 +32,10 @@ def main(orders: list[str]) -> int:
             case "sleep":
                 select.select([], [], [], float(value))
             case "die":
-                os.kill(os.getpid(), signal.Signals[f"SIG{value}"])
+                fatal = signal.Signals[f"SIG{value}"]
+                if fatal is not signal.SIGKILL:
+                    signal.signal(fatal, signal.SIG_DFL)  # Python itself ignores PIPE and handles INT
+                os.kill(os.getpid(), fatal)
             case "exit":
                 return int(value)
             case _:

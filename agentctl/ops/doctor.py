@@ -23,7 +23,7 @@ from agentctl.host.programs import find_program
 from agentctl.ops import manifest
 from agentctl.ops.adapters import AdapterFacts, survey
 from agentctl.ops.observe import read_agent, read_exit
-from agentctl.ops.prune import strays
+from agentctl.ops.prune import is_lost, strays
 from agentctl.runtime import OPTIONAL, Runtime
 from agentctl.store import locks as directory_locks
 from agentctl.store import outbox, sessions
@@ -269,20 +269,20 @@ def _directories(runtime: Runtime, db: Database) -> Iterator[Finding]:
     with reading(db):
         ids = sessions.all_ids(db)
     lost: list[str] = []
-    empty: list[str] = []
+    orphans: list[str] = []
     for name in strays(runtime, ids):
-        (empty if manifest.read(runtime, name) is None else lost).append(name)
+        (lost if is_lost(runtime, db, name) else orphans).append(name)
     if lost:
-        fact = f"directories without a row: {_named(lost)}"
-        yield Finding(Level.WARN, "sessions", fact, "agentctl doctor --rebuild brings them back")
-    if empty:
-        fact = f"directories without a row or a manifest: {_named(empty)}"
+        fact = f"directories of sessions that the database does not know: {_named(lost)}"
+        yield Finding(Level.FAIL, "sessions", fact, "agentctl doctor --rebuild brings them back")
+    if orphans:
+        fact = f"directories without a row: {_named(orphans)}"
         yield Finding(Level.WARN, "sessions", fact, "agentctl prune deletes them after an hour")
     bare = sorted(name for name in ids if not os.path.isdir(runtime.paths.session(name).directory))
     if bare:
         fact = f"rows without a directory: {_named(bare)}"
         yield Finding(Level.WARN, "sessions", fact, "their logs are gone; agentctl prune forgets them")
-    if not (lost or empty or bare):
+    if not (lost or orphans or bare):
         yield Finding(Level.OK, "sessions", f"{len(ids)} rows, each with its directory")
 
 

@@ -110,13 +110,20 @@ def _orphans(runtime: Runtime, db: Database) -> tuple[list[str], list[str]]:
             files = runtime.paths.session(name)
             if locks.probe(files.lock) is Held.YES or _is_young(runtime, files.directory):
                 continue
-            # The ledger outlives its rows. A session it does not know was not forgotten by a
-            # prune: its database was lost, and this directory is all there is to rebuild it from.
-            if manifest.read(runtime, name) is not None and not events.since(db, 0, limit=1, session_id=name):
-                unknown.append(name)
-            else:
-                orphans.append(name)
+            (unknown if _knows_nothing_of(runtime, db, name) else orphans).append(name)
     return orphans, unknown
+
+
+def is_lost(runtime: Runtime, db: Database, name: str) -> bool:
+    """A directory without a row is all that is left of a session whose database was lost."""
+    with reading(db):
+        return _knows_nothing_of(runtime, db, name)
+
+
+def _knows_nothing_of(runtime: Runtime, db: Database, name: str) -> bool:
+    # The ledger outlives its rows: a session that it does not know was not forgotten by a
+    # prune, and its directory is all there is to rebuild it from.
+    return manifest.read(runtime, name) is not None and not events.since(db, 0, limit=1, session_id=name)
 
 
 def _is_young(runtime: Runtime, directory: str) -> bool:

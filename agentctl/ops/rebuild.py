@@ -128,7 +128,7 @@ def _refuse_healthy(runtime: Runtime) -> None:
     if not os.path.exists(path) or check(path):
         return
     salvaged = salvage.read(path)
-    known = [session.id for session in salvaged.sessions]
+    known = {session.id for session in salvaged.sessions} | _forgotten(salvaged)
     if salvaged.incomplete or any(manifest.read(runtime, name) for name in strays(runtime, known)):
         return
     raise Locked(
@@ -145,13 +145,21 @@ def _manifests(
     found: dict[str, tuple[Session, Fuse | None]] = {}
     unreadable: list[str] = []
     known = {session.id for session in salvaged.sessions}
-    for name in strays(runtime, ()):
+    for name in strays(runtime, _forgotten(salvaged)):
         read = manifest.read(runtime, name)
         if read is not None and read[0].id == name and read[0].source == "tracked":
             found[name] = read
         elif name not in known:
             unreadable.append(runtime.paths.session(name).directory)
     return found, tuple(unreadable)
+
+
+def _forgotten(salvaged: salvage.Salvaged) -> set[str]:
+    """Sessions that the ledger knows and the table does not: a prune was killed over their directories."""
+    if "sessions" in salvaged.incomplete:
+        return set()
+    known = {session.id for session in salvaged.sessions}
+    return {row["session_id"] for row in salvaged.rows.get("events", ()) if row["session_id"]} - known
 
 
 def _merged_sessions(

@@ -1,7 +1,8 @@
-"""Runs programs in turn and keeps the best of each: processor time and elapsed time.
+"""Runs programs in turn, and tells how many times the cost of one another has.
 
-What is compared is run beside what it is compared with, round after round, so that a
-busy machine slows both. Must not know what is run or what it may cost.
+What is compared is run beside what it is compared with, round after round, and compared
+within its round: a machine that gets busy slows both. Must not know what is run or what
+it may cost.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,24 +33,41 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds."""
+    """Of one run, in seconds; or of one thing, as multiples of the same of another."""
 
     processor: float
     elapsed: float
 
 
-def best_of(subjects: Sequence[Subject], rounds: int, *, cwd: str) -> dict[str, Cost]:
-    """The least that each subject took in `rounds` rounds, after one that does not count."""
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """All runs of one subject, in the order of the rounds."""
+
+    runs: tuple[Cost, ...]
+
+    @property
+    def best(self) -> float:
+        """The least time from start to end."""
+        return min(run.elapsed for run in self.runs)
+
+    def times(self, other: Costs) -> Cost:
+        """How many times `other` it costs: the median of all rounds."""
+        pairs = list(zip(self.runs, other.runs, strict=True))
+        return Cost(
+            median(mine.processor / theirs.processor for mine, theirs in pairs),
+            median(mine.elapsed / theirs.elapsed for mine, theirs in pairs),
+        )
+
+
+def measure(subjects: Sequence[Subject], rounds: int, *, cwd: str) -> dict[str, Costs]:
+    """Name of each subject → its costs in `rounds` rounds, after one that does not count."""
     taken: dict[str, list[Cost]] = {subject.name: [] for subject in subjects}
     for number in range(rounds + 1):
         for subject in subjects:
             cost = _run(subject, cwd)
             if number:
                 taken[subject.name].append(cost)
-    return {
-        name: Cost(min(cost.processor for cost in costs), min(cost.elapsed for cost in costs))
-        for name, costs in taken.items()
-    }
+    return {name: Costs(tuple(costs)) for name, costs in taken.items()}
 
 
 def _run(subject: Subject, cwd: str) -> Cost:

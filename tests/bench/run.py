@@ -2,9 +2,10 @@
 
     python tests/bench/run.py [--quick]
 
-Needs agentctl installed for the interpreter that runs it. Each ratio is the best of some
-runs over the best of as many runs of its reference, once in processor time (user + system)
-and once in elapsed time. Writes below a temporary directory only, and ends what it started.
+Needs agentctl installed for the interpreter that runs it. A ratio is the median of some
+rounds, each with one run of every subject and of its reference, in processor time (user +
+system) and in elapsed time; the last figure is the shortest run. Writes below a temporary
+directory only, and ends what it started. On a busy machine believe processor time.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.bench.measure import Cost, Subject, best_of
+from tests.bench.measure import Costs, Subject, measure
 from tests.bench.worlds import World, opencode_store, private_memory, world_in
 
 SCRIPT = Path(sys.executable).with_name("agentctl")
@@ -56,11 +57,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="fewer runs of each, in about a minute")
     rounds = QUICK if parser.parse_args(arguments).quick else FULL
     print(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}")
-    print(f"{'':44}{'processor':>12}{'elapsed':>10}{'budget':>9}{'best':>10}   against")
+    print(f"{'':44}{'processor':>12}{'elapsed':>10}{'budget':>9}{'shortest':>10}   against")
     with tempfile.TemporaryDirectory(prefix="agentctl-bench-") as name, ExitStack() as stack:
         directory = Path(name).resolve()
         for subjects, times in _groups(directory, stack, rounds):
-            _show(subjects, best_of(subjects, times, cwd=name))
+            _show(subjects, measure(subjects, times, cwd=name))
         _show_memory(stack.enter_context(world_in(directory, "memory")))
     return 0
 
@@ -165,18 +166,17 @@ def _reading_logs(world: World) -> list[Subject]:
     ]
 
 
-def _show(subjects: Sequence[Subject], costs: dict[str, Cost]) -> None:
+def _show(subjects: Sequence[Subject], costs: dict[str, Costs]) -> None:
     for subject in subjects:
         cost = costs[subject.name]
         if subject.against is None or subject.budget is None:
-            print(f"{subject.name:66}{cost.elapsed * 1000:10.1f} ms", flush=True)
+            print(f"{subject.name:66}{cost.best * 1000:10.1f} ms", flush=True)
             continue
-        reference = costs[subject.against]
-        processor, elapsed = cost.processor / reference.processor, cost.elapsed / reference.elapsed
-        mark = "over" if processor > subject.budget and elapsed > subject.budget else ""
+        ratio = cost.times(costs[subject.against])
+        mark = "over" if ratio.processor > subject.budget else ""
         print(
-            f"{subject.name:44}{processor:11.2f}x{elapsed:9.2f}x{subject.budget:8.1f}x"
-            f"{cost.elapsed * 1000:7.1f} ms   {subject.against:32}{mark}".rstrip(),
+            f"{subject.name:44}{ratio.processor:11.2f}x{ratio.elapsed:9.2f}x{subject.budget:8.1f}x"
+            f"{cost.best * 1000:7.1f} ms   {subject.against:32}{mark}".rstrip(),
             flush=True,
         )
 

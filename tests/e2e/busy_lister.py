@@ -12,7 +12,7 @@ import sys
 from agentctl.cli import main
 
 if __name__ == "__main__":
-    rounds = 0
+    rounds, printed = 0, sys.stdout
     while not os.path.exists(sys.argv[1]):
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # as long as the round
         code = main(["list", "-q"])
@@ -21,6 +21,6 @@ if __name__ == "__main__":
         if code != 0:
             sys.stderr.write(f"round {rounds}: exit {code}\n")
             sys.exit(1)
-    sys.stdout = sys.__stdout__
-    sys.stdout.write(f"{rounds}\n")
+    sys.stdout = printed
+    printed.write(f"{rounds}\n")
     sys.exit(0)

@@ -29,7 +29,7 @@ from agentctl.host.waiting import ticks
 from agentctl.runtime import Runtime
 from agentctl.store import events, fuses, locks, sessions
 from agentctl.store.db import Database, reading, transaction
-from tests.conftest import Outcome, RunReal
+from tests.conftest import Outcome, RunReal, WaitUntil
 
 AGENTCTL = (sys.executable, "-P", "-m", "agentctl")
 ENDINGS = frozenset({"session.stopped", "session.error", "session.timeout"})
@@ -95,7 +95,7 @@ def open_gate(cwd: Path, timeout: float = 10) -> None:
 
 @contextmanager
 def state() -> Iterator[Database]:
-    """The database of this test."""
+    """The database of this test, to be written."""
     runtime = Runtime.from_environment("test")
     try:
         yield runtime.state
@@ -103,9 +103,20 @@ def state() -> Iterator[Database]:
         runtime.close()
 
 
+@contextmanager
+def snapshot() -> Iterator[Database]:
+    """The database of this test as it is now, also where nothing can be written."""
+    runtime = Runtime.from_environment("test")
+    try:
+        with reading(runtime.readable_state):
+            yield runtime.readable_state
+    finally:
+        runtime.close()
+
+
 def row(session_id: str) -> Session:
     """A session's row as it is stored, judged by nobody."""
-    with state() as db, reading(db):
+    with snapshot() as db:
         found = sessions.get(db, session_id)
     assert found is not None, f"no row {session_id}"
     return found
@@ -113,18 +124,18 @@ def row(session_id: str) -> Session:
 
 def rows() -> list[Session]:
     """Every row."""
-    with state() as db, reading(db):
+    with snapshot() as db:
         return [*sessions.unsettled(db), *sessions.recent(db)]
 
 
 def fuse_of(session_id: str) -> Fuse | None:
-    with state() as db, reading(db):
+    with snapshot() as db:
         return fuses.for_session(db, session_id)
 
 
 def ledger(session_id: str) -> list[str]:
     """Types of a session's events, oldest first."""
-    with state() as db, reading(db):
+    with snapshot() as db:
         return [event.type for event in events.for_session(db, session_id)]
 
 
@@ -134,7 +145,7 @@ def endings(session_id: str) -> list[str]:
 
 def held() -> list[Lock]:
     """Every directory lock."""
-    with state() as db, reading(db):
+    with snapshot() as db:
         return locks.all(db)
 
 
@@ -218,3 +229,15 @@ def processes_of(home: Path | str, *, session_id: str | None = None) -> dict[int
 def document(run_real: RunReal, session_id: str, **more: Any) -> Any:
     """What `status --json` says of one session."""
     return run_real(["status", session_id, "--json"], **more).json()["sessions"][0]
+
+
+def is_refused_cleanly(launched: Outcome, tmp_path: Path, wait_until: WaitUntil) -> None:
+    """A clear message, no id, and nobody at work for it."""
+    assert launched.exit in (1, 13), launched
+    assert launched.stdout == ""
+    assert launched.stderr.startswith("agentctl: ")
+    assert "internal error" not in launched.stderr, launched
+    assert any(word in launched.stderr for word in ("space", "room", "full", "disk", "too large", "File")), (
+        launched
+    )
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=15)

@@ -35,7 +35,9 @@ def killed_session(number: int) -> tuple[str, int]:
     """A session whose shim and agent were killed and buried: its id and the agent's pid."""
     place = Path(f"work-{number}").absolute()
     place.mkdir()
-    launched = agentctl("launch", "exec", "--settle", "0s", "--fuse", "1h", "--cwd", str(place), "--", "sleep", "300")
+    launched = agentctl(
+        "launch", "exec", "--settle", "0s", "--fuse", "1h", "--cwd", str(place), "--", "sleep", "300"
+    )
     session_id = launched.stdout.strip()
     words = Path(os.environ["AGENTCTL_HOME"], "sessions", session_id, "pid").read_text().split()
     agent, shim = int(words[0]), int(words[3])

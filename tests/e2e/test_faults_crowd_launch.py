@@ -21,9 +21,7 @@ def launch_all(directories: list[Path]) -> list[subprocess.Popen[str]]:
     return [begin([*words, "--cwd", str(each), "--", "sleep", "300"]) for each in directories]
 
 
-def test_forty_directories_get_forty_agents(
-    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
-) -> None:
+def test_forty_directories_get_forty_agents(tmp_path: Path, run_real: RunReal, wait_until: WaitUntil) -> None:
     directories = [tmp_path / f"work-{number}" for number in range(CROWD)]
     for each in directories:
         each.mkdir()

@@ -42,7 +42,7 @@ def receiver() -> Iterator[Receiver]:
     turn = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             with turn:
                 received.bodies.append(body)

@@ -176,7 +176,9 @@ def test_a_stopped_agent_is_running_and_is_stopped_without_waiting_for_the_kill(
     wait_until(lambda: processes_of(tmp_path) == {})
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE]
+)
 def test_a_signal_to_the_shim_changes_nothing(
     number: signal.Signals, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
 ) -> None:

@@ -170,7 +170,17 @@ def test_a_pid_that_the_kernel_really_gave_to_another_process(tmp_path: Path, wa
     """In a pid namespace of its own, where the next pid can be chosen. Two sessions of a second each."""
     rights = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     done = subprocess.run(
-        ["unshare", *rights, "--pid", "--fork", "--mount-proc", "--kill-child", sys.executable, "-P", str(DRIVER)],
+        [
+            "unshare",
+            *rights,
+            "--pid",
+            "--fork",
+            "--mount-proc",
+            "--kill-child",
+            sys.executable,
+            "-P",
+            str(DRIVER),
+        ],
         cwd=tmp_path,
         capture_output=True,
         text=True,

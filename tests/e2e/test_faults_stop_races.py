@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from agentctl.core.model import Outcome, Status
@@ -24,8 +25,8 @@ def test_fifty_stops_race_with_the_agents_own_ends(tmp_path: Path, run: Run, wai
         stops = [begin(["stop", session_id]) for session_id in ids]
         # Some gates open while the stoppers start, the others one by one as these come to work.
         for number, place in enumerate(places):
-            before = ids[number // 2] if number % 2 else None
-            wait_until(lambda before=before: before is None or row(before).status is not Status.RUNNING)
+            if number % 2:
+                wait_until(partial(_is_touched, ids[number // 2]))
             _open_if_there(place)
         done = [finish(each) for each in stops]
         assert [each.exit for each in done] == [0] * SIDE_BY_SIDE, "\n".join(map(str, done))
@@ -41,6 +42,10 @@ def test_fifty_stops_race_with_the_agents_own_ends(tmp_path: Path, run: Run, wai
     assert len(outcomes) == RACES
     assert held() == []
     wait_until(lambda: processes_of(tmp_path) == {})
+
+
+def _is_touched(session_id: str) -> bool:
+    return row(session_id).status is not Status.RUNNING
 
 
 def _open_if_there(place: Path) -> None:

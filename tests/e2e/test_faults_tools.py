@@ -77,7 +77,9 @@ ready()
 }
 
 
-def launch_with_tool(run_real: RunReal, wait_until: WaitUntil, place: Path, what: str) -> tuple[str, list[int]]:
+def launch_with_tool(
+    run_real: RunReal, wait_until: WaitUntil, place: Path, what: str
+) -> tuple[str, list[int]]:
     """A session whose agent runs such tools, and their pids."""
     session_id = launch(run_real, place, sys.executable, "-c", PRELUDE + AGENTS[what])
     wait_until((place / "tools").exists)
@@ -176,7 +178,9 @@ def test_a_child_session_is_not_part_of_its_parents_tree(
 ) -> None:
     (tmp_path / "child").mkdir()
     inner = f"{sys.executable} -P -m agentctl launch exec --settle 0s --cwd {tmp_path / 'child'} -- sleep 300"
-    parent = launch(run_real, tmp_path / "work", "sh", "-c", f"{inner} >child.new; mv child.new child; sleep 300")
+    parent = launch(
+        run_real, tmp_path / "work", "sh", "-c", f"{inner} >child.new; mv child.new child; sleep 300"
+    )
     wait_until((tmp_path / "work" / "child").exists)
     child = (tmp_path / "work" / "child").read_text().strip()
     assert row(child).parent_id == parent

@@ -15,6 +15,7 @@ from tests.e2e.opencode_runs import (
     PATIENCE,
     Watch,
     events,
+    instant,
     launch,
     listed,
     processes,
@@ -82,16 +83,34 @@ def test_a_failure_is_one_error_object(run_real: RunReal, opencode: Path, tmp_pa
 def test_a_run_that_keeps_trying_blows_its_fuse(
     run_real: RunReal, wait_until: WaitUntil, opencode: Path, tmp_path: Path, name: str, words: str
 ) -> None:
-    """20 s: opencode starts in less, also on a busy machine, and retries for much longer."""
-    (session,) = launch(run_real, tmp_path / "project", "--fuse", "20s", model=name).lines
-    seen = Watch(when_known(run_real, wait_until, session)["pid"])
+    (session,) = launch(run_real, tmp_path / "project", "--fuse", "1h", model=name).lines
+    known = when_known(run_real, wait_until, session)
+    seen, log = Watch(known["pid"]), Path(known["log_path"])
+    wait_until(lambda: words in log.read_text(), PATIENCE)
+    assert status(run_real, session)["status"] == "running", "opencode does not give up at the first failure"
+    run_real(["fuse", "set", session, "--for", "2s"])
     run_real(["wait", session], exit=1, timeout=PATIENCE)
     wait_until(lambda: seen.ended is not None)
     told = status(run_real, session)
-    assert (told["status"], told["outcome"]) == ("error", "timed_out")
-    assert (told["reason"], told["fuse"]["state"]) == ("blew its 20s fuse", "fired")
-    assert 20_000 <= told["duration_ms"] < 30_000
+    assert (told["status"], told["outcome"], told["exit_code"]) == ("error", "timed_out", 143)
+    assert (told["reason"], told["fuse"]["state"]) == ("blew its 2s fuse", "fired")
+    assert instant(told["ended_at"]) >= instant(told["fuse"]["deadline"])
     assert any(words in note for note in told["notes"]), told["notes"]
+    kinds = [event["type"] for event in events(run_real, session)]
+    assert kinds[0] == "session.started" and kinds[-2:] == ["fuse.expired", "session.timeout"]
+
+
+def test_a_fuse_of_a_launch_ends_a_silent_run_on_time(
+    run_real: RunReal, wait_until: WaitUntil, opencode: Path, tmp_path: Path
+) -> None:
+    """By its shim's timer: nobody else runs agentctl meanwhile."""
+    (session,) = launch(run_real, tmp_path / "project", "--fuse", "8s", model="mock/slow60").lines
+    seen = Watch(status(run_real, session)["pid"])
+    wait_until(lambda: seen.ended is not None, timeout=20)
+    wait_until(lambda: not tagged(session))
+    told = status(run_real, session)
+    assert (told["status"], told["outcome"], told["reason"]) == ("error", "timed_out", "blew its 8s fuse")
+    assert 7_900 <= told["duration_ms"] < 12_000
     kinds = [event["type"] for event in events(run_real, session)]
     assert kinds == ["session.started", "fuse.expired", "session.timeout"]
 
@@ -124,7 +143,7 @@ def test_stop_leaves_no_tool_behind(
     run_real(["stop", session])
     wait_until(lambda: not tagged(session))
     assert not tool(30, home)
-    assert not [pid for pid in before if psutil.pid_exists(pid)]
+    assert not list(processes(lambda process: process.pid in before))
     told = status(run_real, session)
     assert (told["status"], told["outcome"], told["exit_code"]) == ("stopped", "cancelled", 143)
     assert told["reason"].startswith("stopped on request after")
@@ -144,9 +163,12 @@ def test_stop_by_force_kills_at_once(
 
 
 @pytest.fixture
-def at_work(run_real: RunReal, wait_until: WaitUntil, opencode: Path, tmp_path: Path) -> dict[str, Any]:
-    """A run in the middle of its one turn, known to agentctl with its native id."""
+def at_work(
+    run_real: RunReal, wait_until: WaitUntil, opencode: Path, model: FakeModel, tmp_path: Path
+) -> dict[str, Any]:
+    """A run that waits for its model, known to agentctl with its native id."""
     (session,) = launch(run_real, tmp_path / "project", "--no-fuse", model="mock/slow60").lines
+    wait_until(lambda: model.requests, PATIENCE)
     return when_known(run_real, wait_until, session)
 
 

@@ -167,15 +167,12 @@ sys.path.insert(0, sys.argv[3])
 from agentctl.host import locks
 held = locks.hold(sys.argv[1])
 child = subprocess.Popen(["/bin/sh", "-c", "read -r line <" + sys.argv[2]], stdin=held)
-print(child.pid, flush=True)
 os.kill(os.getpid(), 9)
 """
         fifo = str(tmp_path / "fifo")
         os.mkfifo(fifo)
         source = str(Path(locks.__file__).parent.parent.parent)
-        done = subprocess.run(
-            [sys.executable, "-c", script, path, fifo, source], stdout=subprocess.PIPE, check=False
-        )
+        done = subprocess.run([sys.executable, "-c", script, path, fifo, source], check=False)
         assert done.returncode == -9
         assert locks.probe(path) is Held.YES
         os.close(os.open(fifo, os.O_WRONLY))

@@ -145,11 +145,6 @@ class TestTable:
         assert processes.environment_of(child.pid) == environ
         assert processes.directory_of(child.pid) == str(tmp_path)
 
-    def test_empty_arguments_at_the_end_are_kept(self, start: Start) -> None:
-        child = start("/bin/sh", "-c", "read -r go", "name", "", stdin=subprocess.PIPE)
-        assert waiting.poll(lambda: len(processes.arguments_of(child.pid)) > 1, timeout=10)
-        assert processes.arguments_of(child.pid) == ("/bin/sh", "-c", "read -r go", "name", "")
-
     def test_the_boot_is_before_this_process(self) -> None:
         boot, stat = processes.booted_at(), processes.stat_of(os.getpid())
         assert boot is not None
@@ -173,9 +168,7 @@ class TestSignal:
         assert child.wait() == -signal.SIGTERM
 
     @pytest.mark.parametrize("place", range(4))
-    def test_a_process_that_merely_has_the_number_does_not(
-        self, place: int, by: str, start: Start
-    ) -> None:
+    def test_a_process_that_merely_has_the_number_does_not(self, place: int, by: str, start: Start) -> None:
         child = start("cat", stdin=subprocess.PIPE)
         token = processes.token_of(child.pid)
         assert token is not None

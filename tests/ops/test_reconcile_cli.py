@@ -160,9 +160,7 @@ class TestTheAgentsStoreDoesNotListIt:
         assert not agent.is_gone()
         assert "stopped*" in run("list").stdout
 
-    def test_a_fuse_that_blew_vouches_no_more(
-        self, field: Field, clock: Clock, store: str, see: See
-    ) -> None:
+    def test_a_fuse_that_blew_vouches_no_more(self, field: Field, clock: Clock, store: str, see: See) -> None:
         session = unlisted(field, field.start(), store, fuse=make_fuse(HOUR))
         at(clock, 3599.999)
         assert see(session)["status"] == "running"
@@ -236,9 +234,7 @@ class TestLingering:
         assert session.id[:8] in refused.stderr
         assert not agent.is_gone()
 
-    def test_reap_ends_the_process(
-        self, agent: Agent, session: Session, field: Field, run: Run
-    ) -> None:
+    def test_reap_ends_the_process(self, agent: Agent, session: Session, field: Field, run: Run) -> None:
         """Its shim is slow to record the end (0.3 s): one `reap` leaves nothing to the next all the same."""
         os.kill(agent.shim.pid, signal.SIGSTOP)
         later = subprocess.Popen(["/bin/sh", "-c", f"sleep 0.3; kill -CONT {agent.shim.pid}"])
@@ -355,9 +351,7 @@ class TestUnknown:
         self, field: Field, clock: Clock, see: See, run: Run
     ) -> None:
         agent = field.start()
-        session = field.plant(
-            agent, start_token=foreign(agent.token), fuse=make_fuse(HOUR, FuseAction.STOP)
-        )
+        session = field.plant(agent, start_token=foreign(agent.token), fuse=make_fuse(HOUR, FuseAction.STOP))
         os.unlink(agent.files.lock)
         at(clock, 7200)
         shown = see(session)
@@ -583,9 +577,7 @@ class TestFuses:
         assert see(session)["fuse"]["state"] == "cancelled"
         assert "fuse.expired" not in field.event_types(session)
 
-    def test_a_warning_is_queued_inside_its_window_only(
-        self, field: Field, clock: Clock, see: See
-    ) -> None:
+    def test_a_warning_is_queued_inside_its_window_only(self, field: Field, clock: Clock, see: See) -> None:
         fuse = make_fuse(HOUR, FuseAction.STOP, warn_at=NOON + timedelta(minutes=50))
         session = field.plant(field.start(), fuse=fuse)
         at(clock, 50 * 60 - 0.001)
@@ -646,7 +638,13 @@ class TestPastTheGrace:
         assert see(session)["status"] == "running"
 
     def test_only_the_store_that_was_recorded_at_launch_is_asked(
-        self, field: Field, clock: Clock, store: str, see: See, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+        self,
+        field: Field,
+        clock: Clock,
+        store: str,
+        see: See,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
     ) -> None:
         """The caller's environment, as cron's, names an empty place."""
         monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "elsewhere"))
@@ -766,7 +764,7 @@ class TestAStateThatCannotBeWritten:
         assert field.event_types(session) == ["session.error"]
 
     def test_list_does_not_wait_long_for_a_writer(self, field: Field, clock: Clock, see: See) -> None:
-        """The best of three, so that a loaded machine does not count. Three waits of 100 ms take their time."""
+        """The best of three, so that a loaded machine does not count; each waits its 100 ms."""
         session = self.lost_session(field)
         writer = sqlite3.connect(field.paths.database, isolation_level=None)
         try:
@@ -784,9 +782,7 @@ class TestAStateThatCannotBeWritten:
         finally:
             writer.close()
 
-    def test_list_answers_where_nothing_can_be_written(
-        self, field: Field, clock: Clock, run: Run
-    ) -> None:
+    def test_list_answers_where_nothing_can_be_written(self, field: Field, clock: Clock, run: Run) -> None:
         session = self.lost_session(field)
         with sealed(field.home):
             shown = run("list -a --json").json()["sessions"]
@@ -804,9 +800,7 @@ def _lasts(action: Callable[[], object]) -> float:
 
 
 class TestManyAtOnce:
-    def test_of_simultaneous_invocations_one_records_the_end(
-        self, field: Field, tmp_path: Path
-    ) -> None:
+    def test_of_simultaneous_invocations_one_records_the_end(self, field: Field, tmp_path: Path) -> None:
         """Six real processes at once, each starting an interpreter: about a second."""
         agent = field.start()
         session = field.plant(agent)

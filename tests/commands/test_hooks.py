@@ -1,0 +1,103 @@
+"""`agentctl hooks`: listing deliveries, and trying failed ones again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentctl.host.clock import utcnow
+from agentctl.store import db as store
+from agentctl.store import outbox
+
+Run = Callable[..., Any]
+Wait = Callable[..., Any]
+
+FLAKY = "'echo \"tried in $PWD\"; test -e mended'"
+
+
+@pytest.fixture
+def failed(run: Run, tmp_path: Path, wait_until: Wait) -> str:
+    """A session whose hook has failed, really."""
+    session_id: str = run(f"launch exec --cwd {tmp_path} --on-complete {FLAKY} -- true").stdout.strip()
+    wait_until(lambda: run("hooks list --failed").stdout)
+    return session_id
+
+
+def rows(run: Run, words: str = "") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = run(f"hooks list --json {words}").json()["deliveries"]
+    return found
+
+
+def test_nothing_to_list(run: Run) -> None:
+    assert run("hooks list").stdout == ""
+    assert rows(run) == []
+
+
+def test_a_failed_hook_is_listed_with_its_error_and_output(run: Run, failed: str, tmp_path: Path) -> None:
+    (row,) = rows(run, failed[:8])
+    assert (row["kind"], row["name"], row["session_id"], row["state"]) == (
+        "hook",
+        "on_complete",
+        failed,
+        "failed",
+    )
+    assert (row["attempts"], row["last_error"], row["output"]) == (1, "exit 1", f"tried in {tmp_path}\n")
+    assert "tried in" not in run("hooks list").stdout.replace('echo "tried in', "")
+    assert (
+        f"on_complete (delivery {row['id']}) printed:\ntried in {tmp_path}\n"
+        in run(f"hooks list {failed}").stdout
+    )
+    assert run("hooks list nobody", exit=10).stdout == ""
+
+
+def test_failed_ones_alone(run: Run, failed: str, tmp_path: Path, wait_until: Wait) -> None:
+    run("launch exec --force --on-complete true -- true")
+    wait_until(lambda: "done" in [row["state"] for row in rows(run)])
+    assert [row["session_id"] for row in rows(run, "--failed")] == [failed]
+
+
+def test_retry_fails_again_and_then_succeeds(run: Run, failed: str, tmp_path: Path) -> None:
+    number = rows(run)[0]["id"]
+    again = run(f"hooks retry {number}", exit=1)
+    assert f"delivery {number} (hook on_complete) failed again: exit 1" in again.stderr
+    assert rows(run)[0]["attempts"] == 2
+    (tmp_path / "mended").touch()
+    assert f"delivery {number} has arrived" in run(f"hooks retry {number}").stderr
+    assert (rows(run)[0]["state"], rows(run)[0]["attempts"]) == ("done", 3)
+    assert "arrived already" in run(f"hooks retry {number}").stderr
+    assert rows(run)[0]["attempts"] == 3
+
+
+def test_retry_all_in_json(run: Run, failed: str, tmp_path: Path) -> None:
+    number = rows(run)[0]["id"]
+    told = run("hooks retry --all --json", exit=1).json()
+    assert [one["id"] for one in told["failed"]] == [number]
+    (tmp_path / "mended").touch()
+    told = run("hooks retry --all --json").json()
+    assert (told["delivered"], told["failed"]) == ([number], [])
+    assert run("hooks retry --all --json").json()["delivered"] == []
+
+
+def test_one_that_another_process_is_delivering_is_left_to_it(
+    run: Run, failed: str, sealed_home: Path
+) -> None:
+    number = rows(run)[0]["id"]
+    db = store.connect(str(sealed_home / "agentctl.db"), busy=timedelta(seconds=5))
+    now = utcnow()
+    with store.transaction(db):
+        outbox.retry(db, [number], now)
+        assert outbox.claim(db, number, now=now, until=now + timedelta(minutes=5)) is not None
+    db.close()
+    assert "in the hands of another process" in run(f"hooks retry {number}").stderr
+    assert rows(run)[0]["attempts"] == 2
+
+
+def test_what_is_to_be_retried_must_be_said_and_exist(run: Run, failed: str) -> None:
+    run("hooks retry", exit=2)
+    run("hooks retry 1 --all", exit=2)
+    assert run("hooks retry 999 --json", exit=10).error()["message"] == "no delivery 999"
+    assert rows(run)[0]["attempts"] == 1
