@@ -27,7 +27,14 @@ def command(runtime: Runtime, quiet: bool, as_json: bool) -> None:
     `agentctl lock` to `agentctl unlock`, or for as long as was said.
 
     \b
-    Exit status: 0 always, also for an empty list; 13 the state cannot be read.
+    Examples:
+      agentctl locks
+      agentctl locks -q
+
+    \b
+    Exit status:
+      0   always, also for an empty list
+      13  the state cannot be read
     """
     from agentctl.core.text import one_line
     from agentctl.ops.locks import held_locks

@@ -81,7 +81,7 @@ def at_gate(cwd: Path, code: int = 0) -> list[str]:
     return ["sh", "-c", f"read -r line <{GATE}; exit {code}"]
 
 
-def open_gate(cwd: Path, timeout: float = 10) -> None:
+def open_gate(cwd: Path, timeout: float = 60) -> None:
     """Let the agent go on that waits in `cwd`, as soon as it waits there."""
     for _ in ticks(interval=0.01, timeout=timeout):
         try:
@@ -240,4 +240,4 @@ def is_refused_cleanly(launched: Outcome, tmp_path: Path, wait_until: WaitUntil)
     assert any(word in launched.stderr for word in ("space", "room", "full", "disk", "too large", "File")), (
         launched
     )
-    wait_until(lambda: processes_of(tmp_path) == {}, timeout=15)
+    wait_until(lambda: processes_of(tmp_path) == {})

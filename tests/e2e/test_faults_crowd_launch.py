@@ -43,7 +43,7 @@ def test_forty_directories_get_forty_agents(tmp_path: Path, run_real: RunReal, w
     assert {session.outcome for session in rows()} == {Outcome.CANCELLED}
     assert [endings(session_id) for session_id in ids] == [["session.stopped"]] * CROWD
     assert held() == []
-    wait_until(lambda: processes_of(tmp_path) == {}, timeout=30)
+    wait_until(lambda: processes_of(tmp_path) == {})
 
 
 def test_one_directory_gets_one_agent_and_thirty_nine_refusals(

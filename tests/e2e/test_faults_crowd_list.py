@@ -102,7 +102,7 @@ def test_fifty_endings_under_thirty_two_lists_happen_once_each(
         listed = [finish(each) for each in listers]
     assert [each.exit for each in listed] == [0] * LISTERS, "\n".join(map(str, listed))
     assert all(int(each.stdout) > 0 for each in listed)
-    wait_until(lambda: processes_of(tmp_path) == {}, timeout=30)
+    wait_until(lambda: processes_of(tmp_path) == {})
     run_real("reap")  # whatever is due, or due again, is delivered now
 
     codes = dict(line.split() for line in calls.read_text().splitlines())

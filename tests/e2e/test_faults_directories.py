@@ -202,7 +202,7 @@ def test_a_relative_home_is_the_same_place_for_the_shim_the_fuse_and_the_hooks(
     (place / "gate").unlink()
     second = launch_here("--fuse", "2s")
     agent = pids_of(second).agent
-    wait_until(lambda: row(second).outcome is Outcome.TIMED_OUT, timeout=20)
+    wait_until(lambda: row(second).outcome is Outcome.TIMED_OUT)
     assert agent not in processes_of(tmp_path)
     assert not (tmp_path / "wrong").exists()
 

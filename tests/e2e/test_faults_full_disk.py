@@ -75,12 +75,12 @@ def test_a_launch_with_little_room_works_or_is_refused_and_leaves_nothing_claime
     run_real("list")
     ballast = fill(small_home, leave=leave)
     words = ["launch", "exec", "--settle", "0s", "--cwd", str(place), "--", *at_gate(place)]
-    launched = run_real(words, exit=None, timeout=30)
+    launched = run_real(words, exit=None)
     if launched.exit == 0:
         ballast.unlink()
         open_gate(place)
         session_id = launched.stdout.strip()
-        wait_until(lambda: row(session_id).outcome is Outcome.SUCCEEDED, timeout=20)
+        wait_until(lambda: row(session_id).outcome is Outcome.SUCCEEDED)
     else:
         is_refused_cleanly(launched, tmp_path, wait_until)
         ballast.unlink()
@@ -121,7 +121,7 @@ def test_an_end_on_a_full_disk_is_recorded_once_there_is_room(
     run_real(["launch", "exec", "--cwd", str(place), "--", "true"], exit=None)
     assert endings(session_id) == []
     ballast.unlink()
-    wait_until(lambda: row(session_id).is_final, timeout=15)
+    wait_until(lambda: row(session_id).is_final)
     assert (row(session_id).outcome, row(session_id).exit_code) == (Outcome.FAILED, 7)
     assert endings(session_id) == ["session.error"]
     assert held() == []

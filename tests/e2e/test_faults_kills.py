@@ -100,7 +100,7 @@ def test_an_agent_without_its_shim_is_still_ended_by_its_fuse(
         run_real("reap", exit=None)
         return row(session_id).outcome is Outcome.TIMED_OUT
 
-    wait_until(is_timed_out, timeout=20)
+    wait_until(is_timed_out)
     assert not is_running(pids.agent)
     assert endings(session_id) == ["session.timeout"]
     # The timer of the killed shim is left to find out by itself: at its next waking, within a minute.
@@ -170,7 +170,7 @@ def test_a_stopped_agent_is_running_and_is_stopped_without_waiting_for_the_kill(
     agent = pids_of(session_id).agent
     os.kill(agent, signal.SIGSTOP)
     assert document(run_real, session_id)["status"] == "running"
-    run_real(["stop", session_id, "--timeout", "30s"], timeout=20)
+    run_real(["stop", session_id, "--timeout", "30s"])
     ended = row(session_id)
     assert (ended.outcome, ended.exit_code, ended.signal) == (Outcome.CANCELLED, 143, 15)
     wait_until(lambda: processes_of(tmp_path) == {})

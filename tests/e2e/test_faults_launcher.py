@@ -158,7 +158,7 @@ def test_a_fuse_of_a_killed_launch_still_ends_its_session(
     """Takes as long as the fuse, two seconds: the shim's own timer must find it with nobody's help."""
     launch_killed("just after the shim", place, "--fuse", "2s")
     (left,) = rows()
-    wait_until(lambda: row(left.id).is_final, timeout=20)
+    wait_until(lambda: row(left.id).is_final)
     assert row(left.id).outcome is Outcome.TIMED_OUT
     assert endings(left.id) == ["session.timeout"]
     wait_until(lambda: processes_of(tmp_path) == {})

@@ -100,7 +100,7 @@ def test_its_end_is_recorded_as_quickly(
 ) -> None:
     session_id, _ = huge
     open_gate(tmp_path / "work")
-    wait_until(lambda: row(session_id).outcome is Outcome.SUCCEEDED, timeout=WITHIN)
+    wait_until(lambda: row(session_id).outcome is Outcome.SUCCEEDED, timeout=3 * WITHIN)
 
 
 def test_a_huge_log_of_an_adapter_that_reads_its_log_ends_as_quickly(
@@ -117,7 +117,7 @@ def test_a_huge_log_of_an_adapter_that_reads_its_log_ends_as_quickly(
         shown = measured(tmp_path, command, session_id)
         assert shown.code == 0
         assert shown.resident < MEMORY
-    run_real(["stop", session_id], timeout=WITHIN)
+    run_real(["stop", session_id], timeout=3 * WITHIN)
     assert row(session_id).outcome is Outcome.CANCELLED
 
 

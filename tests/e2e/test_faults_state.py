@@ -229,4 +229,4 @@ def test_a_deleted_session_directory_is_not_believed_alive_or_dead_by_its_absenc
     assert row(session_id).outcome is Outcome.LOST
     assert endings(session_id) == ["session.error"]
     # The shim has nowhere left to write, and does not stay for it.
-    wait_until(lambda: processes_of(tmp_path) == {}, timeout=15)
+    wait_until(lambda: processes_of(tmp_path) == {})

@@ -125,10 +125,10 @@ def test_a_fuse_that_blows_leaves_no_tool_either(
     session_id = launch(run_real, place, sys.executable, "-c", PRELUDE + AGENTS[what], options=options)
     wait_until((place / "tools").exists)
     tools = [int(line) for line in (place / "tools").read_text().split()]
-    wait_until(lambda: row(session_id).is_final, timeout=20)
+    wait_until(lambda: row(session_id).is_final)
     assert row(session_id).outcome is Outcome.TIMED_OUT
     wait_until(lambda: not any(map(is_running, tools)))
-    wait_until(lambda: processes_of(tmp_path) == {}, timeout=20)
+    wait_until(lambda: processes_of(tmp_path) == {})
 
 
 def test_tools_of_an_agent_that_ended_by_itself_are_left_alone(

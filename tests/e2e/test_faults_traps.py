@@ -53,8 +53,8 @@ def test_without_a_path_programs_named_in_full_run_and_end_well(
     assert row(session_id).exit_code == 3
     launched = without_path(*options, "--fuse", "2s", "--", "/bin/sleep", "300")
     session_id = launched.stdout.strip()
-    wait_until(lambda: row(session_id).outcome is Outcome.TIMED_OUT, timeout=20)
-    wait_until(lambda: processes_of(tmp_path) == {}, timeout=15)
+    wait_until(lambda: row(session_id).outcome is Outcome.TIMED_OUT)
+    wait_until(lambda: processes_of(tmp_path) == {})
 
 
 PYTHON_TRAPS = ("agentctl", "sqlite3", "click", "json", "os", "sitecustomize", "usercustomize", "subprocess")
@@ -92,8 +92,8 @@ def test_a_module_in_the_agents_directory_is_never_imported_by_a_call_of_the_shi
     launched = finish(begin(words, cwd=place, env={"PYTHONPATH": ""}))
     assert launched.exit == 0, launched
     session_id = launched.stdout.strip()
-    wait_until(lambda: row(session_id).outcome is Outcome.TIMED_OUT, timeout=20)
-    wait_until(lambda: processes_of(tmp_path) == {}, timeout=15)
+    wait_until(lambda: row(session_id).outcome is Outcome.TIMED_OUT)
+    wait_until(lambda: processes_of(tmp_path) == {})
     assert not hook or (tmp_path / "hooked").exists()
     assert what_is_sprung(sprung) == ""
 
@@ -124,8 +124,8 @@ def test_programs_in_the_agents_directory_do_not_stand_in_for_the_systems(
         assert launched.exit == 0, f"{launched}\nsprung: {what_is_sprung(sprung)}"
         session_id = launched.stdout.strip()
         is_timed_out = partial(has_outcome, session_id, Outcome.TIMED_OUT)
-        wait_until(is_timed_out, timeout=20)
-        wait_until(lambda: processes_of(tmp_path) == {}, timeout=15)
+        wait_until(is_timed_out)
+        wait_until(lambda: processes_of(tmp_path) == {})
     assert what_is_sprung(sprung) == ""
 
 

@@ -218,8 +218,9 @@ def test_a_conversation_without_a_turn_has_not_succeeded(
 ) -> None:
     """As a run leaves it that was killed before its prompt was stored; here opencode imports it."""
     moment = int(time.time() * 1000)
-    info = {"id": "ses_nobodyhasspoken", "slug": "x", "projectID": "x", "directory": "x", "title": "Empty"}
-    info |= {"version": "1.18.33", "time": {"created": moment, "updated": moment}, "permission": []}
+    words = dict.fromkeys(("slug", "projectID", "directory", "title"), "Empty")
+    times = {"created": moment, "updated": moment}
+    info = {**words, "id": "ses_nobodyhasspoken", "version": "1.18.33", "time": times, "permission": []}
     project = tmp_path / "project"
     project.mkdir()
     (project / "empty.json").write_text(json.dumps({"info": info, "messages": []}))

@@ -93,7 +93,7 @@ def test_a_run_that_keeps_trying_blows_its_fuse(
     wait_until(lambda: seen.ended is not None)
     told = status(run_real, session)
     assert (told["status"], told["outcome"], told["exit_code"]) == ("error", "timed_out", 143)
-    assert (told["reason"], told["fuse"]["state"]) == ("blew its 2s fuse", "fired")
+    assert told["reason"].startswith("blew its ") and told["fuse"]["state"] == "fired"
     assert instant(told["ended_at"]) >= instant(told["fuse"]["deadline"])
     assert any(words in note for note in told["notes"]), told["notes"]
     kinds = [event["type"] for event in events(run_real, session)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sqlite3
 import stat
@@ -125,7 +126,14 @@ def test_a_newer_database_is_refused_with_both_numbers(path: str, version: int, 
 
 
 @pytest.mark.parametrize(
-    "content", [b"xy", os.urandom(50), os.urandom(4096), b"SQLite format 3\0" + b"\xff" * 5000]
+    "content",
+    [
+        b"xy",
+        random.Random(7).randbytes(50),
+        random.Random(8).randbytes(4096),
+        b"SQLite format 3\0" + b"\xff" * 5000,
+    ],
+    ids=["two bytes", "short noise", "long noise", "a header and nothing sensible"],
 )
 @pytest.mark.parametrize("lenient", [False, True])
 def test_random_bytes_are_a_damaged_database(path: str, content: bytes, lenient: bool) -> None:
