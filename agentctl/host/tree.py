@@ -45,11 +45,9 @@ def snapshot(
     environments = {pid: processes.environment_of(pid) for pid in table}
     owners = {session_id, *children}
     mine |= {pid for pid, environ in environments.items() if environ.get(SESSION_VARIABLE) in owners}
-    mine = _with_descendants(mine, table)
-    spared = _ancestors(os.getpid(), table) | {
-        pid for pid in mine if _is_spared(environments.get(pid, {}), owners)
-    }
-    return frozenset(Target(pid, processes.token(table[pid].ticks)) for pid in mine - spared)
+    barred = {pid for pid, environ in environments.items() if _is_spared(environ, owners)}
+    mine = _with_descendants(mine - barred, table, sparing=barred) - _ancestors(os.getpid(), table)
+    return frozenset(Target(pid, processes.token(table[pid].ticks)) for pid in mine)
 
 
 def alive(targets: Iterable[Target]) -> frozenset[Target]:
@@ -71,14 +69,15 @@ def _is_spared(environ: Mapping[str, str], owners: set[str]) -> bool:
     return environ.get(SESSION_VARIABLE, next(iter(owners))) not in owners
 
 
-def _with_descendants(pids: set[int], table: Mapping[int, Stat]) -> set[int]:
+def _with_descendants(pids: set[int], table: Mapping[int, Stat], *, sparing: set[int]) -> set[int]:
+    """The processes and all below them, but for those to be spared and what is below these."""
     children: dict[int, list[int]] = {}
     for pid, stat in table.items():
         children.setdefault(stat.parent, []).append(pid)
     found, waiting = set(pids), list(pids)
     while waiting:
         for child in children.get(waiting.pop(), ()):
-            if child not in found:
+            if child not in found and child not in sparing:
                 found.add(child)
                 waiting.append(child)
     return found

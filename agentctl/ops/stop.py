@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from agentctl.core.ids import short
-from agentctl.core.model import Session, Status
+from agentctl.core.model import Liveness, Session, Status
 from agentctl.core.requests import stop_asked
 from agentctl.errors import Locked, OperationFailed
 from agentctl.host import tree, waiting
@@ -148,8 +148,12 @@ def end_lingering(runtime: Runtime, db: Database, session: Session) -> Stopped:
         seen = look(session, files)
         return seen.exit is not None or terminate.is_gone(session)
 
+    def is_recorded() -> bool:
+        seen = look(session, files)
+        return seen.exit is not None or seen.liveness is Liveness.DEAD
+
     left = terminate.climb_down(session, is_over)
-    waiting.poll(is_over, timeout=terminate.GONE_WITHIN)
+    waiting.poll(is_recorded, timeout=terminate.GONE_WITHIN)
     reconcile(runtime, db, only=[session.id], now=runtime.clock())
     with reading(db):
         current = sessions.get(db, session.id) or session

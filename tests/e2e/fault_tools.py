@@ -34,6 +34,8 @@ from tests.conftest import Outcome, RunReal, WaitUntil
 AGENTCTL = (sys.executable, "-P", "-m", "agentctl")
 ENDINGS = frozenset({"session.stopped", "session.error", "session.timeout"})
 GATE = "gate"
+PATIENCE = 60
+"""Seconds: many processes on few busy cores take their time, and a failure may cost it."""
 
 
 def begin(
@@ -240,4 +242,4 @@ def is_refused_cleanly(launched: Outcome, tmp_path: Path, wait_until: WaitUntil)
     assert any(word in launched.stderr for word in ("space", "room", "full", "disk", "too large", "File")), (
         launched
     )
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)

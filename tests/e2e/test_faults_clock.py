@@ -20,6 +20,7 @@ from agentctl.runtime import Runtime
 from tests.conftest import Run, RunReal, WaitUntil
 from tests.e2e.fault_tools import (
     AGENTCTL,
+    PATIENCE,
     begin,
     document,
     endings,
@@ -54,7 +55,7 @@ def kill_both(session_id: str, wait_until: WaitUntil) -> None:
     pids = pids_of(session_id)
     for pid in (pids.shim, pids.agent):
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not is_running(pids.shim) and not is_running(pids.agent))
+    wait_until(lambda: not is_running(pids.shim) and not is_running(pids.agent), timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("by", STEPS, ids=str)
@@ -70,7 +71,7 @@ def test_a_live_session_is_running_under_any_clock(
     run("reap", obj=stepped(by))
     assert is_running(pids_of(session_id).agent)
     open_gate(place)
-    wait_until(lambda: row(session_id).is_final)
+    wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert row(session_id).exit_code == 6
     assert document(run_real, session_id)["duration_ms"] >= 0
 
@@ -107,9 +108,9 @@ def test_a_clock_set_back_in_mid_ladder_does_not_keep_stop_from_forcing(
     (tmp_path / "work").mkdir()
     words = ["launch", "demo", "--settle", "0s", "--cwd", str(tmp_path / "work"), "-p", "stubborn"]
     session_id = run_real(words).stdout.strip()
-    wait_until(lambda: "I ignore TERM" in run_real(["logs", session_id, "--raw"]).stdout)
+    wait_until(lambda: "I ignore TERM" in run_real(["logs", session_id, "--raw"]).stdout, timeout=PATIENCE)
     stopper = begin(["stop", session_id, "--timeout", "1h"])
-    wait_until(lambda: row(session_id).stop_stage == 1)
+    wait_until(lambda: row(session_id).stop_stage == 1, timeout=PATIENCE)
     stopper.kill()
     finish(stopper)
     run(["stop", session_id, "--force"], obj=stepped(timedelta(hours=-1)))
@@ -126,7 +127,7 @@ def test_a_fuse_blows_by_the_wall_clock_and_only_then(
     assert fuse is not None
     assert (fuse.state is FuseState.FIRED) == is_due
     if is_due:
-        wait_until(lambda: row(session_id).is_final)
+        wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
         assert row(session_id).outcome is Outcome.TIMED_OUT
     else:
         assert row(session_id).status is Status.RUNNING
@@ -145,7 +146,7 @@ def test_real_processes_under_faketime_know_a_session_of_the_true_time(
     assert shown["status"] == "running"
     assert shown["duration_ms"] >= 0
     open_gate(place)
-    wait_until(lambda: row(session_id).outcome is Outcome.SUCCEEDED)
+    wait_until(lambda: row(session_id).outcome is Outcome.SUCCEEDED, timeout=PATIENCE)
 
 
 @pytest.mark.system
@@ -190,7 +191,7 @@ def test_a_session_of_an_earlier_boot_is_lost_because_of_the_reboot(
     session_id = launch_at_gate(run_real, tmp_path / "work")
     pids = pids_of(session_id)
     os.kill(pids.shim, signal.SIGKILL)
-    wait_until(lambda: not is_running(pids.shim))
+    wait_until(lambda: not is_running(pids.shim), timeout=PATIENCE)
     change_boot(session_id, **OTHER_BOOT)
     shown = document(run_real, session_id)
     assert (shown["status"], shown["outcome"], shown["exit_code"]) == ("error", "lost", None)
@@ -209,7 +210,7 @@ def test_a_session_of_another_machine_is_neither_ended_nor_signalled(
     session_id = launch_at_gate(run_real, tmp_path / "work")
     pids = pids_of(session_id)
     os.kill(pids.shim, signal.SIGKILL)
-    wait_until(lambda: not is_running(pids.shim))
+    wait_until(lambda: not is_running(pids.shim), timeout=PATIENCE)
     change_boot(session_id, machine="0123456789abcdef0123456789abcdef")
     for command in ("list -q", "reap"):
         run_real(command)
@@ -243,7 +244,7 @@ def test_a_container_that_shares_the_state_neither_ends_nor_signals_our_session(
     looked = subprocess.run([*inside, "agentctl", "list", "-q"], capture_output=True, text=True, check=True)
     assert looked.stdout.split() == [session_id]  # its shim holds the lock
     os.kill(pids.shim, signal.SIGKILL)
-    wait_until(lambda: not is_running(pids.shim))
+    wait_until(lambda: not is_running(pids.shim), timeout=PATIENCE)
     subprocess.run([*inside, "agentctl", "reap"], capture_output=True, text=True, check=True)
     assert row(session_id).outcome is None
     assert is_running(pids.agent)

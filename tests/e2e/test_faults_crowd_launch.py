@@ -11,7 +11,18 @@ from pathlib import Path
 
 from agentctl.core.model import Outcome, Status
 from tests.conftest import RunReal, WaitUntil
-from tests.e2e.fault_tools import begin, endings, finish, held, is_running, ledger, processes_of, row, rows
+from tests.e2e.fault_tools import (
+    PATIENCE,
+    begin,
+    endings,
+    finish,
+    held,
+    is_running,
+    ledger,
+    processes_of,
+    row,
+    rows,
+)
 
 CROWD = 40
 
@@ -43,7 +54,7 @@ def test_forty_directories_get_forty_agents(tmp_path: Path, run_real: RunReal, w
     assert {session.outcome for session in rows()} == {Outcome.CANCELLED}
     assert [endings(session_id) for session_id in ids] == [["session.stopped"]] * CROWD
     assert held() == []
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
 
 
 def test_one_directory_gets_one_agent_and_thirty_nine_refusals(
@@ -66,4 +77,4 @@ def test_one_directory_gets_one_agent_and_thirty_nine_refusals(
 
     run_real(["stop", winner, "--force"])
     assert endings(winner) == ["session.stopped"]
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)

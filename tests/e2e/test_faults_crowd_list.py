@@ -20,7 +20,18 @@ import pytest
 
 from agentctl.core.model import Outcome
 from tests.conftest import Run, RunReal, WaitUntil
-from tests.e2e.fault_tools import at_gate, begin, endings, finish, held, ledger, open_gate, processes_of, rows
+from tests.e2e.fault_tools import (
+    PATIENCE,
+    at_gate,
+    begin,
+    endings,
+    finish,
+    held,
+    ledger,
+    open_gate,
+    processes_of,
+    rows,
+)
 
 LISTERS = 32
 SESSIONS = 50
@@ -102,7 +113,7 @@ def test_fifty_endings_under_thirty_two_lists_happen_once_each(
         listed = [finish(each) for each in listers]
     assert [each.exit for each in listed] == [0] * LISTERS, "\n".join(map(str, listed))
     assert all(int(each.stdout) > 0 for each in listed)
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
     run_real("reap")  # whatever is due, or due again, is delivered now
 
     codes = dict(line.split() for line in calls.read_text().splitlines())

@@ -12,6 +12,7 @@ import pytest
 from agentctl.core.model import Outcome
 from tests.conftest import RunReal, WaitUntil
 from tests.e2e.fault_tools import (
+    PATIENCE,
     at_gate,
     begin,
     document,
@@ -59,7 +60,7 @@ def test_an_agent_works_in_it_its_hook_too_and_it_is_held_and_freed(
     hook = 'printf %s "$AGENTCTL_CWD" >hooked.new; mv hooked.new hooked'
     words = ["launch", "exec", "--settle", "0s", f"--cwd={place}", "--on-complete", hook]
     session_id = run_real([*words, "--", sys.executable, "-c", RECORD]).stdout.strip()
-    wait_until((place / "hooked").exists)
+    wait_until((place / "hooked").exists, timeout=PATIENCE)
     assert (place / "here").read_bytes() == real + b"|" + real
     assert (place / "hooked").read_bytes() == real
     assert row(session_id).outcome is Outcome.SUCCEEDED
@@ -69,7 +70,7 @@ def test_an_agent_works_in_it_its_hook_too_and_it_is_held_and_freed(
         printed = run_real(listed).stdout
         assert not any(ord(char) < 32 and char not in "\n\t" for char in printed), ascii(printed)
     assert document(run_real, session_id)["id"] == session_id
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
     assert sorted(os.listdir(place.parent)) == [place.name]
     assert sorted(os.listdir(place)) == ["here", "hooked"]
 
@@ -85,7 +86,7 @@ def test_it_is_held_under_that_very_name(
     run_real(["launch", "exec", f"--cwd={place.name}", "--", "true"], cwd=place.parent, exit=11)
     run_real(["launch", "exec", f"--cwd={place.parent}", "--wait", "--", "true"])
     open_gate(place)
-    wait_until(lambda: row(session_id).outcome is Outcome.SUCCEEDED)
+    wait_until(lambda: row(session_id).outcome is Outcome.SUCCEEDED, timeout=PATIENCE)
 
 
 def test_a_symbolic_link_and_its_target_are_one_directory(
@@ -100,7 +101,7 @@ def test_a_symbolic_link_and_its_target_are_one_directory(
     link.unlink()
     link.symlink_to(tmp_path / "elsewhere")  # the agent stays where it was
     open_gate(place)
-    wait_until(lambda: row(session_id).outcome is Outcome.SUCCEEDED)
+    wait_until(lambda: row(session_id).outcome is Outcome.SUCCEEDED, timeout=PATIENCE)
     assert held() == []
 
 
@@ -116,11 +117,11 @@ def test_a_directory_that_is_deleted_under_the_agent_does_not_cost_its_exit_code
     shutil.rmtree(place)
     assert document(run_real, session_id)["status"] == "running"
     gate.write_text("go\n")
-    wait_until(lambda: row(session_id).is_final)
+    wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert (row(session_id).outcome, row(session_id).exit_code) == (Outcome.FAILED, 5)
     assert endings(session_id) == ["session.error"]
     assert held() == []
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
     place.mkdir()
     run_real(["launch", "exec", "--cwd", str(place), "--wait", "--", "true"])
 
@@ -133,7 +134,7 @@ def test_an_agent_in_a_deleted_directory_can_be_stopped(
     place.rename(tmp_path / "moved")
     run_real(["stop", session_id])
     assert row(session_id).outcome is Outcome.CANCELLED
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("what", ["missing", "file", "dangling", "loop"])
@@ -163,7 +164,7 @@ def test_the_state_may_live_under_any_name(
     session_id = launch_at_gate(run_real, place, code=3, options=["--fuse", "1h"])
     assert run_real("list -q").lines == [session_id]
     open_gate(place)
-    wait_until(lambda: row(session_id).is_final)
+    wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert (row(session_id).outcome, row(session_id).exit_code) == (Outcome.FAILED, 3)
     second = tmp_path / "second"
     stopped = launch_at_gate(run_real, second)
@@ -172,7 +173,7 @@ def test_the_state_may_live_under_any_name(
     run_real(["logs", stopped])
     assert os.listdir(tmp_path / "homes") == [home.name]
     assert sorted(os.listdir(home / "sessions")) == sorted([session_id, stopped])
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
 
 
 def test_a_relative_home_is_the_same_place_for_the_shim_the_fuse_and_the_hooks(
@@ -195,14 +196,14 @@ def test_a_relative_home_is_the_same_place_for_the_shim_the_fuse_and_the_hooks(
 
     first = launch_here("--on-complete", f"echo hooked >>{tmp_path / 'hooked'}")
     open_gate(place)
-    wait_until(lambda: row(first).is_final)
+    wait_until(lambda: row(first).is_final, timeout=PATIENCE)
     assert row(first).exit_code == 3
-    wait_until((tmp_path / "hooked").exists)
+    wait_until((tmp_path / "hooked").exists, timeout=PATIENCE)
 
     (place / "gate").unlink()
     second = launch_here("--fuse", "2s")
     agent = pids_of(second).agent
-    wait_until(lambda: row(second).outcome is Outcome.TIMED_OUT)
+    wait_until(lambda: row(second).outcome is Outcome.TIMED_OUT, timeout=PATIENCE)
     assert agent not in processes_of(tmp_path)
     assert not (tmp_path / "wrong").exists()
 
@@ -223,6 +224,6 @@ def test_a_relative_home_is_the_same_place_for_an_agent_that_calls_agentctl(
         )
     )
     assert launched.exit == 0, launched
-    wait_until((place / "listed").exists)
+    wait_until((place / "listed").exists, timeout=PATIENCE)
     assert (place / "listed").read_text() == launched.stdout
     assert os.listdir(place) == ["listed"]

@@ -16,6 +16,7 @@ import pytest
 from agentctl.core.model import Outcome
 from tests.conftest import RunReal, WaitUntil
 from tests.e2e.fault_tools import (
+    PATIENCE,
     at_gate,
     document,
     endings,
@@ -80,7 +81,7 @@ def test_a_launch_with_little_room_works_or_is_refused_and_leaves_nothing_claime
         ballast.unlink()
         open_gate(place)
         session_id = launched.stdout.strip()
-        wait_until(lambda: row(session_id).outcome is Outcome.SUCCEEDED)
+        wait_until(lambda: row(session_id).outcome is Outcome.SUCCEEDED, timeout=PATIENCE)
     else:
         is_refused_cleanly(launched, tmp_path, wait_until)
         ballast.unlink()
@@ -90,7 +91,7 @@ def test_a_launch_with_little_room_works_or_is_refused_and_leaves_nothing_claime
     (place / "gate").unlink()
     again = launch_at_gate(run_real, place)
     open_gate(place)
-    wait_until(lambda: row(again).outcome is Outcome.SUCCEEDED)
+    wait_until(lambda: row(again).outcome is Outcome.SUCCEEDED, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("leave", [0, 16, 64, 96])
@@ -103,7 +104,7 @@ def test_a_first_launch_on_a_full_disk_is_refused_and_works_once_there_is_room(
     ballast.unlink()
     session_id = run_real(words).stdout.strip()
     open_gate(place)
-    wait_until(lambda: row(session_id).outcome is Outcome.SUCCEEDED)
+    wait_until(lambda: row(session_id).outcome is Outcome.SUCCEEDED, timeout=PATIENCE)
 
 
 def test_an_end_on_a_full_disk_is_recorded_once_there_is_room(
@@ -114,14 +115,14 @@ def test_an_end_on_a_full_disk_is_recorded_once_there_is_room(
     pids = pids_of(session_id)
     ballast = fill(small_home)
     open_gate(place)
-    wait_until(lambda: not is_running(pids.agent))
+    wait_until(lambda: not is_running(pids.agent), timeout=PATIENCE)
     shown = document(run_real, session_id)
     assert (shown["status"], shown["outcome"], shown["exit_code"]) == ("stopping", None, None)
     assert is_running(pids.shim)
     run_real(["launch", "exec", "--cwd", str(place), "--", "true"], exit=None)
     assert endings(session_id) == []
     ballast.unlink()
-    wait_until(lambda: row(session_id).is_final)
+    wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert (row(session_id).outcome, row(session_id).exit_code) == (Outcome.FAILED, 7)
     assert endings(session_id) == ["session.error"]
     assert held() == []
@@ -135,7 +136,7 @@ def test_a_list_on_a_full_disk_tells_the_truth_that_it_cannot_write_down(
     ballast = fill(small_home)
     for pid in (pids.shim, pids.agent):
         os.kill(pid, 9)
-    wait_until(lambda: not is_running(pids.agent))
+    wait_until(lambda: not is_running(pids.agent), timeout=PATIENCE)
     assert document(run_real, session_id)["outcome"] == "lost"
     assert run_real("list -q").lines == []
     ballast.unlink()

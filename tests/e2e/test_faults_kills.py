@@ -15,6 +15,7 @@ from agentctl.host import locks, processes
 from agentctl.host.paths import SessionFiles
 from tests.conftest import RunReal, WaitUntil
 from tests.e2e.fault_tools import (
+    PATIENCE,
     a_session,
     document,
     endings,
@@ -32,7 +33,7 @@ from tests.e2e.fault_tools import (
 
 def kill(pid: int, wait_until: WaitUntil) -> None:
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not is_running(pid))
+    wait_until(lambda: not is_running(pid), timeout=PATIENCE)
 
 
 def lock_of(session_id: str) -> Held:
@@ -44,13 +45,13 @@ def test_the_agent_killed_is_failed_with_its_signal(
 ) -> None:
     session_id = launch_at_gate(run_real, tmp_path / "work")
     os.kill(pids_of(session_id).agent, signal.SIGKILL)
-    wait_until(lambda: row(session_id).is_final)
+    wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     shown = document(run_real, session_id)
     assert (shown["status"], shown["outcome"]) == ("error", "failed")
     assert (shown["exit_code"], shown["signal"]) == (137, 9)
     assert "killed by SIGKILL" in shown["reason"]
     assert endings(session_id) == ["session.error"]
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
 
 
 def test_the_shim_killed_leaves_a_running_agent_whose_end_is_lost(
@@ -67,7 +68,7 @@ def test_the_shim_killed_leaves_a_running_agent_whose_end_is_lost(
 
     agent = pids_of(session_id).agent
     open_gate(place)
-    wait_until(lambda: not is_running(agent))
+    wait_until(lambda: not is_running(agent), timeout=PATIENCE)
     assert run_real("list -q").lines == []
     ended = row(session_id)
     assert (ended.status, ended.outcome) == (Status.ERROR, Outcome.LOST)
@@ -100,7 +101,7 @@ def test_an_agent_without_its_shim_is_still_ended_by_its_fuse(
         run_real("reap", exit=None)
         return row(session_id).outcome is Outcome.TIMED_OUT
 
-    wait_until(is_timed_out)
+    wait_until(is_timed_out, timeout=PATIENCE)
     assert not is_running(pids.agent)
     assert endings(session_id) == ["session.timeout"]
     # The timer of the killed shim is left to find out by itself: at its next waking, within a minute.
@@ -137,7 +138,7 @@ def test_a_zombie_agent_whose_shim_is_slow_is_ending_and_then_ends(
     pids = pids_of(session_id)
     os.kill(pids.shim, signal.SIGSTOP)
     os.kill(pids.agent, signal.SIGTERM)
-    wait_until(lambda: not is_running(pids.agent))
+    wait_until(lambda: not is_running(pids.agent), timeout=PATIENCE)
     assert processes.look(pids.agent, row(session_id).start_token).value == "zombie"
     shown = document(run_real, session_id)
     assert (shown["status"], shown["outcome"]) == ("stopping", None)
@@ -145,7 +146,7 @@ def test_a_zombie_agent_whose_shim_is_slow_is_ending_and_then_ends(
     run_real("reap")
     assert endings(session_id) == []
     os.kill(pids.shim, signal.SIGCONT)
-    wait_until(lambda: row(session_id).is_final)
+    wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert (row(session_id).outcome, row(session_id).signal) == (Outcome.FAILED, 15)
     assert endings(session_id) == ["session.error"]
 
@@ -173,7 +174,7 @@ def test_a_stopped_agent_is_running_and_is_stopped_without_waiting_for_the_kill(
     run_real(["stop", session_id, "--timeout", "30s"])
     ended = row(session_id)
     assert (ended.outcome, ended.exit_code, ended.signal) == (Outcome.CANCELLED, 143, 15)
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +190,7 @@ def test_a_signal_to_the_shim_changes_nothing(
     assert document(run_real, session_id)["status"] == "running"
     assert lock_of(session_id) is Held.YES
     open_gate(place)
-    wait_until(lambda: row(session_id).is_final)
+    wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert (row(session_id).outcome, row(session_id).exit_code) == (Outcome.FAILED, 5)
 
 
@@ -211,7 +212,7 @@ def test_the_finalising_call_killed_loses_nothing(
         [sys.executable, "-P", "-c", code, str(shimmed), *words], capture_output=True, text=True, check=True
     )
     session_id = launched.stdout.strip()
-    wait_until(lambda: lock_of(session_id) is Held.NO)
+    wait_until(lambda: lock_of(session_id) is Held.NO, timeout=PATIENCE)
     assert not row(session_id).is_final
     assert document(run_real, session_id)["exit_code"] == 9
     assert endings(session_id) == ["session.error"]
@@ -222,6 +223,6 @@ def test_an_agent_that_kills_its_own_group_and_parent_is_not_running(
 ) -> None:
     session_id = launch(run_real, tmp_path / "work", "sh", "-c", "kill -KILL $PPID; kill -KILL 0")
     pids = pids_of(session_id)
-    wait_until(lambda: not is_running(pids.agent) and not is_running(pids.shim))
+    wait_until(lambda: not is_running(pids.agent) and not is_running(pids.shim), timeout=PATIENCE)
     assert document(run_real, session_id)["outcome"] == "lost"
     assert endings(session_id) == ["session.error"]

@@ -15,6 +15,7 @@ import pytest
 from agentctl.core.model import Outcome, Status
 from tests.conftest import RunReal, WaitUntil
 from tests.e2e.fault_tools import (
+    PATIENCE,
     at_gate,
     begin,
     endings,
@@ -53,8 +54,8 @@ def works_again(run_real: RunReal, wait_until: WaitUntil, place: Path, tmp_path:
     (place / "gate").unlink()
     again = launch_at_gate(run_real, place)
     open_gate(place)
-    wait_until(lambda: row(again).outcome is Outcome.SUCCEEDED)
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: row(again).outcome is Outcome.SUCCEEDED, timeout=PATIENCE)
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
     assert held() == []
 
 
@@ -110,13 +111,13 @@ def test_killed_once_the_shim_was_started_its_session_is_adopted_and_ends_with_i
         assert (shown["id"], shown["outcome"]) == (left.id, None)
         return bool(shown["status"] == "running" and shown["pid"] == pids_of(left.id).agent)
 
-    wait_until(is_running)
+    wait_until(is_running, timeout=PATIENCE)
     assert row(left.id).status is Status.RUNNING
     assert ledger(left.id) == ["session.started"]
     run_real(["launch", "exec", "--cwd", str(place), "--", "true"], exit=11)
 
     open_gate(place)
-    wait_until(lambda: row(left.id).is_final)
+    wait_until(lambda: row(left.id).is_final, timeout=PATIENCE)
     ended = row(left.id)
     assert (ended.outcome, ended.exit_code, ended.signal) == (Outcome.FAILED, 7, None)
     assert ledger(left.id) == ["session.started", "session.error"]
@@ -130,7 +131,7 @@ def test_an_agent_that_nobody_looked_at_ends_on_its_own_and_its_code_is_kept(
     launch_killed(step, place, code=3)
     (left,) = rows()
     open_gate(place)
-    wait_until(lambda: row(left.id).is_final)
+    wait_until(lambda: row(left.id).is_final, timeout=PATIENCE)
     ended = row(left.id)
     assert (ended.outcome, ended.exit_code) == (Outcome.FAILED, 3)
     assert ended.pid == pids_of(left.id).agent
@@ -149,7 +150,7 @@ def test_an_adopted_session_can_be_stopped(
     ended = row(left.id)
     assert (ended.outcome, ended.exit_code) == (Outcome.CANCELLED, 143)
     assert endings(left.id) == ["session.stopped"]
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
 
 
 def test_a_fuse_of_a_killed_launch_still_ends_its_session(
@@ -158,7 +159,7 @@ def test_a_fuse_of_a_killed_launch_still_ends_its_session(
     """Takes as long as the fuse, two seconds: the shim's own timer must find it with nobody's help."""
     launch_killed("just after the shim", place, "--fuse", "2s")
     (left,) = rows()
-    wait_until(lambda: row(left.id).is_final)
+    wait_until(lambda: row(left.id).is_final, timeout=PATIENCE)
     assert row(left.id).outcome is Outcome.TIMED_OUT
     assert endings(left.id) == ["session.timeout"]
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)

@@ -13,6 +13,7 @@ from agentctl.core.model import Outcome
 from tests.conftest import RunReal, WaitUntil
 from tests.e2e.fault_tools import (
     AGENTCTL,
+    PATIENCE,
     document,
     is_running,
     launch,
@@ -111,7 +112,7 @@ def test_a_huge_log_of_an_adapter_that_reads_its_log_ends_as_quickly(
     (tmp_path / "work").mkdir()
     words = ["launch", "demo", "--settle", "0s", "--cwd", str(tmp_path / "work"), "-p", "hang"]
     session_id = run_real(words).stdout.strip()
-    wait_until(lambda: "hang now" in log_of(session_id).read_text())
+    wait_until(lambda: "hang now" in log_of(session_id).read_text(), timeout=PATIENCE)
     make_huge(log_of(session_id), 3)
     for command in ("status", "peek"):
         shown = measured(tmp_path, command, session_id)
@@ -135,7 +136,7 @@ def test_fewer_lines_than_asked_for_do_not_mean_a_search_through_all_of_it(
 
 def test_one_line_without_an_end_is_cut(tmp_path: Path, run_real: RunReal, wait_until: WaitUntil) -> None:
     session_id = launch(run_real, tmp_path / "work", "sh", "-c", "head -c 50000000 /dev/zero | tr '\\0' x")
-    wait_until(lambda: row(session_id).is_final)
+    wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     shown = measured(tmp_path, "logs", session_id, "-n", "50")
     assert len(shown.stdout) < 2 * 1024 * 1024
     assert "line cut" in shown.stdout
@@ -170,5 +171,5 @@ def test_a_log_that_its_agent_deletes_or_cuts_short_is_no_error(
     assert run_real(["logs", session_id]).stdout == ""
     assert document(run_real, session_id)["status"] == "running"
     open_gate(place)
-    wait_until(lambda: not is_running(pids_of(session_id).shim))
+    wait_until(lambda: not is_running(pids_of(session_id).shim), timeout=PATIENCE)
     assert row(session_id).outcome is Outcome.SUCCEEDED

@@ -10,7 +10,7 @@ import pytest
 
 from agentctl.core.model import Outcome
 from tests.conftest import RunReal, WaitUntil
-from tests.e2e.fault_tools import AGENTCTL, finish, row
+from tests.e2e.fault_tools import AGENTCTL, PATIENCE, finish, row
 
 PROMPTS: dict[str, bytes] = {
     "a dash": b"-",
@@ -82,10 +82,10 @@ def test_every_prompt_arrives_byte_for_byte_is_stored_so_and_shown_cleaned(
         ids[name] = launched.stdout.strip()
     for name, prompt in prompts.items():
         place = tmp_path / f"work {name}"
-        wait_until((place / "got").exists)
+        wait_until((place / "got").exists, timeout=PATIENCE)
         assert (place / "got").read_bytes() == prompt, name
         assert sorted(os.listdir(place)) == ["got", "prompt"], name
-    wait_until(lambda: all(row(each).outcome is Outcome.SUCCEEDED for each in ids.values()))
+    wait_until(lambda: all(row(each).outcome is Outcome.SUCCEEDED for each in ids.values()), timeout=PATIENCE)
     for name, prompt in prompts.items():
         assert os.fsencode(row(ids[name]).prompt or "") == prompt, name
 
@@ -149,7 +149,7 @@ def test_what_agents_print_is_cleaned_too_and_raw_on_request(
     (tmp_path / "text").write_bytes(text)
     words = ["launch", "exec", "--settle", "0s", "--cwd", str(tmp_path), "--", "cat", "text"]
     session_id = run_real(words).stdout.strip()
-    wait_until(lambda: row(session_id).is_final)
+    wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     printed = run_real(["logs", session_id, "-n", "1000"]).stdout
     assert "red" in printed
     assert is_clean(printed)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import RunReal, WaitUntil
-from tests.e2e.fault_tools import document, launch, pids_of, processes_of, row
+from tests.e2e.fault_tools import PATIENCE, document, launch, pids_of, processes_of, row
 
 SECRET = "hush-7f3a91"
 VALUES: dict[str, bytes] = {
@@ -34,7 +34,7 @@ DUMP = (
 
 
 def environment_seen(place: Path, wait_until: WaitUntil) -> dict[str, bytes]:
-    wait_until((place / "seen").exists)
+    wait_until((place / "seen").exists, timeout=PATIENCE)
     pairs = (pair.partition(b"=") for pair in (place / "seen").read_bytes().split(b"\0\0"))
     return {os.fsdecode(name): value for name, _, value in pairs}
 
@@ -73,7 +73,7 @@ def test_a_value_replaces_the_inherited_one_for_the_agent_alone(
     options = ["--env", "SHARED=for the agent", "--env", "PATH=/nowhere:/usr/bin:/bin", "--on-complete", hook]
     launch(run_real, place, sys.executable, "-c", DUMP, options=options, env={"SHARED": "of the launcher"})
     assert environment_seen(place, wait_until)["SHARED"] == b"for the agent"
-    wait_until(lambda: (tmp_path / "hooked").exists() and (tmp_path / "hooked").read_text())
+    wait_until(lambda: (tmp_path / "hooked").exists() and (tmp_path / "hooked").read_text(), timeout=PATIENCE)
     assert (tmp_path / "hooked").read_text() == "of the launcher"
 
 
@@ -102,7 +102,7 @@ def test_a_secret_is_in_no_file_and_in_no_argument_vector(
     assert SECRET not in str(document(run_real, session_id))
     run_real(["stop", session_id])
     assert leaks() == []
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
     assert SECRET not in (tmp_path / "hooked").read_text()
     refused = run_real(["rerun", session_id], exit=None)
     assert refused.exit != 0

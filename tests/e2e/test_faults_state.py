@@ -16,6 +16,7 @@ from tests.conftest import Outcome as Ran
 from tests.conftest import RunReal, WaitUntil
 from tests.e2e.fault_tools import (
     AGENTCTL,
+    PATIENCE,
     at_gate,
     document,
     endings,
@@ -73,7 +74,7 @@ def test_a_read_only_state_is_read_and_refused_for_writing(
         assert run_real(["stop", session_id], exit=13).stderr.startswith("agentctl: ")
         assert is_running(pids_of(session_id).agent)
     open_gate(place)
-    wait_until(lambda: row(session_id).outcome is Outcome.SUCCEEDED)
+    wait_until(lambda: row(session_id).outcome is Outcome.SUCCEEDED, timeout=PATIENCE)
 
 
 def test_an_agent_that_ended_meanwhile_is_shown_so_from_a_read_only_state(
@@ -85,7 +86,7 @@ def test_an_agent_that_ended_meanwhile_is_shown_so_from_a_read_only_state(
     with read_only(sealed_home):
         for pid in (pids.shim, pids.agent):
             os.kill(pid, 9)
-        wait_until(lambda: not is_running(pids.agent))
+        wait_until(lambda: not is_running(pids.agent), timeout=PATIENCE)
         assert document(run_real, session_id)["outcome"] == "lost"
         assert document(run_real, session_id)["outcome"] == "lost"
     assert endings(session_id) == []
@@ -126,7 +127,7 @@ def test_a_launch_that_may_write_only_small_files_works_or_leaves_nothing_claime
     if launched.exit == 0:
         session_id = launched.stdout.strip()
         open_gate(place)
-        wait_until(lambda: not is_running(pids_of(session_id).shim))
+        wait_until(lambda: not is_running(pids_of(session_id).shim), timeout=PATIENCE)
     else:
         is_refused_cleanly(launched, tmp_path, wait_until)
     run_real("list")
@@ -135,7 +136,7 @@ def test_a_launch_that_may_write_only_small_files_works_or_leaves_nothing_claime
     (place / "gate").unlink()
     again = launch_at_gate(run_real, place)
     open_gate(place)
-    wait_until(lambda: row(again).outcome is Outcome.SUCCEEDED)
+    wait_until(lambda: row(again).outcome is Outcome.SUCCEEDED, timeout=PATIENCE)
 
 
 KEPT = ("id", "name", "outcome", "exit_code", "pid", "cwd", "created_at", "started_at", "ended_at")
@@ -153,8 +154,8 @@ def test_a_truncated_database_is_refused_by_name_and_rebuilt_from_the_sessions_f
     ended, live = tmp_path / "ended", place
     first = launch_at_gate(run_real, ended, code=5)
     open_gate(ended)
-    wait_until(lambda: row(first).is_final)
-    wait_until(lambda: not is_running(pids_of(first).shim))
+    wait_until(lambda: row(first).is_final, timeout=PATIENCE)
+    wait_until(lambda: not is_running(pids_of(first).shim), timeout=PATIENCE)
     second = launch_at_gate(run_real, live, options=["--name", "second"])
     before = {each: document(run_real, each) for each in (first, second)}
     for companion in ("agentctl.db-wal", "agentctl.db-shm"):
@@ -175,7 +176,7 @@ def test_a_truncated_database_is_refused_by_name_and_rebuilt_from_the_sessions_f
     assert after[first]["reason"] == before[first]["reason"]
     run_real(["launch", "exec", "--cwd", str(live), "--", "true"], exit=11)
     open_gate(live)
-    wait_until(lambda: row(second).outcome is Outcome.SUCCEEDED)
+    wait_until(lambda: row(second).outcome is Outcome.SUCCEEDED, timeout=PATIENCE)
 
 
 def test_a_database_that_was_emptied_or_deleted_is_rebuilt_with_its_live_sessions(
@@ -194,7 +195,7 @@ def test_a_database_that_was_emptied_or_deleted_is_rebuilt_with_its_live_session
         run_real("doctor --rebuild", exit=None)
         assert run_real("list -q").lines == [session_id]
     open_gate(place)
-    wait_until(lambda: row(session_id).outcome is Outcome.SUCCEEDED)
+    wait_until(lambda: row(session_id).outcome is Outcome.SUCCEEDED, timeout=PATIENCE)
 
 
 def test_a_database_of_noise_does_not_reach_the_agent(
@@ -208,7 +209,7 @@ def test_a_database_of_noise_does_not_reach_the_agent(
     database().write_bytes(os.urandom(8192))
     run_real("list", exit=13)
     open_gate(place)
-    wait_until(lambda: not is_running(shim))
+    wait_until(lambda: not is_running(shim), timeout=PATIENCE)
     run_real("doctor --rebuild", exit=None)
     run_real("list")
     assert (row(session_id).outcome, row(session_id).exit_code) == (Outcome.FAILED, 8)
@@ -224,9 +225,9 @@ def test_a_deleted_session_directory_is_not_believed_alive_or_dead_by_its_absenc
     directory.rename(tmp_path / "moved")
     assert document(run_real, session_id)["status"] == "running"
     open_gate(place)
-    wait_until(lambda: not is_running(pids.agent))
+    wait_until(lambda: not is_running(pids.agent), timeout=PATIENCE)
     run_real("list")
     assert row(session_id).outcome is Outcome.LOST
     assert endings(session_id) == ["session.error"]
     # The shim has nowhere left to write, and does not stay for it.
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)

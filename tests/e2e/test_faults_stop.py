@@ -12,6 +12,7 @@ from agentctl.core.model import Outcome, Status
 from agentctl.host.clock import utcnow
 from tests.conftest import RunReal, WaitUntil
 from tests.e2e.fault_tools import (
+    PATIENCE,
     begin,
     endings,
     finish,
@@ -38,7 +39,7 @@ def launch_stubborn(run_real: RunReal, wait_until: WaitUntil, place: Path) -> st
     place.mkdir()
     words = ["launch", "demo", "--settle", "0s", "--cwd", str(place), "-p", "stubborn"]
     session_id = run_real(words).stdout.strip()
-    wait_until(lambda: "I ignore TERM" in run_real(["logs", session_id, "--raw"]).stdout)
+    wait_until(lambda: "I ignore TERM" in run_real(["logs", session_id, "--raw"]).stdout, timeout=PATIENCE)
     return session_id
 
 
@@ -58,7 +59,7 @@ def test_an_agent_that_ignores_term_is_killed_once_patience_is_over(
         "session.stopped"
     ]
     assert held() == []
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
 
 
 def test_force_kills_at_once(tmp_path: Path, run_real: RunReal, wait_until: WaitUntil) -> None:
@@ -73,7 +74,7 @@ def test_force_after_a_gentle_stop_does_not_wait_for_its_patience(
 ) -> None:
     session_id = launch_stubborn(run_real, wait_until, tmp_path / "work")
     gentle = begin(["stop", session_id, "--timeout", "5m"])
-    wait_until(lambda: row(session_id).status is Status.STOPPING)
+    wait_until(lambda: row(session_id).status is Status.STOPPING, timeout=PATIENCE)
     run_real(["stop", session_id, "--force"], timeout=45)
     assert finish(gentle, timeout=45).exit == 0
     assert (row(session_id).outcome, row(session_id).signal) == (Outcome.CANCELLED, 9)
@@ -86,7 +87,7 @@ def test_stopping_what_has_ended_is_success_and_changes_nothing(
     place = tmp_path / "work"
     session_id = launch_at_gate(run_real, place, code=4)
     open_gate(place)
-    wait_until(lambda: row(session_id).is_final)
+    wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     before = row(session_id)
     for options in ([], ["--force"]):
         assert "had ended already" in run_real(["stop", session_id, *options]).stderr
@@ -102,7 +103,7 @@ def test_an_end_that_was_recorded_before_the_stop_wins(
     pids = pids_of(session_id)
     exit_file = Path(os.environ["AGENTCTL_HOME"], "sessions", session_id, "exit")
     open_gate(place)
-    wait_until(exit_file.exists)
+    wait_until(exit_file.exists, timeout=PATIENCE)
     os.kill(pids.shim, signal.SIGKILL)  # perhaps before its finalising call
     run_real(["stop", session_id])
     assert (row(session_id).outcome, row(session_id).exit_code) == (Outcome.SUCCEEDED, 0)
@@ -121,7 +122,7 @@ def test_two_stops_at_once_end_it_once(tmp_path: Path, run_real: RunReal, wait_u
     fuse = fuse_of(session_id)
     assert fuse is not None
     assert fuse.state == "cancelled"
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("command", ["list", "reap", "status ID", "wait ID", "stop ID"])
@@ -131,7 +132,7 @@ def test_a_stopper_killed_in_mid_ladder_is_replaced_by_the_next_command(
     """Takes the patience of a second: only when it is over may the next rung be climbed."""
     session_id = launch_stubborn(run_real, wait_until, tmp_path / "work")
     stopper = begin(["stop", session_id, "--timeout", "1s"])
-    wait_until(lambda: row(session_id).stop_stage == 1)
+    wait_until(lambda: row(session_id).stop_stage == 1, timeout=PATIENCE)
     stopper.kill()
     finish(stopper)
     agent = pids_of(session_id).agent
@@ -142,12 +143,12 @@ def test_a_stopper_killed_in_mid_ladder_is_replaced_by_the_next_command(
         run_real(command.replace("ID", session_id), exit=None)
         return row(session_id).is_final
 
-    wait_until(is_over)
+    wait_until(is_over, timeout=PATIENCE)
     assert not is_running(agent)
     ended = row(session_id)
     assert (ended.outcome, ended.exit_code, ended.signal) == (Outcome.CANCELLED, 137, 9)
     assert endings(session_id) == ["session.stopped"]
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
 
 
 def test_a_stopper_killed_before_patience_is_over_does_not_make_the_next_command_hasty(
@@ -155,7 +156,7 @@ def test_a_stopper_killed_before_patience_is_over_does_not_make_the_next_command
 ) -> None:
     session_id = launch_stubborn(run_real, wait_until, tmp_path / "work")
     stopper = begin(["stop", session_id, "--timeout", "10m"])
-    wait_until(lambda: row(session_id).stop_stage == 1)
+    wait_until(lambda: row(session_id).stop_stage == 1, timeout=PATIENCE)
     stopper.kill()
     finish(stopper)
     run_real("list")
@@ -195,15 +196,15 @@ def test_stop_of_a_launch_that_is_still_starting_waits_for_its_agent(
         ids[:] = run_real("list -q --status starting").lines
         return len(ids) == 1
 
-    wait_until(is_seen)
+    wait_until(is_seen, timeout=PATIENCE)
     stopper = begin(["stop", ids[0], "--timeout", "1s"])
-    wait_until(lambda: row(ids[0]).status is Status.STOPPING)
+    wait_until(lambda: row(ids[0]).status is Status.STOPPING, timeout=PATIENCE)
     (tmp_path / "hook").write_text("go\n")
     assert finish(launcher).exit == 1
     assert finish(stopper).exit == 0
     assert row(ids[0]).outcome is Outcome.CANCELLED
     assert len(endings(ids[0])) == 1
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
     assert held() == []
 
 

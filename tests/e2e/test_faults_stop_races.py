@@ -7,7 +7,17 @@ from pathlib import Path
 
 from agentctl.core.model import Outcome, Status
 from tests.conftest import Run, WaitUntil
-from tests.e2e.fault_tools import at_gate, begin, endings, finish, held, open_gate, processes_of, row
+from tests.e2e.fault_tools import (
+    PATIENCE,
+    at_gate,
+    begin,
+    endings,
+    finish,
+    held,
+    open_gate,
+    processes_of,
+    row,
+)
 
 RACES = 50
 SIDE_BY_SIDE = 10
@@ -26,7 +36,7 @@ def test_fifty_stops_race_with_the_agents_own_ends(tmp_path: Path, run: Run, wai
         # Some gates open while the stoppers start, the others one by one as these come to work.
         for number, place in enumerate(places):
             if number % 2:
-                wait_until(partial(_is_touched, ids[number // 2]))
+                wait_until(partial(_is_touched, ids[number // 2]), timeout=PATIENCE)
             _open_if_there(place)
         done = [finish(each) for each in stops]
         assert [each.exit for each in done] == [0] * SIDE_BY_SIDE, "\n".join(map(str, done))
@@ -41,7 +51,7 @@ def test_fifty_stops_race_with_the_agents_own_ends(tmp_path: Path, run: Run, wai
             outcomes.append(ended.outcome)
     assert len(outcomes) == RACES
     assert held() == []
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
 
 
 def _is_touched(session_id: str) -> bool:

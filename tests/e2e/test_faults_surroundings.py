@@ -15,6 +15,7 @@ from agentctl.core.model import Outcome
 from tests.conftest import RunReal, WaitUntil
 from tests.e2e.fault_tools import (
     AGENTCTL,
+    PATIENCE,
     document,
     endings,
     launch_at_gate,
@@ -63,7 +64,7 @@ def test_the_agent_gets_default_signals_whatever_the_launcher_was_started_with(
     program = ["nohup", *AGENTCTL] if how == "nohup" else [*AGENTCTL]
     done = subprocess.run([*program, *words], preexec_fn=prepare, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    wait_until((place / "seen").exists)
+    wait_until((place / "seen").exists, timeout=PATIENCE)
     seen = dict(line.split() for line in (place / "seen").read_text().splitlines())
     assert int(seen["SigIgn:"], 16) & mask_of(SIGNALS) == 0
     assert int(seen["SigBlk:"], 16) & mask_of(SIGNALS) == 0
@@ -97,13 +98,13 @@ def test_a_session_survives_the_end_of_its_terminal(
         stderr=secondary,
     )
     os.close(secondary)
-    wait_until(lambda: (tmp_path / "id").exists() and (tmp_path / "id").read_text().strip())
+    wait_until(lambda: (tmp_path / "id").exists() and (tmp_path / "id").read_text().strip(), timeout=PATIENCE)
     session_id = (tmp_path / "id").read_text().strip()
     os.close(primary)
     leader.wait(10)
     assert document(run_real, session_id)["status"] == "running"
     open_gate(place)
-    wait_until(lambda: row(session_id).is_final)
+    wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert row(session_id).exit_code == 4
 
 
@@ -115,7 +116,7 @@ def test_closed_streams_do_not_reach_the_state_or_the_agent(
     words += ["cat; echo out; echo err >&2; ls /proc/self/fd | wc -l >fds; exit 6"]
     shell(f'{COMMAND} "$@" {closed}', *words)
     (session_id,) = run_real("list -aq").lines
-    wait_until(lambda: row(session_id).is_final)
+    wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert (row(session_id).outcome, row(session_id).exit_code) == (Outcome.FAILED, 6)
     assert run_real(["logs", session_id, "--raw"]).lines == ["out", "err"]
     assert endings(session_id) == ["session.error"]
@@ -178,7 +179,7 @@ def test_files_are_private_under_any_umask_and_the_agent_keeps_its_own(
     launched = shell(f'umask {umask}; exec {COMMAND} "$@"', *words, *agent)
     assert launched.returncode == 0, launched
     session_id = launched.stdout.strip()
-    wait_until((place / "seen").exists)
+    wait_until((place / "seen").exists, timeout=PATIENCE)
     assert (place / "seen").read_text().strip() == f"0{umask}"
 
     def modes() -> dict[str, str]:
@@ -190,7 +191,7 @@ def test_files_are_private_under_any_umask_and_the_agent_keeps_its_own(
 
     assert modes() == {}
     open_gate(place)
-    wait_until(lambda: row(session_id).is_final)
+    wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert row(session_id).outcome is Outcome.SUCCEEDED
     assert modes() == {}
     names = {path.name for path in (sealed_home / "sessions" / session_id).iterdir()}
@@ -214,7 +215,7 @@ def test_variables_that_shells_obey_do_not_confuse_the_shim(
     environ = {variable: value.get(variable, "/")}
     session_id = launch_at_gate(run_real, place, code=2, env=environ) if not (place / "gate").exists() else ""
     open_gate(place)
-    wait_until(lambda: row(session_id).is_final)
+    wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert row(session_id).exit_code == 2
 
 
@@ -237,5 +238,5 @@ def test_a_limit_on_processes_is_an_error_and_leaves_nothing(
     assert done.returncode in (0, 1, 13), done
     assert "internal error" not in done.stderr
     run_real("list")
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
     run_real(["launch", "exec", "--cwd", str(place), "--wait", "--", "true"])

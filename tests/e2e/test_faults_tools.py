@@ -12,7 +12,7 @@ import pytest
 
 from agentctl.core.model import Outcome
 from tests.conftest import RunReal, WaitUntil
-from tests.e2e.fault_tools import begin, finish, is_running, launch, pids_of, processes_of, row
+from tests.e2e.fault_tools import PATIENCE, begin, finish, is_running, launch, pids_of, processes_of, row
 
 PRELUDE = """
 import os, signal, subprocess, sys, time
@@ -82,7 +82,7 @@ def launch_with_tool(
 ) -> tuple[str, list[int]]:
     """A session whose agent runs such tools, and their pids."""
     session_id = launch(run_real, place, sys.executable, "-c", PRELUDE + AGENTS[what])
-    wait_until((place / "tools").exists)
+    wait_until((place / "tools").exists, timeout=PATIENCE)
     tools = [int(line) for line in (place / "tools").read_text().split()]
     assert all(map(is_running, tools))
     return session_id, tools
@@ -98,7 +98,7 @@ def test_no_tool_outlives_a_stop(
     assert [pid for pid in tools if is_running(pid)] == []
     assert row(session_id).outcome is Outcome.CANCELLED
     assert not is_running(pids_of(session_id).agent)
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
 
 
 def test_the_demo_agents_tool_is_gone_after_stop(
@@ -109,10 +109,12 @@ def test_the_demo_agents_tool_is_gone_after_stop(
     place.mkdir()
     words = ["launch", "demo", "--settle", "0s", "--cwd", str(place), "-p", "run a tool"]
     session_id = run_real(words).stdout.strip()
-    wait_until(lambda: ["sleep", "300"] in processes_of(tmp_path, session_id=session_id).values())
+    wait_until(
+        lambda: ["sleep", "300"] in processes_of(tmp_path, session_id=session_id).values(), timeout=PATIENCE
+    )
     run_real(["stop", session_id])
     assert ["sleep", "300"] not in processes_of(tmp_path).values()
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("what", ["in a session of its own", "forked twice, its parent gone"])
@@ -123,12 +125,12 @@ def test_a_fuse_that_blows_leaves_no_tool_either(
     place = tmp_path / "work"
     options = ["--fuse", "2s"]
     session_id = launch(run_real, place, sys.executable, "-c", PRELUDE + AGENTS[what], options=options)
-    wait_until((place / "tools").exists)
+    wait_until((place / "tools").exists, timeout=PATIENCE)
     tools = [int(line) for line in (place / "tools").read_text().split()]
-    wait_until(lambda: row(session_id).is_final)
+    wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert row(session_id).outcome is Outcome.TIMED_OUT
-    wait_until(lambda: not any(map(is_running, tools)))
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: not any(map(is_running, tools)), timeout=PATIENCE)
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
 
 
 def test_tools_of_an_agent_that_ended_by_itself_are_left_alone(
@@ -137,7 +139,7 @@ def test_tools_of_an_agent_that_ended_by_itself_are_left_alone(
     """A build server that an agent started on purpose may go on; only a request to stop ends it."""
     place = tmp_path / "work"
     session_id = launch(run_real, place, "sh", "-c", "sleep 300 >/dev/null 2>&1 & echo $! >tools; exit 0")
-    wait_until(lambda: row(session_id).is_final)
+    wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert row(session_id).outcome is Outcome.SUCCEEDED
     assert is_running(int((place / "tools").read_text()))
 
@@ -166,11 +168,13 @@ def test_an_agent_that_stops_itself_is_stopped_with_its_tools_and_the_stopper_li
     place = tmp_path / "work"
     script = f'sleep 300 & {sys.executable} -P -m agentctl stop "$AGENTCTL_SESSION_ID"; echo "code $?" >told'
     session_id = launch(run_real, place, "sh", "-c", f"setsid sh -c '{script}' & wait")
-    wait_until(lambda: row(session_id).is_final)
+    wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert row(session_id).outcome is Outcome.CANCELLED
-    wait_until(lambda: not is_running(pids_of(session_id).agent))
-    wait_until(lambda: (place / "told").exists() and (place / "told").read_text() == "code 0\n")
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: not is_running(pids_of(session_id).agent), timeout=PATIENCE)
+    wait_until(
+        lambda: (place / "told").exists() and (place / "told").read_text() == "code 0\n", timeout=PATIENCE
+    )
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
 
 
 def test_a_child_session_is_not_part_of_its_parents_tree(
@@ -181,14 +185,14 @@ def test_a_child_session_is_not_part_of_its_parents_tree(
     parent = launch(
         run_real, tmp_path / "work", "sh", "-c", f"{inner} >child.new; mv child.new child; sleep 300"
     )
-    wait_until((tmp_path / "work" / "child").exists)
+    wait_until((tmp_path / "work" / "child").exists, timeout=PATIENCE)
     child = (tmp_path / "work" / "child").read_text().strip()
     assert row(child).parent_id == parent
     run_real(["stop", parent])
     assert is_running(pids_of(child).agent)
     assert row(child).outcome is None
     run_real(["stop", child, "--force"])
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
 
 
 def test_a_hook_under_way_is_not_taken_for_a_tool(
@@ -199,8 +203,11 @@ def test_a_hook_under_way_is_not_taken_for_a_tool(
     hook = f"echo >{tmp_path / 'begun'}; read -r line <{tmp_path / 'hook'}; echo $line >{tmp_path / 'done'}"
     session_id = launch(run_real, tmp_path / "work", "sleep", "300", options=["--on-complete", hook])
     first = begin(["stop", session_id])
-    wait_until((tmp_path / "begun").exists)
+    wait_until((tmp_path / "begun").exists, timeout=PATIENCE)
     run_real(["stop", session_id, "--force"])
     (tmp_path / "hook").write_text("finished\n")
-    wait_until(lambda: (tmp_path / "done").exists() and (tmp_path / "done").read_text() == "finished\n")
+    wait_until(
+        lambda: (tmp_path / "done").exists() and (tmp_path / "done").read_text() == "finished\n",
+        timeout=PATIENCE,
+    )
     assert finish(first).exit == 0

@@ -16,7 +16,7 @@ import pytest
 
 from agentctl.core.model import Outcome
 from tests.conftest import RunReal, WaitUntil
-from tests.e2e.fault_tools import AGENTCTL, begin, finish, processes_of, row
+from tests.e2e.fault_tools import AGENTCTL, PATIENCE, begin, finish, processes_of, row
 
 
 @pytest.fixture
@@ -49,12 +49,12 @@ def test_without_a_path_programs_named_in_full_run_and_end_well(
     launched = without_path(*options, "--", "/bin/sh", "-c", "exit 3")
     assert launched.returncode == 0, launched
     session_id = launched.stdout.strip()
-    wait_until(lambda: row(session_id).is_final)
+    wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert row(session_id).exit_code == 3
     launched = without_path(*options, "--fuse", "2s", "--", "/bin/sleep", "300")
     session_id = launched.stdout.strip()
-    wait_until(lambda: row(session_id).outcome is Outcome.TIMED_OUT)
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: row(session_id).outcome is Outcome.TIMED_OUT, timeout=PATIENCE)
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
 
 
 PYTHON_TRAPS = ("agentctl", "sqlite3", "click", "json", "os", "sitecustomize", "usercustomize", "subprocess")
@@ -92,8 +92,8 @@ def test_a_module_in_the_agents_directory_is_never_imported_by_a_call_of_the_shi
     launched = finish(begin(words, cwd=place, env={"PYTHONPATH": ""}))
     assert launched.exit == 0, launched
     session_id = launched.stdout.strip()
-    wait_until(lambda: row(session_id).outcome is Outcome.TIMED_OUT)
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: row(session_id).outcome is Outcome.TIMED_OUT, timeout=PATIENCE)
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
     assert not hook or (tmp_path / "hooked").exists()
     assert what_is_sprung(sprung) == ""
 
@@ -106,8 +106,8 @@ def test_a_python_path_for_the_agent_is_not_the_shims(
     words += ["--env", f"PYTHONSTARTUP={place}/os.py", "--env", "PYTHONHOME=/nowhere", "--", "/bin/true"]
     launched = finish(begin(words))
     assert launched.exit == 0, launched
-    wait_until(lambda: row(launched.stdout.strip()).outcome is Outcome.SUCCEEDED)
-    wait_until(lambda: processes_of(tmp_path) == {})
+    wait_until(lambda: row(launched.stdout.strip()).outcome is Outcome.SUCCEEDED, timeout=PATIENCE)
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
     assert what_is_sprung(sprung) == ""
 
 
@@ -124,8 +124,8 @@ def test_programs_in_the_agents_directory_do_not_stand_in_for_the_systems(
         assert launched.exit == 0, f"{launched}\nsprung: {what_is_sprung(sprung)}"
         session_id = launched.stdout.strip()
         is_timed_out = partial(has_outcome, session_id, Outcome.TIMED_OUT)
-        wait_until(is_timed_out)
-        wait_until(lambda: processes_of(tmp_path) == {})
+        wait_until(is_timed_out, timeout=PATIENCE)
+        wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
     assert what_is_sprung(sprung) == ""
 
 

@@ -133,14 +133,17 @@ class TestOrder:
         assert seen.exit is not None
         assert seen.exit.code == 143
 
-    def test_without_a_lock_file_a_shim_gets_a_moment_to_write(self, field: Field) -> None:
-        """No lock to wait for: the shim is held up for 0.3 s after its agent has gone."""
+    def test_without_a_lock_file_a_shim_gets_a_moment_to_write(
+        self, field: Field, wait_until: WaitUntil
+    ) -> None:
+        """No lock to wait for: the shim is held up for 0.1 s after its agent has gone."""
         agent = field.start()
         session = field.plant(agent)
         os.kill(agent.shim.pid, signal.SIGSTOP)
         agent.kill(signal.SIGTERM)
+        wait_until(agent.is_gone)
         os.unlink(agent.files.lock)
-        later = subprocess.Popen(["/bin/sh", "-c", f"sleep 0.3; kill -CONT {agent.shim.pid}"])
+        later = subprocess.Popen(["/bin/sh", "-c", f"sleep 0.1; kill -CONT {agent.shim.pid}"])
         seen = look(session, agent.files)
         later.wait()
         assert seen.exit is not None
@@ -205,9 +208,9 @@ class TestTheAgentsOwnStore:
         assert observe(session, fuse, files, past).listing is Listing.UNAVAILABLE
         assert observe(session, fuse, files, NOON + seconds(3600)).listing is Listing.ABSENT
 
-    def test_a_native_id_is_learnt_from_the_log_of_a_live_agent(self, field: Field) -> None:
+    def test_a_native_id_is_learnt_from_the_log_of_a_live_agent(self, field: Field, tmp_path: Path) -> None:
         agent = field.start(session_id="ok-0000")
-        session = field.plant(agent, adapter="opencode")
+        session = field.plant(agent, adapter="opencode", store_path=str(tmp_path / "opencode.db"))
         Path(agent.files.log).write_bytes((LOGS / "ok.log").read_bytes())
         seen = observe(session, None, agent.files, NOON)
         assert seen.result.native_id == "ses_dfd13bb6affetFchSLJI2DUd4q"
