@@ -14,9 +14,11 @@ from typing import Any
 import psutil
 import pytest
 
+from agentctl.adapters.opencode.discovery import STARTING
 from tests.conftest import RunReal, WaitUntil
 from tests.e2e.opencode_runs import (
     PATIENCE,
+    began,
     instant,
     launch,
     listed,
@@ -119,23 +121,28 @@ def external(run_real: RunReal, wait_until: WaitUntil) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.parametrize("words", [["--title", "mine"], []], ids=["by its title", "by its directory"])
 def test_a_run_from_outside_is_listed_with_its_process_and_later_as_ended(
     run_real: RunReal,
     wait_until: WaitUntil,
     opencode: Path,
     outside: list[subprocess.Popen[bytes]],
     tmp_path: Path,
+    words: list[str],
 ) -> None:
+    """Its command line proves the process its own; else its directory, if it made its session in time."""
     project = tmp_path / "project"
     before = time.time()
-    process = start_outside(project, "mock/slow5")
+    process = start_outside(project, "mock/slow5", *words)
     outside.append(process)
     found = external(run_real, wait_until)
+    took = instant(found["started_at"]) - began(psutil.Process(process.pid))
+    is_proved = bool(words) or took <= STARTING.total_seconds()
     expected = {
         "status": "running",
         "source": "external",
         "adapter": "opencode",
-        "pid": process.pid,
+        "pid": process.pid if is_proved else None,
         "cwd": str(project),
         "model": "mock/slow5",
         "outcome": None,
@@ -174,7 +181,7 @@ def test_stop_of_a_run_from_outside_ends_that_process_alone(
     """Its tools, and other runs in other directories, are not agentctl's to end."""
     tracked = launch(run_real, tmp_path / "tracked", model="mock/slow60").lines[0]
     when_known(run_real, wait_until, tracked)
-    process = start_outside(tmp_path / "project", "mock/tool-bash-30")
+    process = start_outside(tmp_path / "project", "mock/tool-bash-30", "--title", "mine")
     outside.append(process)
     (sleeping,) = wait_until(lambda: tool(30, tmp_path / "home"), PATIENCE)
     found = external(run_real, wait_until)
