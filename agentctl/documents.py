@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, is_dataclass
+from dataclasses import is_dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agentctl.core.model import Event, Fuse, Session, Status
+from agentctl.core.ledger import Event
+from agentctl.core.model import Fuse, Session, Status
+
+if TYPE_CHECKING:
+    from agentctl.ops.find import Found
 
 SCHEMA_VERSION = 1
 
@@ -77,7 +81,7 @@ def session_document(
         "ended_at": timestamp(session.ended_at),
         "duration_ms": None if duration is None else duration // timedelta(milliseconds=1),
         "fuse": _fuse_part(fuse),
-        "tokens": asdict(session.tokens),
+        "tokens": session.tokens._asdict(),
         "cost_usd": session.cost_usd,
         "turns": session.turns,
         "result": session.result,
@@ -86,6 +90,18 @@ def session_document(
         "transcript_path": session.transcript_path,
         "adapter_version": session.adapter_version,
     }
+
+
+def view_document(found: Found, now: datetime) -> dict[str, Any]:
+    """`session_document` of a session as an operation found it."""
+    return session_document(
+        found.session,
+        found.fuse,
+        reason=found.reason,
+        shown=found.shown,
+        log_path=found.log_path,
+        now=now,
+    )
 
 
 def sessions_json(documents: Iterable[Mapping[str, Any]]) -> str:

@@ -8,14 +8,14 @@ terminal is and whether it shows colour. Every text of an agent is cleaned here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from agentctl.core.columns import Column, fit
 from agentctl.core.durations import format_age, format_duration
 from agentctl.core.ids import SHORT, short
-from agentctl.core.model import Delivery, Event, Fuse, FuseAction, FuseState, Lock, Session, Status, Tokens
+from agentctl.core.ledger import Delivery, Event
+from agentctl.core.model import Fuse, FuseAction, FuseState, Lock, Session, Status, Tokens
 from agentctl.core.signals import signal_name
 from agentctl.core.text import clean, display_width, one_line
 from agentctl.documents import (
@@ -31,10 +31,12 @@ from agentctl.documents import (
     to_json,
 )
 
+if TYPE_CHECKING:
+    from agentctl.ops.find import Found
+
 __all__ = [
     "PLAIN_WIDTH",
     "SCHEMA_VERSION",
-    "SessionView",
     "as_tree",
     "delivery_table",
     "doctor_lines",
@@ -53,7 +55,6 @@ __all__ = [
     "tilde",
     "timestamp",
     "to_json",
-    "view_document",
 ]
 
 PLAIN_WIDTH = 200
@@ -73,39 +74,12 @@ _STATUS_COLORS = {
 _LEVEL_COLORS = {"ok": _GREEN, "warn": _YELLOW, "fail": _RED}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionView:
-    """A session as it is shown: the row, and what the verdict adds to it."""
-
-    session: Session
-    fuse: Fuse | None = None
-    shown: Status | None = None
-    """Where it differs from the row: `stopping` for an agent whose end is not yet recorded."""
-    reason: str | None = None
-    log_path: str | None = None
-    depth: int = 0
-    """Levels below the session that launched it, in a tree."""
-
-    @property
-    def status(self) -> Status:
-        return self.shown or self.session.status
-
-
-def view_document(view: SessionView, now: datetime) -> dict[str, Any]:
-    """`session_document` of a view."""
-    return session_document(
-        view.session, view.fuse, reason=view.reason, shown=view.shown, log_path=view.log_path, now=now
-    )
-
-
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, color: bool = False) -> str:
     """A plain table of any values, "–" for None; empty without rows."""
     return _drawn(headers, [[_cell(value) for value in row] for row in rows], color=color)
 
 
-def session_table(
-    views: Sequence[SessionView], *, now: datetime, home: str | None, width: int, color: bool
-) -> str:
+def session_table(views: Sequence[Found], *, now: datetime, home: str | None, width: int, color: bool) -> str:
     """The table of `list`, never wider than `width` (60 at least); empty without sessions."""
     if not views:
         return ""
@@ -117,14 +91,14 @@ def session_table(
     return _drawn(list(cells), list(zip(*cells.values(), strict=True)), color=color)
 
 
-def as_tree(views: Sequence[SessionView]) -> list[SessionView]:
+def as_tree(views: Sequence[Found]) -> list[Found]:
     """The same sessions, each followed by those it launched, with their depth."""
     known = {view.session.id for view in views}
-    below: dict[str | None, list[SessionView]] = {}
+    below: dict[str | None, list[Found]] = {}
     for view in views:
         parent = view.session.parent_id
         below.setdefault(parent if parent in known else None, []).append(view)
-    ordered: list[SessionView] = []
+    ordered: list[Found] = []
     pending = [(view, 0) for view in reversed(below.get(None, []))]
     while pending:
         view, depth = pending.pop()
@@ -186,7 +160,7 @@ def delivery_table(deliveries: Sequence[Delivery], *, now: datetime, color: bool
     return table(headers, rows, color=color)
 
 
-def _session_columns(views: Sequence[SessionView], *, now: datetime, home: str | None) -> list[Column]:
+def _session_columns(views: Sequence[Found], *, now: datetime, home: str | None) -> list[Column]:
     sessions = [view.session for view in views]
     length = _telling_length([session.id for session in sessions])
     ids = (_indent(view.depth) + view.session.id[:length] for view in views)
@@ -226,8 +200,8 @@ def _indent(depth: int) -> str:
     return "  " * (depth - 1) + "└ " if depth else ""
 
 
-def _at_depth(view: SessionView, depth: int) -> SessionView:
-    return replace(view, depth=depth)
+def _at_depth(view: Found, depth: int) -> Found:
+    return view._replace(depth=depth)
 
 
 def tilde(path: str, home: str | None) -> str:
@@ -286,7 +260,7 @@ def record(pairs: Iterable[tuple[str, object]]) -> str:
     return _record((key, None if value is None else clean(str(value))) for key, value in pairs)
 
 
-def session_record(view: SessionView, *, now: datetime, home: str | None, color: bool) -> str:
+def session_record(view: Found, *, now: datetime, home: str | None, color: bool) -> str:
     """Everything known of one session, for `status`."""
     session = view.session
     status = view.status + ("* (lingering: its process is still there)" if session.lingering else "")

@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -144,7 +145,8 @@ def reap_leftovers(sealed_home: Path, tmp_path: Path) -> Iterator[None]:
         return
     leftovers = [process for process in psutil.process_iter() if _belongs_to(process, str(tmp_path))]
     for process in leftovers:
-        process.kill()  # psutil looks at the start time first: a recycled pid is safe
+        with suppress(psutil.NoSuchProcess):
+            process.kill()  # psutil looks at the start time first: a recycled pid is safe
     psutil.wait_procs(leftovers, timeout=5)
 
 

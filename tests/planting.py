@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from typing import Any
 import freezegun
 
 from agentctl.core.ids import new_id
-from agentctl.core.model import Event, Fuse, FuseAction, Life, Lock, Session, Status
+from agentctl.core.ledger import Event
+from agentctl.core.model import Fuse, FuseAction, Life, Lock, Session, Status
 from agentctl.host import locks as liveness
 from agentctl.host import processes, waiting
 from agentctl.host.paths import Paths, SessionFiles
@@ -156,7 +157,7 @@ class Field:
         with self.database() as db, transaction(db):
             sessions.insert(db, session)
             if fuse is not None:
-                fuses.insert(db, replace(fuse, session_id=session.id))
+                fuses.insert(db, fuse._replace(session_id=session.id))
             locks.acquire(
                 db, directory=session.cwd, holder="test", session_id=session.id, created_at=session.created_at
             )

@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": {"core", "errors"},
     "host": {"core", "errors"},
     "adapters": {"core", "errors"},
-    "documents": {"core"},
+    "documents": {"core", "ops"},
     "render": {"core", "documents", "ops"},
     "runtime": {"core", "errors", "host", "store", "adapters"},
     "ops": {"core", "store", "host", "adapters", "errors", "runtime"},
@@ -60,8 +60,8 @@ KNOWS: dict[str, set[str]] = {
 
 PURE = {
     "__future__", "collections", "dataclasses", "datetime", "difflib", "enum", "functools", "itertools",
-    "math", "re", "signal", "string", "typing", "unicodedata", "uuid", "os.urandom", "pathlib.PurePath",
-    "pathlib.PurePosixPath",
+    "math", "re", "signal", "string", "types", "typing", "unicodedata", "uuid", "os.urandom",
+    "pathlib.PurePath", "pathlib.PurePosixPath",
 }  # fmt: skip
 """What of the standard library the core may use: values, no files, no processes, no clock."""
 

@@ -16,7 +16,6 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -66,8 +65,7 @@ def planted(sealed_home: Path) -> None:
         status=Status.RUNNING,
         created_at=start,
     )
-    ended = replace(
-        live,
+    ended = live._replace(
         id=ENDED,
         name="gone",
         prompt=None,
@@ -80,7 +78,7 @@ def planted(sealed_home: Path) -> None:
     db = connect(paths.database, busy=timedelta(seconds=5))
     with transaction(db):
         sessions.insert(db, live)
-        sessions.insert(db, replace(live, id=OTHER, name="it's'", prompt="Second\nline"))
+        sessions.insert(db, live._replace(id=OTHER, name="it's'", prompt="Second\nline"))
         sessions.insert(db, ended)
         locks.acquire(db, directory=DIRECTORY, holder="anna", session_id=None, created_at=start)
     db.close()

@@ -5,27 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from types import MappingProxyType
 
 import pytest
 
-from agentctl import render
-from agentctl.core.model import (
-    Delivery,
-    Event,
-    Fuse,
-    FuseAction,
-    FuseState,
-    Lock,
-    Outcome,
-    Session,
-    Status,
-    Tokens,
-)
+from agentctl import documents, render
+from agentctl.core.ledger import Delivery, Event
+from agentctl.core.model import Fuse, FuseAction, FuseState, Lock, Outcome, Session, Status, Tokens
 from agentctl.core.text import display_width
-from agentctl.render import SessionView
+from agentctl.ops.find import Found
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOSTILE = "evil\x1b[2J\x1b]0;owned\x07\r\n\u202etxt.exe \ud83d \x9b31m"
@@ -52,7 +41,7 @@ def session(number: int = 1, **changes: object) -> Session:
         model="anthropic/claude-sonnet-4-5",
         prompt="Fix the login bug",
     )
-    return replace(plain, **changes)  # type: ignore[arg-type]
+    return plain._replace(**changes)  # type: ignore[arg-type]
 
 
 def fuse(**changes: object) -> Fuse:
@@ -63,14 +52,14 @@ def fuse(**changes: object) -> Fuse:
         created_at=NOW,
         session_id=session().id,
     )
-    return replace(plain, **changes)  # type: ignore[arg-type]
+    return plain._replace(**changes)  # type: ignore[arg-type]
 
 
-def view(number: int = 1, **changes: object) -> SessionView:
-    return SessionView(session=session(number, **changes))
+def view(number: int = 1, **changes: object) -> Found:
+    return Found(session=session(number, **changes))
 
 
-def listed(views: list[SessionView], *, width: int = 200, color: bool = False) -> list[str]:
+def listed(views: list[Found], *, width: int = 200, color: bool = False) -> list[str]:
     return render.session_table(views, now=NOW, home="/home/u", width=width, color=color).splitlines()
 
 
@@ -148,7 +137,7 @@ def test_times_are_utc_whatever_the_zone() -> None:
 
 
 def test_sessions_come_in_one_document() -> None:
-    made = json.loads(render.sessions_json([render.view_document(view(), NOW)]))
+    made = json.loads(render.sessions_json([documents.view_document(view(), NOW)]))
     assert list(made) == ["schema_version", "sessions"]
     assert made["schema_version"] == 1
     assert made["sessions"][0]["id"] == session().id
@@ -186,10 +175,11 @@ def test_json_is_ascii_and_sound_whatever_an_agent_wrote() -> None:
 
 
 def test_documents_take_values_as_they_are() -> None:
-    made = json.loads(render.document(fuse=fuse(), lasts=timedelta(seconds=2), names={"b", "a"}))
+    event = Event(cursor=7, type="t", session_id=None, at=NOW, actor="a", reason=None, data={"k": NOW})
+    made = json.loads(render.document(event=event, lasts=timedelta(seconds=2), names={"b", "a"}))
     assert made["schema_version"] == 1
-    assert made["fuse"]["deadline"] == "2026-03-01T14:00:00.000Z"
-    assert made["fuse"]["action"] == "stop"
+    assert made["event"]["at"] == made["event"]["data"]["k"] == "2026-03-01T12:00:00.000Z"
+    assert made["event"]["cursor"] == 7
     assert made["lasts"] == 2000
     assert made["names"] == ["a", "b"]
     with pytest.raises(TypeError, match="object"):
@@ -210,7 +200,7 @@ def test_json_does_not_import_tabulate() -> None:
 
 def test_the_session_table() -> None:
     rows = [
-        SessionView(session=session(1), fuse=fuse()),
+        Found(session=session(1), fuse=fuse()),
         view(0xABCDEF12, status=Status.STOPPED, lingering=True, model=None, pid=None, cwd="/srv"),
     ]
     assert listed(rows) == [
@@ -234,14 +224,14 @@ def test_the_group_column_is_there_only_when_one_has_a_group() -> None:
 
 def test_a_fuse_that_no_longer_burns_is_not_shown() -> None:
     for state in (FuseState.FIRED, FuseState.CANCELLED):
-        row = listed([SessionView(session=session(), fuse=fuse(state=state))])[1]
+        row = listed([Found(session=session(), fuse=fuse(state=state))])[1]
         assert "in 2h" not in row
 
 
 def test_ids_are_as_long_as_it_takes_to_tell_them_apart() -> None:
     first = session(1)
-    second = replace(first, id=first.id[:10] + "9" + first.id[11:])
-    lines = listed([SessionView(session=first), SessionView(session=second)])
+    second = first._replace(id=first.id[:10] + "9" + first.id[11:])
+    lines = listed([Found(session=first), Found(session=second)])
     assert lines[1].startswith(first.id[:11] + " ")
     assert lines[2].startswith(second.id[:11] + " ")
 
@@ -258,7 +248,7 @@ LONG = {
 @pytest.mark.parametrize("width", [*range(60, 240, 7), 80, 100, 120])
 @pytest.mark.parametrize("color", [False, True])
 def test_never_wider_than_the_terminal(width: int, color: bool) -> None:
-    rows = [view(1), view(2, **LONG), SessionView(session=session(3, **LONG), fuse=fuse(), depth=2)]
+    rows = [view(1), view(2, **LONG), Found(session=session(3, **LONG), fuse=fuse(), depth=2)]
     for line in listed(rows, width=width, color=color):
         assert display_width(_without_color(line)) <= width
 
@@ -293,10 +283,10 @@ def test_hostile_text_never_reaches_the_terminal() -> None:
     bad = session(
         1, prompt=HOSTILE, model=HOSTILE, cwd="/" + HOSTILE, name=HOSTILE, result=HOSTILE, notes=(HOSTILE,)
     )
-    shown = listed([SessionView(session=bad)])
+    shown = listed([Found(session=bad)])
     assert len(shown) == 2
     assert "evil txt.exe" in shown[1]
-    record = render.session_record(SessionView(session=bad, reason=HOSTILE), now=NOW, home=None, color=False)
+    record = render.session_record(Found(session=bad, reason=HOSTILE), now=NOW, home=None, color=False)
     event = Event(cursor=1, type=HOSTILE, session_id=None, at=NOW, actor="a", reason=HOSTILE, data={})
     texts = [
         *shown,
@@ -319,8 +309,8 @@ def test_colour_only_when_told() -> None:
 
 def test_a_tree_puts_children_below_their_parents() -> None:
     parent, child, grandchild, other = session(1), session(2), session(3), session(4, parent_id="gone")
-    child, grandchild = replace(child, parent_id=parent.id), replace(grandchild, parent_id=child.id)
-    ordered = render.as_tree([SessionView(session=s) for s in (grandchild, other, child, parent)])
+    child, grandchild = child._replace(parent_id=parent.id), grandchild._replace(parent_id=child.id)
+    ordered = render.as_tree([Found(session=s) for s in (grandchild, other, child, parent)])
     assert [(v.session.id[7], v.depth) for v in ordered] == [("4", 0), ("1", 0), ("2", 1), ("3", 2)]
     assert [line.split("  running")[0].rstrip() for line in listed(ordered)[1:]] == [
         "00000004",
@@ -367,9 +357,7 @@ def test_the_record_of_a_session() -> None:
         notes=("denied: Bash", "retried twice"),
         result="first\nsecond",
     )
-    shown = SessionView(
-        session=ended, fuse=fuse(state=FuseState.CANCELLED), log_path="/home/u/state/output.log"
-    )
+    shown = Found(session=ended, fuse=fuse(state=FuseState.CANCELLED), log_path="/home/u/state/output.log")
     text = render.session_record(shown, now=NOW, home="/home/u", color=False)
     assert text.splitlines() == [
         "id:        00000001-0000-4000-8000-000000000000",
@@ -399,16 +387,16 @@ def test_the_record_of_a_session() -> None:
 
 
 def test_the_record_of_a_session_that_nobody_saw_end_or_that_lingers() -> None:
-    def told(shown: SessionView) -> str:
+    def told(shown: Found) -> str:
         return render.session_record(shown, now=NOW, home=None, color=False)
 
     assert "exit code: unknown" in told(view(status=Status.ERROR, outcome=Outcome.LOST))
     lingering = told(view(status=Status.STOPPED, outcome=Outcome.UNLISTED, lingering=True))
     assert "stopped* (lingering" in lingering
     assert "exit code" not in lingering
-    assert "fuse:      in 2h, then stop" in told(SessionView(session=session(), fuse=fuse()))
+    assert "fuse:      in 2h, then stop" in told(Found(session=session(), fuse=fuse()))
     vouching = fuse(action=FuseAction.NONE)
-    assert "in 2h, ends nothing" in told(SessionView(session=session(), fuse=vouching))
+    assert "in 2h, ends nothing" in told(Found(session=session(), fuse=vouching))
 
 
 def test_fuses_locks_and_deliveries() -> None:

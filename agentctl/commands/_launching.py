@@ -148,5 +148,5 @@ def _wait(runtime: Runtime, launched: Launched, *, as_json: bool) -> int:
     if as_json:
         click.echo(_show.sessions_document(runtime, waited.found))
     else:
-        _show.note(f"session {one.session.id[:8]} {one.session.outcome or one.shown}: {one.reason}")
+        _show.note(f"session {one.session.id[:8]} {one.session.outcome or one.status}: {one.reason}")
     return waited.exit_code

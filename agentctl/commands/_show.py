@@ -14,7 +14,6 @@ import click
 
 if TYPE_CHECKING:
     from agentctl.ops.find import Found
-    from agentctl.render import SessionView
     from agentctl.runtime import Runtime
 
 
@@ -43,23 +42,17 @@ def home(runtime: Runtime) -> str | None:
 
 def sessions_document(runtime: Runtime, found: Iterable[Found]) -> str:
     """The one JSON document that every verb about sessions answers with."""
-    from agentctl.documents import session_document, sessions_json
+    from agentctl.documents import sessions_json, view_document
 
     now = runtime.clock()
-    return sessions_json(
-        session_document(
-            one.session, one.fuse, reason=one.reason, shown=one.shown, log_path=one.log_path, now=now
-        )
-        for one in found
-    )
+    return sessions_json(view_document(one, now) for one in found)
 
 
 def sessions_table(runtime: Runtime, found: Sequence[Found], *, tree: bool = False) -> str:
     from agentctl.render import as_tree, session_table
 
-    views = [view(one) for one in found]
     return session_table(
-        as_tree(views) if tree else views,
+        as_tree(found) if tree else found,
         now=runtime.clock(),
         home=home(runtime),
         width=width(runtime),
@@ -71,15 +64,7 @@ def session_records(runtime: Runtime, found: Iterable[Found]) -> str:
     from agentctl.render import session_record
 
     now, color = runtime.clock(), uses_color(runtime)
-    return "\n\n".join(session_record(view(one), now=now, home=home(runtime), color=color) for one in found)
-
-
-def view(one: Found) -> SessionView:
-    from agentctl.render import SessionView
-
-    return SessionView(
-        session=one.session, fuse=one.fuse, shown=one.shown, reason=one.reason, log_path=one.log_path
-    )
+    return "\n\n".join(session_record(one, now=now, home=home(runtime), color=color) for one in found)
 
 
 def note(message: str) -> None:

@@ -11,7 +11,7 @@ from agentctl.commands import _show
 from agentctl.commands._options import ANY_SESSION, SINCE, instant, pass_runtime
 
 if TYPE_CHECKING:
-    from agentctl.core.model import Event
+    from agentctl.core.ledger import Event
     from agentctl.ops.events import EventsRequest, Ledger
     from agentctl.runtime import Runtime
 

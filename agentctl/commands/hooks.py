@@ -10,7 +10,7 @@ from agentctl.commands import _show
 from agentctl.commands._options import ANY_SESSION, json_option, pass_runtime
 
 if TYPE_CHECKING:
-    from agentctl.core.model import Delivery
+    from agentctl.core.ledger import Delivery
     from agentctl.runtime import Runtime
 
 

@@ -93,4 +93,4 @@ def _tell(one: Stopped, *, quiet: bool) -> None:
     elif one.was_over:
         _show.note(f"session {session.id[:8]} had ended already: {one.found.reason}")
     else:
-        _show.note(f"session {session.id[:8]} {session.outcome or one.found.shown}: {one.found.reason}")
+        _show.note(f"session {session.id[:8]} {session.outcome or one.found.status}: {one.found.reason}")

@@ -78,7 +78,7 @@ def command(
                 if is_over(one):
                     click.echo(one.session.id)
             else:
-                _show.note(f"session {one.session.id[:8]} {one.session.outcome or one.shown}: {one.reason}")
+                _show.note(f"session {one.session.id[:8]} {one.session.outcome or one.status}: {one.reason}")
     if exit_code and not waited.gave_up and waited.found[0].session.exit_code is not None:
         return waited.found[0].session.exit_code
     return waited.exit_code

@@ -53,7 +53,7 @@ def _facts(one: Explanation) -> dict[str, Any]:
     session, seen = one.found.session, one.seen
     facts: dict[str, Any] = {
         "id": session.id,
-        "status": (one.verdict.shown if one.verdict else one.found.shown).value,
+        "status": (one.verdict.shown if one.verdict else one.found.status).value,
         "outcome": session.outcome,
         "reason": one.verdict.reason if one.verdict else one.found.reason,
         "rule": one.verdict.rule if one.verdict else None,

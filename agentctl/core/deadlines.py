@@ -5,27 +5,18 @@ Pure, like `decide`, which judges the fuses that end a session.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from agentctl.core.durations import format_duration
-from agentctl.core.model import (
-    AppendEvent,
-    Effect,
-    Fuse,
-    FuseAction,
-    FuseState,
-    Lock,
-    PostWebhook,
-    RunHook,
-)
+from agentctl.core.effects import AppendEvent, Effect, PostWebhook, RunHook
+from agentctl.core.model import Fuse, FuseAction, FuseState, Lock
 
 
 def decide_fuse(fuse: Fuse, now: datetime) -> tuple[Fuse, tuple[Effect, ...]]:
     """A directory's fuse: fired once, at or after its deadline, with what its action asks for."""
     if not fuse.is_due(now):
         return fuse, ()
-    return replace(fuse, state=FuseState.FIRED), expired_effects(fuse)
+    return fuse._replace(state=FuseState.FIRED), expired_effects(fuse)
 
 
 def decide_lock(lock: Lock, now: datetime) -> bool:
@@ -40,11 +31,11 @@ def pass_time(
     if fuse is None:
         return fuse, effects
     if fuse.is_due(now):
-        return replace(fuse, state=FuseState.FIRED), (*effects, *expired_effects(fuse))
+        return fuse._replace(state=FuseState.FIRED), (*effects, *expired_effects(fuse))
     if fuse.vouches(now) and fuse.warn_at is not None and now >= fuse.warn_at:
         left = format_duration(fuse.deadline - now)
         warned = AppendEvent("fuse.warned", f"{left} left", {"fuse": fuse.id})
-        return replace(fuse, warn_at=None), (*effects, warned, RunHook("on_fuse_warn"))
+        return fuse._replace(warn_at=None), (*effects, warned, RunHook("on_fuse_warn"))
     return fuse, effects
 
 

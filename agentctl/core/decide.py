@@ -25,17 +25,16 @@ none. A rule that needs a new fact gets a field in `Observation`, never a call.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from agentctl.core.deadlines import expired_effects, pass_time
 from agentctl.core.durations import format_duration
+from agentctl.core.effects import AppendEvent, Effect, PostWebhook, ReleaseLocks, RunHook, Signal, Sweep
 from agentctl.core.model import (
     GRACE,
     TERM_THEN_KILL,
     AgentVerdict,
-    AppendEvent,
-    Effect,
     ExitRecord,
     Fuse,
     FuseAction,
@@ -44,15 +43,10 @@ from agentctl.core.model import (
     Liveness,
     Observation,
     Outcome,
-    PostWebhook,
-    ReleaseLocks,
     Result,
-    RunHook,
     Session,
-    Signal,
     Status,
     StopCause,
-    Sweep,
     Tokens,
     Verdict,
 )
@@ -113,8 +107,7 @@ def needs_listing(session: Session, fuse: Fuse | None, seen: Observation, now: d
     return adopted.pid is not None and _is_past_grace(adopted, now)
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """How a session ended, before it is turned into a row and its effects."""
 
     rule: int
@@ -130,17 +123,17 @@ def _adopt(session: Session, seen: Observation) -> tuple[Session, tuple[Effect, 
     """Take over an agent whose launcher did not live to record it, and note a vanished shim."""
     effects: tuple[Effect, ...] = ()
     if session.pid is None and seen.agent is not None:
-        session = replace(
-            session, pid=seen.agent.pid, start_token=seen.agent.start_token, started_at=seen.agent.started_at
+        session = session._replace(
+            pid=seen.agent.pid, start_token=seen.agent.start_token, started_at=seen.agent.started_at
         )
         if session.status is Status.STARTING:
-            session = replace(session, status=Status.RUNNING)
+            session = session._replace(status=Status.RUNNING)
         effects = (
             AppendEvent("session.started", "agent found running", {"pid": seen.agent.pid}),
             PostWebhook("session.started"),
         )
     if seen.liveness is Liveness.ALIVE and not seen.supervised and not session.unsupervised:
-        session = replace(session, unsupervised=True)
+        session = session._replace(unsupervised=True)
     return learn(session, seen.result), effects
 
 
@@ -148,8 +141,7 @@ def learn(session: Session, result: Result) -> Session:
     """Keep what the agent reports of itself; what it does not say leaves the row as it is."""
     if result == Result():
         return session
-    return replace(
-        session,
+    return session._replace(
         native_id=session.native_id or result.native_id,
         model=result.model or session.model,
         tokens=result.tokens if result.tokens != Tokens() else session.tokens,
@@ -169,7 +161,7 @@ def _decide_final(session: Session, fuse: Fuse | None, seen: Observation) -> Ver
     if not session.lingering or not gone:
         return _unchanged(0, session, fuse, reason)
     code = seen.exit.code if seen.exit is not None else None
-    after = replace(session, lingering=False, exit_code=code, signal=signal_of_status(code))
+    after = session._replace(lingering=False, exit_code=code, signal=signal_of_status(code))
     return Verdict(
         rule=0,
         session=after,
@@ -273,7 +265,7 @@ def _stopping(session: Session, fuse: Fuse | None, now: datetime, effects: tuple
         session, signal = climb(session, now)
         effects = (*effects, signal)
         reason = f"{reason}: {signal_name(signal.number)}"
-    session = replace(session, status=Status.STOPPING)
+    session = session._replace(status=Status.STOPPING)
     return Verdict(rule=5, session=session, fuse=fuse, shown=session.status, reason=reason, effects=effects)
 
 
@@ -282,18 +274,18 @@ def climb(session: Session, now: datetime) -> tuple[Session, Signal]:
     ladder = session.ladder or TERM_THEN_KILL
     stage = min(session.stop_stage + 1, len(ladder))
     rung = ladder[stage - 1]
-    after = replace(session, status=Status.STOPPING, stop_stage=stage, stop_escalate_at=now + rung.wait)
+    after = session._replace(status=Status.STOPPING, stop_stage=stage, stop_escalate_at=now + rung.wait)
     return after, Signal(stage, rung.signal)
 
 
 def _fire(session: Session, fuse: Fuse, now: datetime, effects: tuple[Effect, ...]) -> Verdict:
     """Row 6."""
-    session, signal = climb(replace(session, stop_cause=StopCause.FUSE), now)
+    session, signal = climb(session._replace(stop_cause=StopCause.FUSE), now)
     length = _fuse_length(fuse)
     return Verdict(
         rule=6,
         session=session,
-        fuse=replace(fuse, state=FuseState.FIRED),
+        fuse=fuse._replace(state=FuseState.FIRED),
         shown=session.status,
         reason=f"its {length}fuse blew; stopping",
         effects=(*effects, *expired_effects(fuse), signal),
@@ -305,7 +297,7 @@ def _running(
 ) -> Verdict:
     if session.unsupervised:
         reason = f"{reason}; its shim is gone, so its exit cannot be recorded"
-    session = replace(session, status=Status.RUNNING) if session.status is Status.STARTING else session
+    session = session._replace(status=Status.RUNNING) if session.status is Status.STARTING else session
     return Verdict(
         rule=rule, session=session, fuse=fuse, shown=session.status, reason=reason, effects=effects
     )
@@ -319,8 +311,7 @@ def _unchanged(
 
 def end(session: Session, fuse: Fuse | None, ending: Ending, effects: tuple[Effect, ...]) -> Verdict:
     """Every ending: its time, its reason, its locks, and exactly one event."""
-    after = replace(
-        session,
+    after = session._replace(
         status=STATUS_OF[ending.outcome],
         outcome=ending.outcome,
         reason=ending.reason,
@@ -331,7 +322,7 @@ def end(session: Session, fuse: Fuse | None, ending: Ending, effects: tuple[Effe
         stop_escalate_at=None,
     )
     if fuse is not None and fuse.state is FuseState.ARMED:
-        fuse = replace(fuse, state=FuseState.CANCELLED)
+        fuse = fuse._replace(state=FuseState.CANCELLED)
     type_ = EVENT_OF[ending.outcome]
     event = AppendEvent(type_, ending.reason, {"outcome": ending.outcome.value, "exit_code": ending.code})
     more: list[Effect] = [event]

@@ -2,15 +2,19 @@
 
 Instants are aware UTC datetimes; durations are timedeltas. Must not know how a
 value is stored, found or shown.
+
+Named tuples, not dataclasses: making a dataclass costs five times as much at import,
+and every invocation imports these. `_replace` gives a changed copy.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from agentctl.core.effects import Effect
 
 GRACE = timedelta(seconds=30)
 """After launch, how long "the agent's store does not list it" proves nothing (DESIGN 3)."""
@@ -118,8 +122,7 @@ class FuseAction(StrEnum):
     EVENT = "event"
 
 
-@dataclass(frozen=True, slots=True)
-class Rung:
+class Rung(NamedTuple):
     """One step of the stop ladder: a signal, then so long until the next."""
 
     signal: int
@@ -130,8 +133,7 @@ TERM_THEN_KILL: tuple[Rung, ...] = (Rung(15, timedelta(seconds=10)), Rung(9, tim
 """Default ladder. The last rung is repeated after its wait: signals are at-least-once."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tokens:
+class Tokens(NamedTuple):
     """The agent's own counts for this run; None where it is silent."""
 
     input: int | None = None
@@ -140,8 +142,7 @@ class Tokens:
     cache_write: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(NamedTuple):
     """What an agent reports of its own run. Whatever it does not say is None."""
 
     verdict: AgentVerdict = AgentVerdict.SILENT
@@ -158,8 +159,7 @@ class Result:
     adapter_version: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class Session(NamedTuple):
     """One run of one agent: a row of the store, or one found in an agent's own store."""
 
     id: str
@@ -197,7 +197,7 @@ class Session:
     """The user's words after `--`, kept for `rerun`."""
     env_keys: tuple[str, ...] = ()
     """Names of --env variables; their values are never stored."""
-    hooks: Mapping[str, str] = field(default_factory=dict)
+    hooks: Mapping[str, str] = MappingProxyType({})
     """Hook name (`on_create`, `on_complete`, `on_fuse_warn`) → shell command."""
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -222,8 +222,7 @@ class Session:
         return self.is_final and not self.lingering
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fuse:
+class Fuse(NamedTuple):
     """A persisted deadline of a session (`session_id`) or of a directory."""
 
     id: str
@@ -249,8 +248,7 @@ class Fuse:
         return self.state is FuseState.ARMED and now < self.deadline
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lock:
+class Lock(NamedTuple):
     """A directory held by a session (`session_id`) or by a person (`holder`)."""
 
     id: int
@@ -262,60 +260,14 @@ class Lock:
     expires_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """One line of the append-only ledger. `cursor` grows without gaps being reused."""
-
-    cursor: int
-    type: str
-    session_id: str | None
-    at: datetime
-    actor: str
-    reason: str | None
-    data: Mapping[str, Any]
-
-
-class DeliveryState(StrEnum):
-    PENDING = "pending"
-    DONE = "done"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """An outbox row: one hook to run or one webhook to post."""
-
-    id: int
-    kind: str
-    """`hook` or `webhook`."""
-    name: str
-    """Hook name (`on_complete`) or event type (`session.stopped`)."""
-    target: str
-    """Shell command or URL."""
-    event_id: str
-    """Idempotency key, the same in every attempt."""
-    payload: Mapping[str, Any]
-    created_at: datetime
-    session_id: str | None = None
-    state: DeliveryState = DeliveryState.PENDING
-    attempts: int = 0
-    next_attempt_at: datetime | None = None
-    claimed_until: datetime | None = None
-    delivered_at: datetime | None = None
-    last_error: str | None = None
-    output: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExitRecord:
+class ExitRecord(NamedTuple):
     """The shim's exit file. `code` is None where the file is empty or unreadable."""
 
     code: int | None
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentRecord:
+class AgentRecord(NamedTuple):
     """The shim's pid file: the agent's identity and when it started."""
 
     pid: int
@@ -323,8 +275,7 @@ class AgentRecord:
     started_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
+class Observation(NamedTuple):
     """What was seen of one session at one instant."""
 
     liveness: Liveness
@@ -340,50 +291,7 @@ class Observation:
     result: Result = Result()
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """Send the ladder's rung `stage` (1 is the first); KILL goes to the whole tree."""
-
-    stage: int
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """End what a stopped agent left behind: its tools, found by group and environment tag."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReleaseLocks:
-    """Free the directory locks of this session, and of no other."""
-
-
-@dataclass(frozen=True, slots=True)
-class AppendEvent:
-    type: str
-    reason: str
-    data: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class RunHook:
-    """Queue the hook of this name, if the session or the configuration has one."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class PostWebhook:
-    """Queue a webhook of this event type, if one is configured."""
-
-    type: str
-
-
-Effect = Signal | Sweep | ReleaseLocks | AppendEvent | RunHook | PostWebhook
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What `decide` made of a session: the row after, why, and what is to be done.
 
     `shown` differs from `session.status` only while an agent has ended and its
@@ -396,4 +304,4 @@ class Verdict:
     fuse: Fuse | None
     shown: Status
     reason: str
-    effects: tuple[Effect, ...] = ()
+    effects: tuple["Effect", ...] = ()

@@ -6,19 +6,16 @@ compare-and-set and with their effects.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from agentctl.core.decide import Ending, climb, end
+from agentctl.core.effects import AppendEvent, Effect, PostWebhook
 from agentctl.core.model import (
     TERM_THEN_KILL,
     AgentRecord,
-    AppendEvent,
-    Effect,
     Fuse,
     FuseState,
     Outcome,
-    PostWebhook,
     Rung,
     Session,
     Status,
@@ -31,8 +28,7 @@ _OUTCOME_OF = {StopCause.USER: Outcome.CANCELLED, StopCause.FUSE: Outcome.TIMED_
 
 def started(session: Session, fuse: Fuse | None, agent: AgentRecord) -> Verdict:
     """A `starting` session whose agent is known: running from when the agent began."""
-    after = replace(
-        session,
+    after = session._replace(
         status=Status.RUNNING,
         pid=agent.pid,
         start_token=agent.start_token,
@@ -66,8 +62,7 @@ def stop_asked(
     if patience is not None and escalate_at is not None:
         escalate_at = min(escalate_at, now + patience)
     first_request = session.stop_cause is StopCause.NONE
-    after = replace(
-        session,
+    after = session._replace(
         ladder=ladder,
         stop_cause=StopCause.USER if first_request else session.stop_cause,
         stop_stage=len(ladder) - 1 if force else session.stop_stage,
@@ -80,7 +75,7 @@ def stop_asked(
         after, signal = climb(after, now)
         effects = (*effects, signal)
     if fuse is not None and fuse.state is FuseState.ARMED:
-        fuse = replace(fuse, state=FuseState.CANCELLED)
+        fuse = fuse._replace(state=FuseState.CANCELLED)
         effects = (*effects, AppendEvent("fuse.cancelled", "its session is being stopped", {"fuse": fuse.id}))
     return Verdict(
         rule=5, session=after, fuse=fuse, shown=after.status, reason="stop requested", effects=effects

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from agentctl.errors import StateUnusable
 
 
-@dataclass(frozen=True, slots=True)
-class Paths:
+class Paths(NamedTuple):
     """Absolute paths of this user's state; nothing is created by naming them."""
 
     state: str
@@ -53,8 +52,7 @@ class Paths:
             ) from error
 
 
-@dataclass(frozen=True, slots=True)
-class SessionFiles:
+class SessionFiles(NamedTuple):
     """The files of one session; see `shim.sh` for who writes which."""
 
     directory: str

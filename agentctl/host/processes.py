@@ -12,9 +12,9 @@ import os
 import signal as _signal
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import NamedTuple
 
 from agentctl.core.model import Life
 from agentctl.host import clock
@@ -22,8 +22,7 @@ from agentctl.host import clock
 LINUX = sys.platform == "linux"
 
 
-@dataclass(frozen=True, slots=True)
-class Stat:
+class Stat(NamedTuple):
     """One line of the process table."""
 
     pid: int

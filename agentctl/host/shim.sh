@@ -88,12 +88,13 @@ if [ "$timed" = 1 ]; then
 fi
 
 # In a subshell, so that this shell's own "Killed" does not end up in the agent's log.
-(exec sh -c "$become" agentctl-agent "$directory" "$mask" "$set" "$unset" "$@") \
+(exec /bin/sh -c "$become" agentctl-agent "$directory" "$mask" "$set" "$unset" "$@") \
 	<"$input" >>"$directory/output.log" 2>&1
 code=$?
 
 until put "$code" "$directory/exit" 2>/dev/null; do
-	[ -d "$directory" ] || exit 0
+	# Gone, or no room even for who the agent is: then there never was an agent.
+	[ -e "$directory/pid" ] || exit 126
 	PATH=/usr/bin:/bin:$PATH sleep 5
 done
 [ -z "$watch" ] || kill "$watch" 2>/dev/null

@@ -76,7 +76,7 @@ def _ended(runtime: Runtime, text: str) -> Session:
     found = find_one(runtime, text)
     session = found.session
     if not session.is_settled:
-        state = "lingering" if session.lingering else found.shown.value
+        state = "lingering" if session.lingering else found.status.value
         raise Locked(
             f"session {short(session.id)} is still {state}",
             hint=f"wait for it or stop it first: agentctl stop {short(session.id)}",

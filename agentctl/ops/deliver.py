@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from agentctl.core.model import Delivery, Held
+from agentctl.core.ledger import Delivery
+from agentctl.core.model import Held
 from agentctl.host import locks, spawn
 from agentctl.host.tree import HOOK_VARIABLE
 from agentctl.runtime import Runtime

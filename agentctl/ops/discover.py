@@ -28,40 +28,45 @@ TITLE_PREFIX = "agentctl "
 """How a launch names its conversation where the program takes a title, followed by the session id."""
 
 
-def external_sessions(runtime: Runtime, db: Database, *, adapter: str | None = None) -> list[Found]:
-    """Every external session of the adapters that can discover, newest first."""
+def external_sessions(
+    runtime: Runtime, db: Database, *, adapter: str | None = None, live_only: bool = False
+) -> list[Found]:
+    """External sessions of the adapters that can discover, newest first; with `live_only` those not over."""
     found: list[Found] = []
     for name in registry.in_use(runtime.environ):
         if adapter is None or adapter == name:
-            found += _of_adapter(runtime, db, name)
+            found += _of_adapter(runtime, db, registry.load(name), live_only=live_only)
     return sorted(found, key=lambda one: one.session.created_at, reverse=True)
 
 
-def _of_adapter(runtime: Runtime, db: Database, name: str) -> list[Found]:
-    module = registry.load(name)
+def _of_adapter(runtime: Runtime, db: Database, module: Adapter, *, live_only: bool) -> list[Found]:
     path = module.store_path(runtime.environ)
-    stamp = _stamp(path) if path is not None else None
-    if path is None or stamp is None:
+    if path is None:
         return []
-    natives = _natives(db, module, path, stamp)
+    running = _processes(module)
+    if live_only and not any(process.session_tag is None for process in running):
+        # Nothing can be live without a process that was started outside: no store need be read.
+        return []
+    stamp = _stamp(path)
+    # Without a stamp nothing can be kept: opencode's old tree lies where no database is.
+    natives = list(module.discover(path)) if stamp is None else _natives(db, module, path, stamp)
     with reading(db):
-        tracked = sessions.native_ids(db, name)
-        ids = sessions.all_ids(db)
+        tracked = sessions.native_ids(db, module.NAME, among={native.native_id for native in natives})
+        ours = sessions.known(db, {_launch_of(native) for native in natives})
     natives = [
         native
         for native in natives
-        if native.native_id not in tracked and not _is_launched_here(native, ids) and not native.is_child
+        if native.native_id not in tracked and _launch_of(native) not in ours and not native.is_child
     ]
-    if not natives:
-        return []
-    running = _processes(module)
     proved = module.match(natives, running)
-    return [_found(module, native, proved.get(native.native_id), running) for native in natives]
+    found = [_found(module, native, proved.get(native.native_id), running) for native in natives]
+    return [one for one in found if not one.session.is_final] if live_only else found
 
 
-def _is_launched_here(native: NativeSession, ids: set[str]) -> bool:
+def _launch_of(native: NativeSession) -> str:
+    """The session id in the title that a launch gave its conversation; empty for any other."""
     title = native.title or ""
-    return title.startswith(TITLE_PREFIX) and title.removeprefix(TITLE_PREFIX) in ids
+    return title.removeprefix(TITLE_PREFIX) if title.startswith(TITLE_PREFIX) else ""
 
 
 def _stamp(path: str) -> tuple[int, int] | None:

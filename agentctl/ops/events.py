@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from agentctl.core.model import Event
+from agentctl.core.ledger import Event
 from agentctl.errors import NotFound
 from agentctl.host.waiting import ticks
 from agentctl.ops.find import find_one

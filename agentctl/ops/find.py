@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from agentctl.core.ids import resolve
 from agentctl.core.model import Fuse, Session, Status
@@ -14,15 +14,21 @@ from agentctl.store import fuses, sessions
 from agentctl.store.db import Database, reading
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(NamedTuple):
     """A session as it is now, tracked or external, with what a document of it needs."""
 
     session: Session
-    fuse: Fuse | None
-    shown: Status
-    reason: str | None
-    log_path: str | None
+    fuse: Fuse | None = None
+    shown: Status | None = None
+    """Where it differs from the row: `stopping` for an agent whose end is not yet recorded."""
+    reason: str | None = None
+    log_path: str | None = None
+    depth: int = 0
+    """Levels below the session that launched it, in a tree."""
+
+    @property
+    def status(self) -> Status:
+        return self.shown or self.session.status
 
     @property
     def is_external(self) -> bool:

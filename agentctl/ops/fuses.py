@@ -9,21 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from agentctl.core.deadlines import decide_fuse
+from agentctl.core.effects import AppendEvent, PostWebhook
 from agentctl.core.ids import new_id, short
-from agentctl.core.model import (
-    DEFAULT_DIRECTORY_FUSE,
-    AppendEvent,
-    Fuse,
-    FuseAction,
-    FuseState,
-    PostWebhook,
-    Status,
-    StopCause,
-)
+from agentctl.core.model import DEFAULT_DIRECTORY_FUSE, Fuse, FuseAction, FuseState, Status, StopCause
 from agentctl.errors import Ambiguous, NotFound, OperationFailed, UsageFault
 from agentctl.ops import deliver, manifest
 from agentctl.ops.find import find_one
@@ -75,10 +67,11 @@ def set_fuse(runtime: Runtime, request: FuseRequest) -> Fuse:
         _refuse_over(db, target)
         if current is None:
             return wanted
+        # The newest fuse is the one that counts, even if the clock was set back since.
+        newest = wanted._replace(created_at=max(wanted.created_at, current.created_at))
         if current.state is not FuseState.ARMED:
-            # The newest fuse is the one that counts, even if the clock was set back since.
-            return replace(wanted, created_at=max(wanted.created_at, current.created_at))
-        return replace(wanted, id=current.id, created_at=current.created_at, revision=current.revision)
+            return newest
+        return newest._replace(id=current.id, revision=current.revision)
 
     return _change(runtime, db, "fuse.set", armed)
 
@@ -92,7 +85,7 @@ def extend(runtime: Runtime, text: str, by: timedelta) -> Fuse:
         fuse = _armed(db, target)
         try:
             warn_at = None if fuse.warn_at is None else fuse.warn_at + by
-            return replace(fuse, deadline=fuse.deadline + by, warn_at=warn_at)
+            return fuse._replace(deadline=fuse.deadline + by, warn_at=warn_at)
         except OverflowError as error:
             raise UsageFault(f"the fuse of {target} cannot be extended beyond the year 9999") from error
 
@@ -104,7 +97,7 @@ def cancel(runtime: Runtime, text: str) -> Fuse:
     db = runtime.state
     target = _find(runtime, db, text)
     return _change(
-        runtime, db, "fuse.cancelled", lambda: replace(_armed(db, target), state=FuseState.CANCELLED)
+        runtime, db, "fuse.cancelled", lambda: _armed(db, target)._replace(state=FuseState.CANCELLED)
     )
 
 

@@ -8,14 +8,14 @@ launcher killed anywhere leaves a live session that the next invocation adopts, 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 from agentctl.adapters import registry
 from agentctl.core.ids import short
 from agentctl.core.model import AgentRecord, FuseAction, Liveness, Session, Status
 from agentctl.core.requests import abandoned, started
-from agentctl.errors import Locked, OperationFailed
+from agentctl.errors import Locked, OperationFailed, StateUnusable
 from agentctl.host import locks as liveness
 from agentctl.host import spawn, waiting
 from agentctl.host.files import create_private, remove_tree, write_private
@@ -205,7 +205,12 @@ def _record_start(runtime: Runtime, db: Database, plan: Plan, files: SessionFile
             current, fuse = sessions.get(db, plan.session.id), fuses.for_session(db, plan.session.id)
         if current is None or current.status is not Status.STARTING:
             break
-        stored = commit(runtime, db, current, fuse, started(current, fuse, agent))
+        try:
+            stored = commit(runtime, db, current, fuse, started(current, fuse, agent))
+        except StateUnusable:
+            # The user is told that nothing was started: then nothing may be at work.
+            _undo(plan.session, agent)
+            raise
         if stored is not None:
             return stored
     if current is not None and current.pid == agent.pid and current.status is Status.RUNNING:
@@ -220,7 +225,7 @@ def _record_start(runtime: Runtime, db: Database, plan: Plan, files: SessionFile
 def _undo(session: Session, agent: AgentRecord) -> None:
     """End an agent whose row was ended or stopped before it could be recorded."""
     if agent.start_token is not None:
-        recorded = replace(session, pid=agent.pid, start_token=agent.start_token)
+        recorded = session._replace(pid=agent.pid, start_token=agent.start_token)
         terminate.finish(recorded, frozenset({Target(agent.pid, agent.start_token)}))
 
 

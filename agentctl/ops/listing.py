@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from agentctl.adapters import registry
 from agentctl.core.model import Status
@@ -17,8 +17,7 @@ RECENT = timedelta(days=7)
 """How far back `list -a` looks."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListRequest:
+class ListRequest(NamedTuple):
     """Filters; None or empty means all."""
 
     ended: bool = False
@@ -67,7 +66,9 @@ def _outside(
 
     return {
         one.session.id: one
-        for one in external_sessions(runtime, runtime.readable_state, adapter=request.adapter)
+        for one in external_sessions(
+            runtime, runtime.readable_state, adapter=request.adapter, live_only=not wants_ended
+        )
         if not one.session.is_final or (wants_ended and (one.session.ended_at or horizon) >= horizon)
     }
 
@@ -77,7 +78,7 @@ def _matching(found: Iterable[Found], request: ListRequest) -> list[Found]:
         one
         for one in found
         if (request.adapter is None or one.session.adapter == request.adapter)
-        and (not request.statuses or one.shown in request.statuses)
+        and (not request.statuses or one.status in request.statuses)
         and (request.group is None or one.session.group == request.group)
         and (request.name is None or one.session.name == request.name)
         and (request.since is None or _instant(one) >= request.since)

@@ -7,7 +7,6 @@ file last can never find both missing while the session ends in good order.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from datetime import datetime
 
 from agentctl.adapters import registry
@@ -38,9 +37,9 @@ def observe(session: Session, fuse: Fuse | None, files: SessionFiles, now: datet
         return seen
     # Only a program that keeps sessions has an id of its own to be learnt while it runs.
     if seen.exit is not None or (session.native_id is None and session.store_path is not None):
-        seen = replace(seen, result=_report(session, files, ended=seen.exit is not None))
+        seen = seen._replace(result=_report(session, files, ended=seen.exit is not None))
     if needs_listing(session, fuse, seen, now):
-        seen = replace(seen, listing=listing_of(session))
+        seen = seen._replace(listing=listing_of(session))
     return seen
 
 

@@ -11,22 +11,14 @@ applied: that is a third of what `list` costs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 from datetime import datetime
+from typing import NamedTuple
 
 from agentctl.core.deadlines import decide_fuse, decide_lock
 from agentctl.core.decide import decide
-from agentctl.core.model import (
-    AppendEvent,
-    Fuse,
-    Liveness,
-    Lock,
-    Observation,
-    Session,
-    Signal,
-    Sweep,
-    Verdict,
-)
+from agentctl.core.effects import AppendEvent, Signal, Sweep
+from agentctl.core.model import Fuse, Liveness, Lock, Observation, Session, Verdict
 from agentctl.ops.observe import observe
 from agentctl.runtime import OPTIONAL, Runtime
 from agentctl.store import fuses, locks, outbox, sessions
@@ -35,8 +27,7 @@ from agentctl.store.db import CannotWrite, Database, reading, transaction
 NOTHING_SEEN = Observation(liveness=Liveness.UNKNOWN, evidence="not looked at")
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """A session as it was read, what was seen of it, and the verdict."""
 
     before: Session
@@ -49,8 +40,7 @@ class Judged:
         return self.verdict.session != self.before or self.verdict.fuse != self.fuse
 
 
-@dataclass(frozen=True, slots=True)
-class Reconciled:
+class Reconciled(NamedTuple):
     """Every session that was not settled, judged; and whether that could be written down."""
 
     judged: tuple[Judged, ...]
@@ -105,7 +95,7 @@ def commit(
             queued = record_effects(runtime, db, stored, verdict.effects, runtime.clock())
     if stored is None:
         return None
-    _after_commit(runtime, db, replace(one, verdict=replace(verdict, session=stored)))
+    _after_commit(runtime, db, one._replace(verdict=verdict._replace(session=stored)))
     if queued:
         _start_deliverer(runtime)
     return stored
@@ -139,7 +129,7 @@ def _apply(
                 settled.append(_reread(db, one))
                 continue
             queued += record_effects(runtime, db, stored, one.verdict.effects, now)
-            applied = replace(one, verdict=replace(one.verdict, session=stored))
+            applied = one._replace(verdict=one.verdict._replace(session=stored))
             settled.append(applied)
             won.append(applied)
         for fuse in free_fuses:

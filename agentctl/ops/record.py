@@ -11,16 +11,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from agentctl.core.effects import AppendEvent, Effect, PostWebhook, ReleaseLocks, RunHook
 from agentctl.core.ids import new_id
-from agentctl.core.model import (
-    AppendEvent,
-    Effect,
-    Fuse,
-    PostWebhook,
-    ReleaseLocks,
-    RunHook,
-    Session,
-)
+from agentctl.core.model import Fuse, Session
 from agentctl.runtime import Runtime
 from agentctl.store import counters, events, locks, outbox
 from agentctl.store.db import Database

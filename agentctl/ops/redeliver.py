@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agentctl.core.model import Delivery, DeliveryState
+from agentctl.core.ledger import Delivery, DeliveryState
 from agentctl.errors import NotFound
 from agentctl.ops import deliver
 from agentctl.ops.find import find_one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from agentctl.adapters import registry
@@ -22,7 +22,7 @@ def refreshed(runtime: Runtime, one: Found) -> Found:
         result = registry.load(one.session.adapter).result(one.session, one.log_path)
     except AdapterUnavailable:
         return one
-    return replace(one, session=learn(one.session, result))
+    return one._replace(session=learn(one.session, result))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,5 +42,5 @@ def explain(runtime: Runtime, one: Found) -> Explanation:
         return Explanation(found=one, verdict=None, seen=None, at=now)
     seen = observe(one.session, one.fuse, runtime.paths.session(one.session.id), now)
     if not one.session.is_final:
-        seen = replace(seen, listing=listing_of(one.session))
+        seen = seen._replace(listing=listing_of(one.session))
     return Explanation(found=one, verdict=decide(one.session, one.fuse, seen, now), seen=seen, at=now)

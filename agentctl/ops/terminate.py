@@ -9,7 +9,8 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterable
 
-from agentctl.core.model import Session, Signal
+from agentctl.core.effects import Signal
+from agentctl.core.model import Session
 from agentctl.host import processes, tree, waiting
 from agentctl.host.tree import Target
 

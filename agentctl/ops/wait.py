@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from agentctl.core.model import Liveness, Outcome, Status
@@ -79,8 +79,7 @@ def _look_again(runtime: Runtime, one: Found, *, thorough: bool) -> Found:
     session = one.session
     db = runtime.readable_state
     for verdict in reconcile(runtime, db, only=[session.id], now=now).verdicts:
-        return replace(
-            one,
+        return one._replace(
             session=verdict.session,
             fuse=verdict.fuse,
             shown=verdict.shown,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -110,15 +109,15 @@ def read_ladder(value: str) -> tuple[Rung, ...]:
     return tuple(Rung(int(signal), timedelta(seconds=wait)) for signal, wait in json.loads(value))
 
 
-_TOKENS = tuple(item.name for item in fields(Tokens))
+_TOKENS = Tokens._fields
 
 # Fields of a session that are not one column of their own name. `source` is not
 # stored: every row is a tracked session.
 _APART = frozenset({"source", "tokens", "group"})
-_PLAIN = tuple(item.name for item in fields(Session) if item.name not in _APART)
+_PLAIN = tuple(name for name in Session._fields if name not in _APART)
 
 SESSION_COLUMNS = (*_PLAIN, "group_id", *(f"tokens_{name}" for name in _TOKENS))
-FUSE_COLUMNS = tuple(item.name for item in fields(Fuse))
+FUSE_COLUMNS = Fuse._fields
 
 _Codec = tuple[Callable[[Any], object], Callable[[Any], object]]
 

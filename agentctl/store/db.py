@@ -11,9 +11,8 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from agentctl.errors import StateUnusable
 from agentctl.store import codecs, migrations
@@ -39,12 +38,14 @@ __all__ = [
 
 _T = TypeVar("_T")
 
+SMALLEST = 512
+"""Bytes of the smallest page: a database with anything in it has no fewer."""
+
 # Python cannot deliver Ctrl-C while SQLite waits, so a long wait is many short ones.
 _SLICE = timedelta(seconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Database:
+class Database(NamedTuple):
     """An open database. `read_only` when nothing can be written here; `note` says what is unusual."""
 
     connection: sqlite3.Connection
@@ -198,6 +199,9 @@ def _prepare(connection: sqlite3.Connection, path: str, busy: timedelta) -> str 
     if version > migrations.SCHEMA_VERSION:
         raise newer(path, found=version, known=migrations.SCHEMA_VERSION)
     if version == 0:
+        if 0 < os.path.getsize(path) < SMALLEST:
+            # SQLite takes such a stump for a new database.
+            raise damaged(path, "it was cut short")
         # WAL is remembered in the file, so only a new file is asked: readers then
         # never wait for a writer.
         _use_wal(connection, path, busy)

@@ -8,7 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from agentctl.core.model import Event
+from agentctl.core.ledger import Event
 from agentctl.store import codecs
 from agentctl.store.db import Database, fetch, insert_row
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import replace
 
 from agentctl.core.model import Fuse
 from agentctl.store import codecs
@@ -27,7 +26,7 @@ def insert(db: Database, fuse: Fuse) -> None:
 def update(db: Database, fuse: Fuse) -> Fuse | None:
     """Compare and set by `fuse.revision`: the row as it is now, or None if another was first."""
     won = update_row(db, "fuses", codecs.fuse_to_row(fuse))
-    return replace(fuse, revision=fuse.revision + 1) if won else None
+    return fuse._replace(revision=fuse.revision + 1) if won else None
 
 
 def get(db: Database, fuse_id: str) -> Fuse | None:

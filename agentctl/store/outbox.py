@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from agentctl.core.model import Delivery, DeliveryState
+from agentctl.core.ledger import Delivery, DeliveryState
 from agentctl.store import codecs
 from agentctl.store.db import Database, change, fetch
 

@@ -14,7 +14,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentctl.core.model import DeliveryState, Fuse, Session
+from agentctl.core.ledger import DeliveryState
+from agentctl.core.model import Fuse, Session
 from agentctl.errors import Locked, StateUnusable
 from agentctl.store import codecs
 from agentctl.store.db import Database, insert_row

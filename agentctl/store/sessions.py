@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -45,7 +44,7 @@ def insert(db: Database, session: Session) -> None:
 def update(db: Database, session: Session) -> Session | None:
     """Compare and set by `session.revision`: the row as it is now, or None if another was first."""
     won = update_row(db, "sessions", codecs.session_to_row(session))
-    return replace(session, revision=session.revision + 1) if won else None
+    return session._replace(revision=session.revision + 1) if won else None
 
 
 def get(db: Database, session_id: str) -> Session | None:
@@ -130,6 +129,12 @@ def live_names(db: Database) -> dict[str, str]:
     """Name → id of the sessions that hold a name now."""
     sql = f"SELECT name, id FROM sessions {_LIVE} AND name IS NOT NULL"
     return dict(fetch(db, _pair, sql))
+
+
+def known(db: Database, ids: Collection[str]) -> set[str]:
+    """Which of `ids` have a row; the number of other rows costs nothing."""
+    sql = "SELECT id FROM sessions WHERE id IN (SELECT value FROM json_each(?))"
+    return set(fetch(db, _first, sql, (codecs.to_json(sorted(ids)),)))
 
 
 def all_ids(db: Database) -> set[str]:

@@ -11,7 +11,7 @@ import pytest
 
 from agentctl.adapters import registry
 from agentctl.adapters.base import Adapter, Capability, LaunchRequest, Message
-from agentctl.core.model import AgentVerdict, Listing, Result, Rung, Session, Status, Tokens
+from agentctl.core.model import AgentVerdict, Listing, Result, Rung, Session, Status
 from agentctl.errors import AdapterUnavailable, UsageFault
 
 DATA = Path(__file__).parent.parent / "data"
@@ -262,7 +262,7 @@ def assert_result(result: Result) -> None:
     assert type(result.verdict) is AgentVerdict
     for text in (result.text, result.native_id, result.model, result.transcript_path, result.adapter_version):
         assert type(text) in (str, type(None))
-    for count in (result.turns, *(getattr(result.tokens, name) for name in Tokens.__dataclass_fields__)):
+    for count in (result.turns, *result.tokens):
         assert type(count) in (int, type(None))
     assert type(result.cost_usd) in (float, int, type(None))
     assert all(type(note) is str for note in result.notes)

@@ -14,7 +14,7 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -113,7 +113,7 @@ class World:
         agent = read_agent(files)
         if agent is None:
             raise RuntimeError("a pid file cannot be read")
-        return replace(session, pid=agent.pid, start_token=agent.start_token, started_at=agent.started_at)
+        return session._replace(pid=agent.pid, start_token=agent.start_token, started_at=agent.started_at)
 
     def add_final(self, count: int) -> list[Session]:
         """Ended sessions of the last weeks, without files."""
@@ -129,7 +129,7 @@ class World:
         session = self.add_final(1)[0]
         files = self.paths.session(session.id)
         os.makedirs(files.directory, mode=0o700)
-        tail = b"".join(b"line %04d of what the agent has printed\n" % n for n in range(60))[-2048:]
+        tail = b"\n" + b"".join(b"line %04d of what was printed\n" % n for n in range(60))
         with open(files.log, "wb") as log:
             log.truncate(size - len(tail))
             log.seek(0, os.SEEK_END)

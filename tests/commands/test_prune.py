@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ def edit(home: Path, session_id: str, *, ago: timedelta = timedelta(), lingering
     with store.transaction(db):
         row = sessions.get(db, session_id)
         assert row is not None and row.ended_at is not None
-        assert sessions.update(db, replace(row, ended_at=row.ended_at - ago, lingering=lingering)) is not None
+        assert sessions.update(db, row._replace(ended_at=row.ended_at - ago, lingering=lingering)) is not None
     db.close()
 
 
@@ -92,7 +91,7 @@ def test_a_lingering_session_is_never_touched(run: Run, ended: Callable[..., str
         row = sessions.get(db, live)
         assert row is not None
         old = row.created_at - timedelta(days=30)
-        final = replace(row, status=Status.STOPPED, outcome=Outcome.UNLISTED, ended_at=old, lingering=True)
+        final = row._replace(status=Status.STOPPED, outcome=Outcome.UNLISTED, ended_at=old, lingering=True)
         assert sessions.update(db, final) is not None
     db.close()
     assert run("prune --older-than 0 --json").json()["forgotten"] == []

@@ -5,7 +5,6 @@ Rows 1 to 4 are in test_decide_endings.py, rows 6 and 7 in test_decide_fuse.py.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from signal import SIGINT, SIGKILL, SIGTERM
 from typing import Any
@@ -13,9 +12,9 @@ from typing import Any
 import pytest
 
 from agentctl.core.decide import decide, needs_listing
+from agentctl.core.effects import AppendEvent, PostWebhook, ReleaseLocks, RunHook, Signal, Sweep
 from agentctl.core.model import (
     AgentRecord,
-    AppendEvent,
     ExitRecord,
     Fuse,
     FuseAction,
@@ -24,16 +23,11 @@ from agentctl.core.model import (
     Liveness,
     Observation,
     Outcome,
-    PostWebhook,
-    ReleaseLocks,
     Result,
     Rung,
-    RunHook,
     Session,
-    Signal,
     Status,
     StopCause,
-    Sweep,
 )
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -52,9 +46,8 @@ RUNNING = Session(
     native_id="ses_1",
     store_path="/store",
 )
-STARTING = replace(RUNNING, status=Status.STARTING, pid=None, start_token=None, started_at=None)
-UNLISTED = replace(
-    RUNNING,
+STARTING = RUNNING._replace(status=Status.STARTING, pid=None, start_token=None, started_at=None)
+UNLISTED = RUNNING._replace(
     status=Status.STOPPED,
     outcome=Outcome.UNLISTED,
     lingering=True,
@@ -88,8 +81,8 @@ def fused(action: FuseAction = FuseAction.STOP, *, seconds: float = 7200, **more
 
 
 def stopping(cause: StopCause, **more: Any) -> Session:
-    asked = replace(RUNNING, status=Status.STOPPING, stop_cause=cause, stop_stage=1, stop_escalate_at=at(10))
-    return replace(asked, **more)
+    asked = RUNNING._replace(status=Status.STOPPING, stop_cause=cause, stop_stage=1, stop_escalate_at=at(10))
+    return asked._replace(**more)
 
 
 # Row 5: a stop was asked for.
@@ -105,7 +98,7 @@ def test_row_5_the_next_rung_when_its_time_has_come(cause: StopCause, seconds: f
     assert (result.rule, result.shown) == (5, Status.STOPPING)
     if climbs:
         assert result.effects == (Signal(2, SIGKILL),)
-        assert result.session == replace(session, stop_stage=2, stop_escalate_at=at(seconds + 5))
+        assert result.session == session._replace(stop_stage=2, stop_escalate_at=at(seconds + 5))
     else:
         assert result.effects == ()
         assert result.session == session
@@ -135,7 +128,7 @@ def test_row_5_the_last_rung_is_repeated_after_its_wait() -> None:
     assert decide(killed, None, ALIVE, at(14.999999)).effects == ()
     again = decide(killed, None, ALIVE, at(15))
     assert again.effects == (Signal(2, SIGKILL),)
-    assert again.session == replace(killed, stop_escalate_at=at(20))
+    assert again.session == killed._replace(stop_escalate_at=at(20))
     assert decide(again.session, None, ALIVE, at(15)).effects == ()
 
 
@@ -209,7 +202,7 @@ def test_row_9_past_the_grace_a_store_that_does_not_contradict(
 
 
 def test_rows_7_to_9_an_idle_session_stays_idle() -> None:
-    idle = replace(RUNNING, status=Status.IDLE)
+    idle = RUNNING._replace(status=Status.IDLE)
     for fuse, seconds in ((fused(), 60), (None, 1), (None, 60)):
         result = decide(idle, fuse, ALIVE, at(seconds))
         assert (result.session, result.shown) == (idle, Status.IDLE)
@@ -255,10 +248,10 @@ def test_a_starting_session_without_an_agent_stays_starting_however_long_it_take
 
 def test_a_starting_session_whose_agent_appeared_is_adopted() -> None:
     agent = AgentRecord(pid=77, start_token="u", started_at=at(-1))
-    result = decide(STARTING, fused(), replace(ALIVE, agent=agent), at(1))
+    result = decide(STARTING, fused(), ALIVE._replace(agent=agent), at(1))
     assert result.rule == 7
-    assert result.session == replace(
-        STARTING, status=Status.RUNNING, pid=77, start_token="u", started_at=at(-1)
+    assert result.session == STARTING._replace(
+        status=Status.RUNNING, pid=77, start_token="u", started_at=at(-1)
     )
     assert result.shown is Status.RUNNING
     assert result.effects == (
@@ -269,8 +262,8 @@ def test_a_starting_session_whose_agent_appeared_is_adopted() -> None:
 
 @pytest.mark.parametrize(("seconds", "rule"), [(29.999, 8), (30, 10)])
 def test_an_adopted_session_is_judged_by_when_its_agent_started(seconds: float, rule: int) -> None:
-    waited = replace(STARTING, created_at=at(-600))
-    assert decide(waited, None, replace(ABSENT, agent=AGENT), at(seconds)).rule == rule
+    waited = STARTING._replace(created_at=at(-600))
+    assert decide(waited, None, ABSENT._replace(agent=AGENT), at(seconds)).rule == rule
 
 
 def test_an_adopted_session_that_has_ended_is_told_as_started_and_as_ended() -> None:
@@ -282,44 +275,43 @@ def test_an_adopted_session_that_has_ended_is_told_as_started_and_as_ended() -> 
 
 
 def test_an_adopted_session_that_vanished_is_lost() -> None:
-    result = decide(STARTING, None, replace(DEAD, agent=AGENT), at(60))
+    result = decide(STARTING, None, DEAD._replace(agent=AGENT), at(60))
     assert (result.session.pid, result.session.outcome) == (42, Outcome.LOST)
     assert result.reason == "process vanished together with its shim, so nobody recorded how"
 
 
 def test_a_session_stopped_while_it_started_stays_so_when_its_agent_appears() -> None:
-    asked = replace(
-        STARTING,
+    asked = STARTING._replace(
         status=Status.STOPPING,
         stop_cause=StopCause.USER,
         stop_stage=1,
         stop_escalate_at=at(10),
     )
-    result = decide(asked, None, replace(ALIVE, agent=AGENT), at(10))
+    result = decide(asked, None, ALIVE._replace(agent=AGENT), at(10))
     assert (result.session.pid, result.session.status) == (42, Status.STOPPING)
     assert result.effects[-1] == Signal(2, SIGKILL)
 
 
 def test_a_recorded_agent_is_not_replaced() -> None:
     other = AgentRecord(pid=77, start_token="u", started_at=at(-1))
-    assert decide(RUNNING, None, replace(ALIVE, agent=other), at(1)).session == RUNNING
+    assert decide(RUNNING, None, ALIVE._replace(agent=other), at(1)).session == RUNNING
 
 
 # A shim that is gone.
 
 
 def test_an_agent_without_its_shim_is_noted_and_goes_on() -> None:
-    result = decide(RUNNING, fused(), replace(ALIVE, supervised=False), at(60))
-    assert result.session == replace(RUNNING, unsupervised=True)
+    result = decide(RUNNING, fused(), ALIVE._replace(supervised=False), at(60))
+    assert result.session == RUNNING._replace(unsupervised=True)
     assert result.shown is Status.RUNNING
     assert result.reason.endswith("; its shim is gone, so its exit cannot be recorded")
     assert result.effects == ()
 
 
 def test_a_native_id_learnt_from_a_live_agent_is_kept() -> None:
-    unnamed = replace(RUNNING, native_id=None)
-    seen = replace(ALIVE, result=Result(native_id="ses_9"))
-    assert decide(unnamed, fused(), seen, at(1)).session == replace(RUNNING, native_id="ses_9")
+    unnamed = RUNNING._replace(native_id=None)
+    seen = ALIVE._replace(result=Result(native_id="ses_9"))
+    assert decide(unnamed, fused(), seen, at(1)).session == RUNNING._replace(native_id="ses_9")
 
 
 # When the agent's own store is asked.
@@ -343,8 +335,8 @@ def test_the_store_is_asked_from_the_end_of_the_grace_on() -> None:
 @pytest.mark.parametrize(
     "session",
     [
-        replace(RUNNING, native_id=None),
-        replace(RUNNING, store_path=None),
+        RUNNING._replace(native_id=None),
+        RUNNING._replace(store_path=None),
         STARTING,
         stopping(StopCause.USER),
         UNLISTED,
@@ -362,7 +354,7 @@ def test_the_store_is_not_asked_unless_the_process_is_alive(seen: Observation) -
 
 def test_the_store_is_not_asked_inside_the_grace_of_an_agent_just_found() -> None:
     """Its launcher may have spent minutes on a worktree before the agent began."""
-    waited = replace(STARTING, created_at=at(-600))
-    seen = replace(ALIVE, agent=AGENT)
+    waited = STARTING._replace(created_at=at(-600))
+    seen = ALIVE._replace(agent=AGENT)
     assert not needs_listing(waited, None, seen, at(29.999))
     assert needs_listing(waited, None, seen, at(30))

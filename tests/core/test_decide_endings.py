@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
@@ -10,10 +9,10 @@ from typing import Any
 import pytest
 
 from agentctl.core.decide import decide
+from agentctl.core.effects import AppendEvent, PostWebhook, ReleaseLocks, RunHook, Sweep
 from agentctl.core.model import (
     AgentRecord,
     AgentVerdict,
-    AppendEvent,
     ExitRecord,
     Fuse,
     FuseAction,
@@ -22,14 +21,10 @@ from agentctl.core.model import (
     Liveness,
     Observation,
     Outcome,
-    PostWebhook,
-    ReleaseLocks,
     Result,
-    RunHook,
     Session,
     Status,
     StopCause,
-    Sweep,
     Tokens,
 )
 
@@ -48,9 +43,8 @@ RUNNING = Session(
     native_id="ses_1",
     store_path="/store",
 )
-STARTING = replace(RUNNING, status=Status.STARTING, pid=None, start_token=None, started_at=None)
-UNLISTED = replace(
-    RUNNING,
+STARTING = RUNNING._replace(status=Status.STARTING, pid=None, start_token=None, started_at=None)
+UNLISTED = RUNNING._replace(
     status=Status.STOPPED,
     outcome=Outcome.UNLISTED,
     lingering=True,
@@ -84,8 +78,8 @@ def fused(action: FuseAction = FuseAction.STOP, *, seconds: float = 7200, **more
 
 
 def stopping(cause: StopCause, **more: Any) -> Session:
-    asked = replace(RUNNING, status=Status.STOPPING, stop_cause=cause, stop_stage=1, stop_escalate_at=at(10))
-    return replace(asked, **more)
+    asked = RUNNING._replace(status=Status.STOPPING, stop_cause=cause, stop_stage=1, stop_escalate_at=at(10))
+    return asked._replace(**more)
 
 
 # Row 1: the exit record.
@@ -221,7 +215,7 @@ def test_row_1_what_the_agent_reports_is_kept() -> None:
         transcript_path="/t.jsonl",
         adapter_version="1.2",
     )
-    after = decide(replace(RUNNING, model="wanted"), None, exited(0, result=report), at(60)).session
+    after = decide(RUNNING._replace(model="wanted"), None, exited(0, result=report), at(60)).session
     assert after.native_id == "ses_1"
     assert (after.model, after.tokens, after.cost_usd) == ("sonnet", Tokens(input=10, output=2), 0.5)
     assert (after.turns, after.result, after.notes) == (3, "All tests pass.", ("one tool denied",))
@@ -229,7 +223,7 @@ def test_row_1_what_the_agent_reports_is_kept() -> None:
 
 
 def test_row_1_what_the_agent_does_not_say_stays_as_it_was() -> None:
-    known = replace(RUNNING, model="wanted", tokens=Tokens(input=1), cost_usd=0.1, turns=1, notes=("n",))
+    known = RUNNING._replace(model="wanted", tokens=Tokens(input=1), cost_usd=0.1, turns=1, notes=("n",))
     after = decide(known, None, exited(0, result=Result(text="hello")), at(60)).session
     assert (after.model, after.tokens, after.cost_usd) == ("wanted", Tokens(input=1), 0.1)
     assert (after.turns, after.notes, after.result) == (1, ("n",), "hello")
@@ -241,7 +235,7 @@ def test_row_1_what_the_agent_does_not_say_stays_as_it_was() -> None:
 @pytest.mark.parametrize("session", [STARTING, RUNNING, stopping(StopCause.USER)])
 def test_row_2_what_cannot_be_read_changes_nothing(session: Session) -> None:
     fuse = fused(seconds=10)
-    result = decide(session, fuse, replace(UNKNOWN, agent=AGENT), at(60))
+    result = decide(session, fuse, UNKNOWN._replace(agent=AGENT), at(60))
     assert result.rule == 2
     assert result.session is session
     assert result.fuse is fuse
@@ -251,7 +245,7 @@ def test_row_2_what_cannot_be_read_changes_nothing(session: Session) -> None:
 @pytest.mark.parametrize("session", [STARTING, RUNNING, stopping(StopCause.FUSE)])
 def test_row_3_an_agent_that_ended_is_shown_as_stopping_until_its_shim_recorded_it(session: Session) -> None:
     fuse = fused(seconds=10)
-    result = decide(session, fuse, replace(ENDING, agent=AGENT), at(60))
+    result = decide(session, fuse, ENDING._replace(agent=AGENT), at(60))
     assert result.rule == 3
     assert result.session is session
     assert result.fuse is fuse
@@ -299,23 +293,23 @@ def test_row_4_a_deadline_that_passed_alone_never_makes_timed_out(action: FuseAc
 
 
 def test_row_4_a_vouching_fuse_outweighs_no_dead_process() -> None:
-    result = decide(RUNNING, fused(), replace(DEAD, listing=Listing.ABSENT), at(60))
+    result = decide(RUNNING, fused(), DEAD._replace(listing=Listing.ABSENT), at(60))
     assert (result.rule, result.session.outcome) == (4, Outcome.LOST)
     assert result.fuse == fused(state=FuseState.CANCELLED)
 
 
 def test_row_4_a_store_that_lists_it_outweighs_no_dead_process() -> None:
-    result = decide(RUNNING, None, replace(DEAD, listing=Listing.RUNNING), at(60))
+    result = decide(RUNNING, None, DEAD._replace(listing=Listing.RUNNING), at(60))
     assert (result.rule, result.session.outcome) == (4, Outcome.LOST)
 
 
 def test_row_4_a_reboot_explains_the_loss() -> None:
-    result = decide(RUNNING, None, replace(DEAD, booted_at=at(45)), at(60))
+    result = decide(RUNNING, None, DEAD._replace(booted_at=at(45)), at(60))
     assert result.reason == "process vanished; host rebooted at 2026-03-01 12:00:45 UTC"
 
 
 def test_row_4_a_killed_shim_explains_the_loss() -> None:
-    result = decide(replace(RUNNING, unsupervised=True), None, DEAD, at(60))
+    result = decide(RUNNING._replace(unsupervised=True), None, DEAD, at(60))
     assert result.reason == "process vanished after its shim had been killed, so nobody recorded how"
 
 
@@ -332,7 +326,7 @@ def test_row_4_a_launcher_that_died_before_the_agent_started() -> None:
 @pytest.mark.parametrize("outcome", Outcome)
 def test_a_final_row_never_changes(outcome: Outcome, liveness: Liveness) -> None:
     status, _ = STATUS_AND_EVENT[outcome]
-    final = replace(RUNNING, status=status, outcome=outcome, reason="as it was", ended_at=at(3))
+    final = RUNNING._replace(status=status, outcome=outcome, reason="as it was", ended_at=at(3))
     for record in (None, ExitRecord(code=1, at=at(50))):
         result = decide(final, None, saw(liveness, exit=record, agent=AGENT), at(60))
         assert result.session is final
@@ -360,7 +354,7 @@ def test_a_lingering_row_learns_its_code_and_frees_its_directory_once_gone(
     seen: Observation, code: int | None, signal: int | None
 ) -> None:
     result = decide(UNLISTED, None, seen, at(600))
-    assert result.session == replace(UNLISTED, lingering=False, exit_code=code, signal=signal)
+    assert result.session == UNLISTED._replace(lingering=False, exit_code=code, signal=signal)
     assert result.effects == (
         ReleaseLocks(),
         AppendEvent("session.gone", "the lingering process has gone", {"exit_code": code}),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from signal import SIGTERM
 from typing import Any
@@ -11,8 +10,8 @@ import pytest
 
 from agentctl.core.deadlines import decide_fuse, decide_lock
 from agentctl.core.decide import decide
+from agentctl.core.effects import AppendEvent, PostWebhook, RunHook, Signal
 from agentctl.core.model import (
-    AppendEvent,
     ExitRecord,
     Fuse,
     FuseAction,
@@ -22,10 +21,7 @@ from agentctl.core.model import (
     Lock,
     Observation,
     Outcome,
-    PostWebhook,
-    RunHook,
     Session,
-    Signal,
     Status,
     StopCause,
 )
@@ -48,12 +44,12 @@ RUNNING = Session(
     store_path="/store",
 )
 ALIVE = Observation(liveness=Liveness.ALIVE, evidence="liveness lock held, pid 42 alive")
-ABSENT = replace(ALIVE, listing=Listing.ABSENT)
+ABSENT = ALIVE._replace(listing=Listing.ABSENT)
 DEAD = Observation(liveness=Liveness.DEAD, evidence="liveness lock free, pid 42 gone")
 
 
 def fused(action: FuseAction = FuseAction.STOP, **more: Any) -> Fuse:
-    return replace(Fuse(id="f", session_id="s", created_at=START, deadline=DEADLINE, action=action), **more)
+    return Fuse(id="f", session_id="s", created_at=START, deadline=DEADLINE, action=action)._replace(**more)
 
 
 def expired(action: str, directory: str | None = None) -> AppendEvent:
@@ -69,8 +65,7 @@ def test_row_6_a_due_fuse_stops_a_live_session(late: timedelta) -> None:
     now = DEADLINE + late
     result = decide(RUNNING, fused(), ALIVE, now)
     assert (result.rule, result.shown) == (6, Status.STOPPING)
-    assert result.session == replace(
-        RUNNING,
+    assert result.session == RUNNING._replace(
         status=Status.STOPPING,
         stop_cause=StopCause.FUSE,
         stop_stage=1,
@@ -96,7 +91,7 @@ def test_row_6_fires_once() -> None:
 def test_row_6_is_timed_out_when_the_process_has_gone() -> None:
     first = decide(RUNNING, fused(), ALIVE, DEADLINE)
     record = ExitRecord(code=143, at=DEADLINE + timedelta(seconds=1))
-    last = decide(first.session, first.fuse, replace(DEAD, exit=record), DEADLINE + timedelta(seconds=2))
+    last = decide(first.session, first.fuse, DEAD._replace(exit=record), DEADLINE + timedelta(seconds=2))
     assert (last.session.outcome, last.session.status) == (Outcome.TIMED_OUT, Status.ERROR)
     assert last.reason == "blew its 2h fuse"
     assert last.fuse == fused(state=FuseState.FIRED)
@@ -104,7 +99,7 @@ def test_row_6_is_timed_out_when_the_process_has_gone() -> None:
 
 def test_row_6_an_end_just_before_it_was_fired_is_the_agents_own() -> None:
     record = ExitRecord(code=0, at=DEADLINE - TICK)
-    result = decide(RUNNING, fused(), replace(DEAD, exit=record), DEADLINE)
+    result = decide(RUNNING, fused(), DEAD._replace(exit=record), DEADLINE)
     assert result.session.outcome is Outcome.SUCCEEDED
     assert result.fuse == fused(state=FuseState.CANCELLED)
 
@@ -116,8 +111,7 @@ def test_row_6_a_spent_fuse_stops_nothing(state: FuseState) -> None:
 
 
 def test_row_6_does_not_overrule_a_users_stop() -> None:
-    asked = replace(
-        RUNNING,
+    asked = RUNNING._replace(
         status=Status.STOPPING,
         stop_cause=StopCause.USER,
         stop_stage=1,
@@ -135,7 +129,7 @@ def test_row_6_does_not_overrule_a_users_stop() -> None:
 def test_row_7_a_vouching_fuse_and_a_live_process_outweigh_the_store(
     action: FuseAction, listing: Listing
 ) -> None:
-    seen = replace(ALIVE, listing=listing)
+    seen = ALIVE._replace(listing=listing)
     result = decide(RUNNING, fused(action), seen, START + timedelta(hours=1))
     assert (result.rule, result.shown) == (7, Status.RUNNING)
     assert (result.session, result.effects) == (RUNNING, ())
@@ -165,7 +159,7 @@ def test_a_due_fuse_of_action_none_fires_inside_the_grace_too() -> None:
     early = fused(FuseAction.NONE, deadline=START + timedelta(seconds=5))
     result = decide(RUNNING, early, ABSENT, START + timedelta(seconds=5))
     assert (result.rule, result.shown) == (8, Status.RUNNING)
-    assert result.fuse == replace(early, state=FuseState.FIRED)
+    assert result.fuse == early._replace(state=FuseState.FIRED)
 
 
 def test_an_unlisted_ending_leaves_a_fuse_that_just_fired_as_fired() -> None:
@@ -185,7 +179,7 @@ def test_an_unlisted_ending_leaves_a_fuse_that_just_fired_as_fired() -> None:
 def test_an_ending_cancels_the_fuse_due_or_not(
     action: FuseAction, now: datetime, record: ExitRecord | None
 ) -> None:
-    result = decide(RUNNING, fused(action), replace(DEAD, exit=record), now)
+    result = decide(RUNNING, fused(action), DEAD._replace(exit=record), now)
     assert result.fuse == fused(action, state=FuseState.CANCELLED)
     assert result.session.outcome is (Outcome.LOST if record is None else Outcome.SUCCEEDED)
     assert result.session.stop_cause is StopCause.NONE
@@ -253,13 +247,13 @@ def test_a_directorys_fuse_fires_once_at_its_deadline(action: FuseAction, hooks:
     fuse = of_directory(action)
     assert decide_fuse(fuse, DEADLINE - TICK) == (fuse, ())
     fired, effects = decide_fuse(fuse, DEADLINE)
-    assert fired == replace(fuse, state=FuseState.FIRED)
+    assert fired == fuse._replace(state=FuseState.FIRED)
     assert effects == (expired(action.value, "/work"), *hooks, PostWebhook("fuse.expired"))
     assert decide_fuse(fired, DEADLINE + TICK) == (fired, ())
 
 
 def test_a_cancelled_fuse_of_a_directory_never_fires() -> None:
-    cancelled = replace(of_directory(FuseAction.EVENT), state=FuseState.CANCELLED)
+    cancelled = of_directory(FuseAction.EVENT)._replace(state=FuseState.CANCELLED)
     assert decide_fuse(cancelled, DEADLINE) == (cancelled, ())
 
 

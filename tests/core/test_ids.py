@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -142,7 +141,7 @@ def test_a_native_prefix_of_one_conversation_means_its_live_run() -> None:
 
 def test_an_id_prefix_wins_within_one_conversation() -> None:
     first = session("ab01", live=False)
-    runs = [replace(first, native_id=first.id), session("cccc", native=first.id)]
+    runs = [first._replace(native_id=first.id), session("cccc", native=first.id)]
     assert resolve("ab01", runs) is runs[0]
 
 

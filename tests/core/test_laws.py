@@ -8,7 +8,6 @@ are mixed in too. The rows themselves are written down a second time, in `expect
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from math import gcd, prod
@@ -17,12 +16,11 @@ import pytest
 
 from agentctl.core.deadlines import decide_fuse
 from agentctl.core.decide import decide, needs_listing
+from agentctl.core.effects import AppendEvent, Effect, PostWebhook, ReleaseLocks, RunHook, Signal
 from agentctl.core.model import (
     FINAL,
     AgentRecord,
     AgentVerdict,
-    AppendEvent,
-    Effect,
     ExitRecord,
     Fuse,
     FuseAction,
@@ -31,12 +29,8 @@ from agentctl.core.model import (
     Liveness,
     Observation,
     Outcome,
-    PostWebhook,
-    ReleaseLocks,
     Result,
-    RunHook,
     Session,
-    Signal,
     Status,
     StopCause,
     Verdict,
@@ -314,7 +308,7 @@ def keeps_final_rows(session: Session, seen: Observation, verdict: Verdict) -> b
     code = seen.exit.code if seen.exit is not None else None
     signal = 15 if code == 143 else None
     return (
-        verdict.session == replace(session, lingering=False, exit_code=code, signal=signal)
+        verdict.session == session._replace(lingering=False, exit_code=code, signal=signal)
         and told(verdict.effects) == ["session.gone"]
         and verdict.effects[0] == ReleaseLocks()
         and len(verdict.effects) == 2
@@ -393,7 +387,7 @@ def spends_fuse_once(fuse: Fuse | None, now: datetime, verdict: Verdict) -> bool
         and (after.state is not FuseState.FIRED or now >= fuse.deadline)
         and warned <= in_window
         and (after.warn_at == fuse.warn_at) is not bool(warned)
-        and replace(after, state=fuse.state, warn_at=fuse.warn_at) == fuse
+        and after._replace(state=fuse.state, warn_at=fuse.warn_at) == fuse
     )
 
 
@@ -459,7 +453,7 @@ def test_the_store_is_asked_exactly_where_rows_9_and_10_decide() -> None:
 def test_without_the_store_no_live_session_is_ended() -> None:
     """A store that was not asked is unavailable, and row 10 cannot be reached."""
     for session, fuse, seen, now in alive_and_wanted():
-        unasked = replace(seen, listing=Listing.UNAVAILABLE)
+        unasked = seen._replace(listing=Listing.UNAVAILABLE)
         assert decide(session, fuse, unasked, now).session.status not in FINAL
 
 

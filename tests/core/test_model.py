@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, fields, is_dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -79,11 +78,14 @@ def test_the_grace_is_thirty_seconds() -> None:
     assert timedelta(seconds=30) == GRACE
 
 
-def test_every_value_is_frozen_and_slotted() -> None:
-    values = [value for value in vars(model).values() if isinstance(value, type) and is_dataclass(value)]
-    assert Session in values
-    for value in values:
-        assert "__slots__" in vars(value), value
+def test_every_value_is_frozen() -> None:
     session = a_session(Status.RUNNING)
-    with pytest.raises(FrozenInstanceError):
-        setattr(session, fields(session)[0].name, "other")
+    values = [
+        value for value in vars(model).values() if isinstance(value, type) and hasattr(value, "_fields")
+    ]
+    assert Session in values
+    for name in Session._fields:
+        with pytest.raises(AttributeError):
+            setattr(session, name, "other")
+    with pytest.raises(TypeError):
+        session.hooks["on_complete"] = "mine"  # type: ignore[index]

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from signal import SIGINT, SIGKILL, SIGTERM
 
 import pytest
 
 from agentctl.core.decide import decide
+from agentctl.core.effects import AppendEvent, Effect, PostWebhook, ReleaseLocks, RunHook, Signal
 from agentctl.core.model import (
     FINAL,
     AgentRecord,
-    AppendEvent,
-    Effect,
     Fuse,
     FuseAction,
     FuseState,
     Liveness,
     Observation,
     Outcome,
-    PostWebhook,
-    ReleaseLocks,
     Rung,
-    RunHook,
     Session,
-    Signal,
     Status,
     StopCause,
     Verdict,
@@ -39,7 +33,7 @@ CREATED = NOW - timedelta(seconds=5)
 ALIVE = Observation(liveness=Liveness.ALIVE, evidence="liveness lock held, pid 42 alive")
 
 STARTING = Session(id="s", adapter="exec", cwd="/work", status=Status.STARTING, created_at=CREATED)
-RUNNING = replace(STARTING, status=Status.RUNNING, pid=42, start_token="t", started_at=CREATED)
+RUNNING = STARTING._replace(status=Status.RUNNING, pid=42, start_token="t", started_at=CREATED)
 ARMED = Fuse(
     id="f",
     session_id="s",
@@ -74,8 +68,8 @@ def events(verdict: Verdict) -> list[str]:
 
 def test_a_started_session_runs_from_when_its_agent_began() -> None:
     verdict = started(STARTING, ARMED, AGENT)
-    assert verdict.session == replace(
-        STARTING, status=Status.RUNNING, pid=42, start_token="t", started_at=AGENT.started_at
+    assert verdict.session == STARTING._replace(
+        status=Status.RUNNING, pid=42, start_token="t", started_at=AGENT.started_at
     )
     assert verdict.shown is Status.RUNNING
     assert verdict.fuse is ARMED
@@ -90,7 +84,7 @@ def test_a_start_is_told_once() -> None:
 
 def test_a_started_session_is_not_adopted_again() -> None:
     verdict = started(STARTING, ARMED, AGENT)
-    again = decide(verdict.session, ARMED, replace(ALIVE, agent=AGENT), NOW)
+    again = decide(verdict.session, ARMED, ALIVE._replace(agent=AGENT), NOW)
     assert again.session == verdict.session
     assert again.effects == ()
 
@@ -117,7 +111,7 @@ def test_abandoning_frees_the_directory_and_the_fuse_and_tells_it_once() -> None
         RunHook("on_complete"),
         PostWebhook("session.error"),
     )
-    assert verdict.fuse == replace(ARMED, state=FuseState.CANCELLED)
+    assert verdict.fuse == ARMED._replace(state=FuseState.CANCELLED)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +124,7 @@ def test_abandoning_frees_the_directory_and_the_fuse_and_tells_it_once() -> None
 def test_a_launch_that_was_stopped_before_it_was_given_up_keeps_who_stopped_it(
     cause: StopCause, status: Status, outcome: Outcome
 ) -> None:
-    stopping = replace(STARTING, status=Status.STOPPING, stop_cause=cause, stop_stage=1)
+    stopping = STARTING._replace(status=Status.STOPPING, stop_cause=cause, stop_stage=1)
     after = abandoned(stopping, None, "its session was stopped", NOW).session
     assert (after.status, after.outcome) == (status, outcome)
 
@@ -140,8 +134,7 @@ def test_a_launch_that_was_stopped_before_it_was_given_up_keeps_who_stopped_it(
 
 def test_the_first_request_records_who_asked_and_sends_the_first_rung() -> None:
     verdict = ask(RUNNING)
-    assert verdict.session == replace(
-        RUNNING,
+    assert verdict.session == RUNNING._replace(
         status=Status.STOPPING,
         stop_cause=StopCause.USER,
         stop_stage=1,
@@ -157,7 +150,7 @@ def test_the_first_request_records_who_asked_and_sends_the_first_rung() -> None:
 
 def test_the_adapters_own_order_is_kept() -> None:
     ladder = (Rung(SIGINT, timedelta(seconds=3)), Rung(SIGKILL, timedelta(seconds=5)))
-    verdict = ask(replace(RUNNING, ladder=ladder))
+    verdict = ask(RUNNING._replace(ladder=ladder))
     assert signals(verdict) == [Signal(1, SIGINT)]
     assert verdict.session.stop_escalate_at == NOW + timedelta(seconds=3)
 
@@ -190,7 +183,7 @@ def test_no_patience_at_all_kills_at_the_next_look() -> None:
 
 def test_a_ladder_of_one_rung_has_no_wait_to_replace() -> None:
     only = (Rung(SIGKILL, timedelta(seconds=5)),)
-    verdict = ask(replace(RUNNING, ladder=only), patience=timedelta(minutes=1))
+    verdict = ask(RUNNING._replace(ladder=only), patience=timedelta(minutes=1))
     assert verdict.session.ladder == only
     assert signals(verdict) == [Signal(1, SIGKILL)]
 
@@ -204,7 +197,7 @@ def test_a_starting_session_can_be_stopped() -> None:
 @pytest.mark.parametrize("status", sorted(set(Status) - FINAL))
 @pytest.mark.parametrize("force", [False, True])
 def test_a_request_takes_a_legal_step_from_every_live_status(status: Status, force: bool) -> None:
-    assert is_legal(status, ask(replace(RUNNING, status=status), force=force).session.status)
+    assert is_legal(status, ask(RUNNING._replace(status=status), force=force).session.status)
 
 
 # Its fuse.
@@ -212,13 +205,13 @@ def test_a_request_takes_a_legal_step_from_every_live_status(status: Status, for
 
 def test_stopping_cancels_an_armed_fuse_and_says_so() -> None:
     verdict = ask(RUNNING, ARMED)
-    assert verdict.fuse == replace(ARMED, state=FuseState.CANCELLED)
+    assert verdict.fuse == ARMED._replace(state=FuseState.CANCELLED)
     assert verdict.effects[-1] == AppendEvent("fuse.cancelled", "its session is being stopped", {"fuse": "f"})
 
 
 @pytest.mark.parametrize("state", [FuseState.FIRED, FuseState.CANCELLED])
 def test_stopping_leaves_a_spent_fuse_as_it_is(state: FuseState) -> None:
-    spent = replace(ARMED, state=state)
+    spent = ARMED._replace(state=state)
     verdict = ask(RUNNING, spent)
     assert verdict.fuse is spent
     assert events(verdict) == ["session.stopping"]
@@ -262,8 +255,8 @@ def test_asking_again_with_force_goes_to_the_last_rung_now() -> None:
     later = NOW + timedelta(seconds=3)
     again = ask(first.session, force=True, now=later)
     assert again.effects == (Signal(2, SIGKILL),)
-    assert again.session == replace(
-        first.session, stop_stage=2, stop_escalate_at=later + timedelta(seconds=5)
+    assert again.session == first.session._replace(
+        stop_stage=2, stop_escalate_at=later + timedelta(seconds=5)
     )
 
 
@@ -287,7 +280,7 @@ def test_a_request_after_the_fuse_does_not_change_who_asked() -> None:
     again = ask(blown.session, blown.fuse, now=ARMED.deadline + timedelta(seconds=1))
     assert again.session == blown.session
     assert again.session.stop_cause is StopCause.FUSE
-    assert again.fuse == replace(ARMED, state=FuseState.FIRED)
+    assert again.fuse == ARMED._replace(state=FuseState.FIRED)
     assert again.effects == ()
 
 
@@ -306,6 +299,6 @@ def test_force_after_the_fuse_kills_now_and_still_times_out() -> None:
 @pytest.mark.parametrize("force", [False, True])
 def test_a_ladder_without_rungs_is_the_default_one(force: bool) -> None:
     """An adapter from elsewhere may name none; a stop must work all the same."""
-    bare = ask(replace(RUNNING, ladder=()), force=force)
+    bare = ask(RUNNING._replace(ladder=()), force=force)
     assert signals(bare) == signals(ask(RUNNING, force=force))
     assert bare.session.stop_escalate_at == ask(RUNNING, force=force).session.stop_escalate_at

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -182,7 +182,7 @@ def a_session(cwd: Path, **changes: Any) -> Session:
         created_at=began,
         started_at=began,
     )
-    return replace(session, **changes)
+    return session._replace(**changes)
 
 
 def rewrite(session: Session) -> None:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -178,7 +177,7 @@ def change_boot(session_id: str, **parts: str) -> None:
     assert session.start_token is not None
     ticks, boot, machine, namespace = session.start_token.split(":")
     here = {"ticks": ticks, "boot": boot, "machine": machine, "namespace": namespace}
-    rewrite(replace(session, start_token=":".join({**here, **parts}.values())))
+    rewrite(session._replace(start_token=":".join({**here, **parts}.values())))
 
 
 OTHER_BOOT: dict[str, Any] = {"boot": "00000000-1111-4222-8333-444444444444"}

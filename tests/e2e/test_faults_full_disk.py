@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from agentctl.core.model import Outcome
@@ -26,6 +28,7 @@ from tests.e2e.fault_tools import (
     launch_at_gate,
     open_gate,
     pids_of,
+    processes_of,
     row,
     rows,
 )
@@ -41,11 +44,14 @@ def place(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def small_home(sealed_home: Path) -> Iterator[Path]:
+def small_home(sealed_home: Path, tmp_path: Path) -> Iterator[Path]:
     """AGENTCTL_HOME on a file system of 2 MB. Made by root alone; others get the tests by file size."""
     sealed_home.mkdir(mode=0o700)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=0700", "tmpfs", sealed_home], check=True)
     yield sealed_home
+    for pid in processes_of(tmp_path):  # with the mount, the trace by which they are found goes
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).kill()
     subprocess.run(["umount", "--lazy", sealed_home], check=True)
 
 

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -107,8 +106,7 @@ def test_a_vouching_fuse_does_not_make_it_alive(
 def test_a_ladder_that_was_under_way_is_not_climbed_against_it(
     command: str, tmp_path: Path, run_real: RunReal, stranger: subprocess.Popen[bytes]
 ) -> None:
-    session = replace(
-        recycled(stranger, tmp_path),
+    session = recycled(stranger, tmp_path)._replace(
         status=Status.STOPPING,
         stop_cause=StopCause.USER,
         stop_stage=1,
@@ -125,8 +123,7 @@ def test_a_ladder_that_was_under_way_is_not_climbed_against_it(
 def test_a_lingering_row_loses_its_lingering_and_the_other_process_lives(
     command: str, tmp_path: Path, run_real: RunReal, stranger: subprocess.Popen[bytes]
 ) -> None:
-    session = replace(
-        recycled(stranger, tmp_path),
+    session = recycled(stranger, tmp_path)._replace(
         status=Status.STOPPED,
         outcome=Outcome.UNLISTED,
         ended_at=utcnow(),

@@ -50,9 +50,13 @@ def mask_of(numbers: tuple[signal.Signals, ...]) -> int:
 def test_the_agent_gets_default_signals_whatever_the_launcher_was_started_with(
     how: str, place: Path, wait_until: WaitUntil
 ) -> None:
-    # Told by a shell: Python as the agent would ignore PIPE by itself.
+    # Told by a shell: Python as the agent would ignore PIPE by itself. And by the shell's own
+    # words: it blocks everything for a moment while it starts another program.
     words = ["launch", "exec", "--settle", "0s", "--cwd", str(place), "--", "sh", "-c"]
-    words += ["grep -E '^Sig(Ign|Blk)' /proc/$$/status >seen.new; mv seen.new seen"]
+    words += [
+        "while read -r name value; do case $name in Sig[IB]*) echo $name $value ;; esac; done"
+        " </proc/$$/status >seen.new; mv seen.new seen"
+    ]
 
     def prepare() -> None:
         if how == "ignored":

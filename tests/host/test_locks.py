@@ -150,8 +150,7 @@ class TestHandingOver:
     def test_a_child_that_was_given_the_descriptor_keeps_it_without_a_gap(self, path: str) -> None:
         descriptor = locks.hold(path)
         reader, writer = os.pipe()
-        waits = f"read -r line <&{reader}"
-        child = subprocess.Popen(["/bin/sh", "-c", waits], stdin=descriptor, pass_fds=(reader,))
+        child = subprocess.Popen(["/bin/sh", "-c", "read -r line"], stdin=reader, stdout=descriptor)
         os.close(descriptor)
         os.close(reader)
         assert locks.probe(path) is Held.YES

@@ -221,8 +221,10 @@ class TestDescriptors:
         assert waiting.poll(lambda: _runs(files, "sleep"), timeout=20)
         assert os.readlink(f"/proc/{shim.pid}/fd/0") == files.lock
         assert locks.probe(files.lock) is Held.YES
-        held = [os.readlink(f"/proc/{_pid(files)}/fd/{n}") for n in os.listdir(f"/proc/{_pid(files)}/fd")]
-        assert files.lock not in held
+        descriptors = f"/proc/{_pid(files)}/fd"
+        # The loader has a library open for a moment.
+        assert waiting.poll(lambda: sorted(os.listdir(descriptors)) == ["0", "1", "2"], timeout=20)
+        assert files.lock not in [os.readlink(f"{descriptors}/{number}") for number in range(3)]
 
     def test_input_comes_from_the_prompt_file(
         self, report: Callable[..., dict[str, Any]], files: SessionFiles

@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 import pytest
 
-from agentctl.core.model import Delivery, DeliveryState
+from agentctl.core.ledger import Delivery, DeliveryState
 from agentctl.host.paths import Paths
 from agentctl.ops import deliver
 from agentctl.ops.deliver import BACKOFF, Delivered

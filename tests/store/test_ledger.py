@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentctl.core.model import Delivery, DeliveryState, Event
+from agentctl.core.ledger import Delivery, DeliveryState, Event
 from agentctl.store import counters, discovery, events, outbox
 from agentctl.store import db as store
 from agentctl.store.db import Database

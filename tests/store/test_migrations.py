@@ -5,13 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from agentctl.core.model import DeliveryState, Fuse, Session
+from agentctl.core.ledger import DeliveryState
+from agentctl.core.model import Fuse, Session
 from agentctl.store import counters, discovery, events, fuses, locks, migrations, outbox, sessions
 from agentctl.store import db as store
 
@@ -154,7 +154,7 @@ def write_dump(path: str, full_session: Session, full_fuse: Fuse, target: Path) 
     at = full_session.created_at
     with store.transaction(db):
         sessions.insert(db, full_session)
-        sessions.insert(db, replace(full_session, id="second", name=None, lingering=False))
+        sessions.insert(db, full_session._replace(id="second", name=None, lingering=False))
         fuses.insert(db, full_fuse)
         locks.acquire(db, directory="/a", holder="s", session_id=full_session.id, created_at=at)
         locks.acquire(db, directory="/b", holder="ann", session_id=None, created_at=at, reason="mine")

@@ -17,7 +17,6 @@ Spawn = Callable[..., Any]
 
 HEAD = """
 import os, signal, sys
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from agentctl.core.model import Status
 from agentctl.store import counters, db as store, events, migrations, outbox, sessions
@@ -68,7 +67,7 @@ while done < 25:
     tries += 1
     row = sessions.get(db, sys.argv[2])
     with store.transaction(db):
-        if sessions.update(db, replace(row, turns=row.turns + 1)) is not None:
+        if sessions.update(db, row._replace(turns=row.turns + 1)) is not None:
             done += 1
 print(tries)
 """
@@ -96,7 +95,7 @@ ready()
 won = 0
 for row in rows:
     with store.transaction(db):
-        if sessions.update(db, replace(row, status=Status.STOPPED)) is not None:
+        if sessions.update(db, row._replace(status=Status.STOPPED)) is not None:
             won += 1
             me, at = str(os.getpid()), row.created_at
             events.append(db, type="session.stopped", session_id=row.id, at=at, actor=me, reason=None)
@@ -148,7 +147,7 @@ def test_a_writer_killed_in_its_transaction_changes_nothing(
 db = store.connect(path, busy=BUSY)
 with store.transaction(db):
     row = sessions.get(db, sys.argv[2])
-    sessions.update(db, replace(row, status=Status.STOPPED))
+    sessions.update(db, row._replace(status=Status.STOPPED))
     for _ in range(3000):
         events.append(db, type="x", session_id=None, at=row.created_at, actor="a", reason="r" * 1000)
     db.connection.execute("PRAGMA cache_spill = ON")

@@ -16,7 +16,7 @@ from agentctl.adapters.opencode.records import StoredSession, is_answered
 from agentctl.adapters.transcripts import instant
 from agentctl.core.model import AgentVerdict, Result
 
-STARTING = timedelta(seconds=12)
+STARTING = timedelta(seconds=30)
 """A run creates its session within this time of its own start, also on a busy machine."""
 
 _TELLING = frozenset({"--title", "--session", "-s", "--continue", "-c"})
@@ -83,7 +83,8 @@ def _native(stored: StoredSession, store_path: str) -> NativeSession | None:
             transcript_path=store_path,
             adapter_version=stored.version,
         ),
-        is_open=stored.newest is not None and verdict is AgentVerdict.SILENT,
+        # A run creates its session some moments before it stores the prompt.
+        is_open=verdict is AgentVerdict.SILENT,
         is_child=stored.parent_id is not None,
         tokens=stored.tokens,
     )

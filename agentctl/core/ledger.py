@@ -1,0 +1,53 @@
+"""What is written down for good: events, and deliveries still to be made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One line of the append-only ledger. `cursor` grows without gaps being reused."""
+
+    cursor: int
+    type: str
+    session_id: str | None
+    at: datetime
+    actor: str
+    reason: str | None
+    data: Mapping[str, Any]
+
+
+class DeliveryState(StrEnum):
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """An outbox row: one hook to run or one webhook to post."""
+
+    id: int
+    kind: str
+    """`hook` or `webhook`."""
+    name: str
+    """Hook name (`on_complete`) or event type (`session.stopped`)."""
+    target: str
+    """Shell command or URL."""
+    event_id: str
+    """Idempotency key, the same in every attempt."""
+    payload: Mapping[str, Any]
+    created_at: datetime
+    session_id: str | None = None
+    state: DeliveryState = DeliveryState.PENDING
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    claimed_until: datetime | None = None
+    delivered_at: datetime | None = None
+    last_error: str | None = None
+    output: str | None = None
