@@ -25,7 +25,7 @@ from agentctl.host.tree import Target
 from agentctl.ops import hooks, manifest, terminate
 from agentctl.ops.observe import look, read_agent
 from agentctl.ops.planning import LaunchRequest, Plan, plan_launch
-from agentctl.ops.reconcile import commit, reconcile
+from agentctl.ops.reconcile import commit, reconcile, record_end
 from agentctl.runtime import Runtime
 from agentctl.store import fuses, locks, sessions
 from agentctl.store.db import Database, reading, transaction
@@ -250,7 +250,7 @@ def _settle(runtime: Runtime, db: Database, session: Session, settle: timedelta)
 
     if not waiting.poll(is_over, timeout=settle.total_seconds(), longest=0.05):
         return None
-    reconcile(runtime, db, only=[session.id], now=runtime.clock())
+    record_end(runtime, db, session.id)
     with reading(db):
         current = sessions.get(db, session.id)
     return current if current is not None and current.is_final else None

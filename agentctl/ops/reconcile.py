@@ -24,6 +24,9 @@ from agentctl.runtime import OPTIONAL, Runtime
 from agentctl.store import fuses, locks, outbox, sessions
 from agentctl.store.db import CannotWrite, Database, reading, transaction
 
+RECORD_ATTEMPTS = 20
+"""A row changes a handful of times in its life: losing it more often means something else is wrong."""
+
 NOTHING_SEEN = Observation(liveness=Liveness.UNKNOWN, evidence="not looked at")
 
 
@@ -79,6 +82,17 @@ def reconcile(
         return Reconciled(tuple(_apply(runtime, db, judged, free_fuses, expired, now)))
     except CannotWrite as error:
         return Reconciled(tuple(judged), written=False, notes=(error.message,))
+
+
+def record_end(runtime: Runtime, db: Database, session_id: str) -> None:
+    """Reconcile a session whose end was seen, again if the row was lost to somebody who wrote other news.
+
+    Its launcher may be recording the start of an agent that has ended already.
+    """
+    for _ in range(RECORD_ATTEMPTS):
+        reconciled = reconcile(runtime, db, only=[session_id], now=runtime.clock())
+        if all(judged.verdict.session.is_settled for judged in reconciled.judged):
+            return
 
 
 def commit(

@@ -15,7 +15,7 @@ from agentctl.host.tree import Target
 from agentctl.ops import terminate
 from agentctl.ops.find import Found, settled
 from agentctl.ops.observe import look
-from agentctl.ops.reconcile import commit, reconcile
+from agentctl.ops.reconcile import commit, reconcile, record_end
 from agentctl.runtime import Runtime
 from agentctl.store import fuses, sessions
 from agentctl.store.db import Database, reading
@@ -154,7 +154,7 @@ def end_lingering(runtime: Runtime, db: Database, session: Session) -> Stopped:
 
     left = terminate.climb_down(session, is_over)
     waiting.poll(is_recorded, timeout=terminate.GONE_WITHIN)
-    reconcile(runtime, db, only=[session.id], now=runtime.clock())
+    record_end(runtime, db, session.id)
     with reading(db):
         current = sessions.get(db, session.id) or session
         fuse = fuses.for_session(db, session.id)

@@ -9,7 +9,7 @@ from agentctl.core.model import Session
 from agentctl.host.files import keep_end
 from agentctl.ops import deliver
 from agentctl.ops.deliver import Delivered
-from agentctl.ops.reconcile import Reconciled, reconcile
+from agentctl.ops.reconcile import Reconciled, reconcile, record_end
 from agentctl.ops.stop import Stopped, end_lingering, see_out
 from agentctl.runtime import Runtime
 from agentctl.store import sessions
@@ -31,7 +31,7 @@ class Reaped:
 def finalise(runtime: Runtime, session_id: str) -> None:
     """A shim's last call: record the end of its session, deliver what that queued."""
     db = runtime.state
-    reconcile(runtime, db, only=[session_id])
+    record_end(runtime, db, session_id)
     deliver.deliver(runtime, db, session_id=session_id)
 
 
