@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from agentctl.host import clock
+from agentctl.host.clock import utcnow
 from agentctl.host.paths import Paths
 
 if TYPE_CHECKING:
@@ -28,20 +27,29 @@ OPTIONAL = timedelta(milliseconds=100)
 """How long a read command waits to record what it learnt."""
 
 
-@dataclass
 class Runtime:
     """The surroundings of one invocation."""
 
-    paths: Paths
-    environ: Mapping[str, str]
-    clock: Callable[[], datetime] = clock.utcnow
-    interpreter: str = sys.executable
-    """What a shim's finalising call runs; tests put a no-op here."""
-    actor: str = "agentctl"
-    """Who this invocation is in the ledger: the command's name."""
-    delivers: bool = False
-    """This command runs hooks and posts webhooks itself; others start a deliverer for that."""
-    _opened: list[Database] = field(default_factory=list)
+    def __init__(
+        self,
+        *,
+        paths: Paths,
+        environ: Mapping[str, str],
+        clock: Callable[[], datetime] = utcnow,
+        interpreter: str = sys.executable,
+        actor: str = "agentctl",
+        delivers: bool = False,
+    ) -> None:
+        self.paths = paths
+        self.environ = environ
+        self.clock = clock
+        self.interpreter = interpreter
+        """What a shim's finalising call runs; tests put a no-op here."""
+        self.actor = actor
+        """Who this invocation is in the ledger: the command's name."""
+        self.delivers = delivers
+        """This command runs hooks and posts webhooks itself; others start a deliverer for that."""
+        self._opened: list[Database] = []
 
     @staticmethod
     def from_environment(actor: str = "agentctl") -> Runtime:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 import pytest
 
 from agentctl import documents, render
+from agentctl.adapters.base import Message
 from agentctl.core.ledger import Delivery, Event
 from agentctl.core.model import Fuse, FuseAction, FuseState, Lock, Outcome, Session, Status, Tokens
 from agentctl.core.text import display_width
@@ -175,11 +176,11 @@ def test_json_is_ascii_and_sound_whatever_an_agent_wrote() -> None:
 
 
 def test_documents_take_values_as_they_are() -> None:
-    event = Event(cursor=7, type="t", session_id=None, at=NOW, actor="a", reason=None, data={"k": NOW})
-    made = json.loads(render.document(event=event, lasts=timedelta(seconds=2), names={"b", "a"}))
+    said = Message(role="assistant", text="hello", at=NOW)
+    made = json.loads(render.document(said=said, lasts=timedelta(seconds=2), names={"b", "a"}))
     assert made["schema_version"] == 1
-    assert made["event"]["at"] == made["event"]["data"]["k"] == "2026-03-01T12:00:00.000Z"
-    assert made["event"]["cursor"] == 7
+    assert made["said"]["at"] == "2026-03-01T12:00:00.000Z"
+    assert made["said"]["text"] == "hello"
     assert made["lasts"] == 2000
     assert made["names"] == ["a", "b"]
     with pytest.raises(TypeError, match="object"):

@@ -12,10 +12,7 @@ LIMIT = timedelta(days=3650)
 """Ten years: longer is a slip of the finger, and far from what a datetime can hold."""
 
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
-_PARTS = re.compile(
-    rf"(?:{_NUMBER}w)?(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m(?!s))?(?:{_NUMBER}s)?(?:{_NUMBER}ms)?"
-)
-_BARE = re.compile(_NUMBER)
+_PARTS = rf"(?:{_NUMBER}w)?(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m(?!s))?(?:{_NUMBER}s)?(?:{_NUMBER}ms)?"
 _UNIT_SECONDS = (604800.0, 86400.0, 3600.0, 60.0, 1.0, 0.001)
 
 
@@ -27,7 +24,7 @@ def parse_duration(text: str, *, allow_zero: bool = False) -> timedelta:
     plain = text.strip()
     if plain.startswith("-"):
         raise ValueError(f"duration {_quoted(text)} is negative")
-    if _BARE.fullmatch(plain) and float(plain) != 0:
+    if re.fullmatch(_NUMBER, plain) and float(plain) != 0:
         raise ValueError(f"duration {_quoted(text)} needs a unit, such as {_quoted(plain + 'm')}")
     seconds = _seconds(plain)
     if seconds is None:
@@ -62,9 +59,9 @@ def format_age(at: datetime, now: datetime) -> str:
 
 
 def _seconds(plain: str) -> float | None:
-    if _BARE.fullmatch(plain):
+    if re.fullmatch(_NUMBER, plain):
         return float(plain)
-    found = _PARTS.fullmatch(plain)
+    found = re.fullmatch(_PARTS, plain)
     if not plain or found is None:
         return None
     pairs = zip(found.groups(), _UNIT_SECONDS, strict=True)

@@ -1,7 +1,6 @@
-"""What a verdict asks for: data, not calls. Most verdicts ask for nothing and load none of this."""
+"""What a verdict asks for: data, not calls."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -13,14 +12,17 @@ class Signal(NamedTuple):
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sweep:
+class Sweep(NamedTuple):
     """End what a stopped agent left behind: its tools, found by group and environment tag."""
 
+    effect: str = "sweep"
+    """Without a field of its own, it would equal `ReleaseLocks()`."""
 
-@dataclass(frozen=True, slots=True)
-class ReleaseLocks:
+
+class ReleaseLocks(NamedTuple):
     """Free the directory locks of this session, and of no other."""
+
+    effect: str = "release locks"
 
 
 class AppendEvent(NamedTuple):

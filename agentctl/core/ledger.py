@@ -1,16 +1,12 @@
 """What is written down for good: events, and deliveries still to be made of them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(NamedTuple):
     """One line of the append-only ledger. `cursor` grows without gaps being reused."""
 
     cursor: int
@@ -28,8 +24,7 @@ class DeliveryState(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(NamedTuple):
     """An outbox row: one hook to run or one webhook to post."""
 
     id: int

@@ -11,7 +11,8 @@ import re
 
 ELLIPSIS = "…"
 
-_STRIPPED = re.compile(
+# Compiled when first used, and kept by `re`: most invocations print no agent's text.
+_STRIPPED = (
     # Every branch, once begun, matches something: no input makes this slower than linear.
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI: colours, cursor, modes
     r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x18\x1a\x1b\x9c\n]*(?:[\x07\x9c]|\x1b\\)?"
@@ -20,8 +21,8 @@ _STRIPPED = re.compile(
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"  # what remains of C0 and C1, an escape alone included
     r"|[\u202a-\u202e\u2066-\u2069]"  # reordering
 )
-_CARRIAGE = re.compile(r"\r+\n?")
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
+_CARRIAGE = r"\r+\n?"
+_SURROGATES = r"[\ud800-\udfff]"
 
 
 def clean(text: str) -> str:
@@ -31,8 +32,8 @@ def clean(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    text = _STRIPPED.sub("", _CARRIAGE.sub("\n", text))
-    return _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
+    text = re.sub(_STRIPPED, "", re.sub(_CARRIAGE, "\n", text))
+    return re.sub(_SURROGATES, "\N{REPLACEMENT CHARACTER}", text)
 
 
 def one_line(text: str, width: int | None = None) -> str:

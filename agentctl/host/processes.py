@@ -9,7 +9,6 @@ psutil costs half of what `list` may cost, and is used elsewhere.
 from __future__ import annotations
 
 import os
-import signal as _signal
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -58,8 +57,8 @@ def _namespace() -> str:
 
 def _first_line(path: str) -> str | None:
     try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.readline().strip() or None
+        with open(path, "rb", buffering=0) as file:
+            return os.fsdecode(file.read(256)).partition("\n")[0].strip() or None
     except OSError:
         return None
 
@@ -264,6 +263,8 @@ def signal_process(pid: int, start_token: str, number: int) -> bool:
 
 
 def _signal_by_descriptor(pid: int, start_token: str, number: int) -> bool:
+    import signal
+
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -271,7 +272,7 @@ def _signal_by_descriptor(pid: int, start_token: str, number: int) -> bool:
     try:
         if look(pid, start_token) is not Life.ALIVE:
             return False
-        _signal.pidfd_send_signal(descriptor, number)
+        signal.pidfd_send_signal(descriptor, number)
     except ProcessLookupError:
         return False
     finally:

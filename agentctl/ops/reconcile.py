@@ -11,7 +11,6 @@ applied: that is a third of what `list` costs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import field
 from datetime import datetime
 from typing import NamedTuple
 
@@ -48,7 +47,7 @@ class Reconciled(NamedTuple):
 
     judged: tuple[Judged, ...]
     written: bool = True
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:

@@ -18,7 +18,7 @@ from agentctl.core.model import Fuse, FuseAction, FuseState, Outcome, Rung, Sess
 
 # Surrogates that stand for no byte of a file name. They come from cut emoji in
 # agents' JSON and have no UTF-8 form at all.
-_UNENCODABLE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+_UNENCODABLE = "[\ud800-\udc7f\udd00-\udfff]"
 
 
 def instant(at: datetime) -> str:
@@ -54,7 +54,7 @@ def text(value: str | None) -> str | bytes | None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        return _UNENCODABLE.sub("\ufffd", value).encode("utf-8", "surrogateescape")
+        return re.sub(_UNENCODABLE, "\ufffd", value).encode("utf-8", "surrogateescape")
     return value
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from agentctl.core.ledger import Delivery, DeliveryState
 from agentctl.store import codecs
 from agentctl.store.db import Database, change, fetch
+
+if TYPE_CHECKING:
+    from agentctl.core.ledger import Delivery
 
 _SELECT = """SELECT id, kind, name, target, event_id, payload, created_at, session_id, state, attempts,
     next_attempt_at, claimed_until, delivered_at, last_error, output FROM outbox"""
@@ -80,7 +82,7 @@ def fail(
     db: Database, delivery_id: int, *, error: str, output: str | None, next_attempt_at: datetime | None
 ) -> bool:
     """Record a failed attempt, to be tried again or (None) given up; False if it is done meanwhile."""
-    state = DeliveryState.FAILED if next_attempt_at is None else DeliveryState.PENDING
+    state = "failed" if next_attempt_at is None else "pending"
     sql = """UPDATE outbox SET state = ?, last_error = CAST(? AS TEXT), output = CAST(? AS TEXT),
         next_attempt_at = ?, claimed_until = NULL WHERE id = ? AND state <> 'done'"""
     later = codecs.optional_instant(next_attempt_at)
@@ -125,6 +127,8 @@ def _number(row: sqlite3.Row) -> int:
 
 
 def _decode(row: sqlite3.Row) -> Delivery:
+    from agentctl.core.ledger import Delivery, DeliveryState
+
     return Delivery(
         id=row["id"],
         kind=row["kind"],

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import NamedTuple
 
 from agentctl.core.model import Session, Status
 from agentctl.store import codecs
@@ -19,19 +18,6 @@ _SELECT = f"SELECT {', '.join(codecs.SESSION_COLUMNS)} FROM sessions"
 
 # Pinned: whatever the planner thinks of other indexes, settled rows must cost nothing.
 _LIVE = f"INDEXED BY sessions_unsettled WHERE {UNSETTLED}"
-
-RECENT_SUMMARIES = 50
-"""How many settled sessions shell completion offers."""
-
-
-class Summary(NamedTuple):
-    """What shell completion shows of a session."""
-
-    id: str
-    name: str | None
-    prompt: str | None
-    adapter: str
-    group: str | None
 
 
 def insert(db: Database, session: Session) -> None:
@@ -141,14 +127,6 @@ def all_ids(db: Database) -> set[str]:
     return set(fetch(db, _first, "SELECT id FROM sessions"))
 
 
-def summaries(db: Database) -> list[Summary]:
-    """Unsettled sessions, then the newest of the settled ones: little to read, for completion."""
-    select = "SELECT id, name, substr(prompt, 1, 80), adapter, group_id FROM sessions"
-    live = fetch(db, _summary, f"{select} {_LIVE} ORDER BY created_at DESC")
-    settled = f"{select} WHERE {SETTLED} ORDER BY created_at DESC LIMIT ?"
-    return live + fetch(db, _summary, settled, (RECENT_SUMMARIES,))
-
-
 def delete(db: Database, ids: Iterable[str]) -> int:
     """Forget sessions with their fuses, locks and finished deliveries; how many there were.
 
@@ -180,7 +158,3 @@ def _first(row: sqlite3.Row) -> str:
 
 def _pair(row: sqlite3.Row) -> tuple[str, str]:
     return row[0], row[1]
-
-
-def _summary(row: sqlite3.Row) -> Summary:
-    return Summary(*row)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -109,8 +108,8 @@ def test_every_field_of_a_delivery_comes_back(db: Database, t0: datetime) -> Non
     (done,) = outbox.list_all(db)
     assert (done.state, done.delivered_at, done.output) == (DeliveryState.DONE, t0 + 3 * MINUTE, "ok")
     assert (done.attempts, done.claimed_until, done.next_attempt_at, done.last_error) == (2, None, None, None)
-    seen = {item.name for item in fields(Delivery) if getattr(expected, item.name) is not None}
-    assert seen == {item.name for item in fields(Delivery)} - {"delivered_at"}
+    seen = {name for name in Delivery._fields if getattr(expected, name) is not None}
+    assert seen == set(Delivery._fields) - {"delivered_at"}
 
 
 def test_the_same_delivery_is_queued_once(db: Database, t0: datetime) -> None:

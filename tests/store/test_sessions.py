@@ -149,18 +149,6 @@ def test_names_natives_groups_and_children(db: Database, plant: Plant, t0: datet
     assert ids(sessions.children(db, "a")) == ["b", "c"]
 
 
-def test_summaries_are_live_first_and_few(db: Database, t0: datetime) -> None:
-    with store.transaction(db):
-        sessions.insert(db, session("live", t0 - timedelta(days=1), prompt="p" * 500, name="n", group="g"))
-        for number in range(60):
-            sessions.insert(
-                db, session(f"s{number:02}", t0 + timedelta(seconds=number), Status.STOPPED, ended_at=t0)
-            )
-    found = sessions.summaries(db)
-    assert found[0] == sessions.Summary("live", "n", "p" * 80, "exec", "g")
-    assert [each.id for each in found[1:]] == [f"s{number:02}" for number in range(59, 9, -1)]
-
-
 def test_delete_takes_fuses_locks_and_done_deliveries(db: Database, plant: Plant, t0: datetime) -> None:
     for name in ("gone", "stays"):
         plant(session(name, t0, Status.STOPPED, ended_at=t0))
