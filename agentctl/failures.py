@@ -14,6 +14,7 @@ from typing import TextIO
 import click
 
 from agentctl import __version__
+from agentctl.commands._show import has_no_reader
 from agentctl.core.text import clean, one_line
 from agentctl.errors import AgentctlError
 
@@ -76,9 +77,9 @@ def _environment_fault(error: OSError, *, as_json: bool) -> int | None:
     if (broken := _flush_error(sys.stdout)) is not None:
         return output_lost(broken, code=0, as_json=as_json)
     if error.errno == errno.EPIPE:
-        if _has_no_reader(sys.stdout):
+        if has_no_reader(sys.stdout):
             return output_lost(error, code=0, as_json=as_json)
-        if _flush_error(sys.stderr) is not None or _has_no_reader(sys.stderr):
+        if _flush_error(sys.stderr) is not None or has_no_reader(sys.stderr):
             _discard(sys.stderr)
             return 1
         return None  # a pipe or socket of the command's own
@@ -97,20 +98,6 @@ def _flush_error(stream: TextIO | None) -> OSError | None:
     except OSError as error:
         return error
     return None
-
-
-def _has_no_reader(stream: TextIO | None) -> bool:
-    """`stream` is a pipe whose reader has gone. For unbuffered streams, which keep nothing to flush."""
-    import select
-
-    if stream is None:
-        return False
-    try:
-        poll = select.poll()
-        poll.register(stream.fileno(), 0)
-        return any(state & (select.POLLERR | select.POLLHUP) for _, state in poll.poll(0))
-    except (OSError, ValueError):
-        return False  # closed, or not a file at all
 
 
 def _discard(stream: TextIO | None) -> None:

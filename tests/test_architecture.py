@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ops": {"core", "store", "host", "adapters", "errors", "runtime"},
     "commands": {"ops", "render", "documents", "core", "errors", "runtime"},
     "errors": set(),
-    "failures": {"core", "errors", "host"},
+    "failures": {"core", "errors", "host", "commands"},
     "manpages": {"core"},
     "cli": {"failures"},
     "__init__": set(),

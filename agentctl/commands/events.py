@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,7 @@ def _print(runtime: Runtime, request: EventsRequest, ledger: Ledger, *, follow: 
     from agentctl.ops.events import followed, recorded
 
     if follow:
-        found = followed(runtime, request, ledger, until=_reader_has_left)
+        found = followed(runtime, request, ledger, until=lambda: _show.has_no_reader(sys.stdout))
     else:
         found = recorded(runtime, request, ledger)
     for event in found:
@@ -112,16 +113,3 @@ def _line(runtime: Runtime, event: Event, *, as_json: bool) -> str:
     from agentctl.render import event_text
 
     return event_text(event, now=runtime.clock(), color=_show.uses_color(runtime))
-
-
-def _reader_has_left() -> bool:
-    """Nobody reads our output any more; noticed even while nothing happens."""
-    import select
-    import sys
-
-    try:
-        poll = select.poll()
-        poll.register(sys.stdout.fileno(), 0)
-        return any(state & (select.POLLERR | select.POLLHUP) for _, state in poll.poll(0))
-    except (OSError, ValueError):
-        return False  # no file of the system's, as in a test

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from agentctl.commands import _show
 from agentctl.commands._options import ANY_SESSION, json_option, pass_runtime
 
 if TYPE_CHECKING:
@@ -112,16 +114,4 @@ def _until(runtime: Runtime, session: Session) -> Callable[[], bool]:
     from agentctl.ops.output import is_over
 
     over = is_over(runtime, session)
-    return lambda: over() or _reader_has_left()
-
-
-def _reader_has_left() -> bool:
-    import select
-    import sys
-
-    try:
-        poll = select.poll()
-        poll.register(sys.stdout.fileno(), 0)
-        return any(state & (select.POLLERR | select.POLLHUP) for _, state in poll.poll(0))
-    except (OSError, ValueError):
-        return False  # no file of the system's, as in a test
+    return lambda: over() or _show.has_no_reader(sys.stdout)

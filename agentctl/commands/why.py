@@ -56,7 +56,7 @@ def _facts(one: Explanation) -> dict[str, Any]:
         "status": (one.verdict.shown if one.verdict else one.found.status).value,
         "outcome": session.outcome,
         "reason": one.verdict.reason if one.verdict else one.found.reason,
-        "rule": one.verdict.rule if one.verdict else None,
+        "rule": (one.verdict.rule or None) if one.verdict else None,
         "looked_at": timestamp(one.at),
     }
     if seen is not None:

@@ -37,7 +37,7 @@ def observe(session: Session, fuse: Fuse | None, files: SessionFiles, now: datet
         return seen
     # Only a program that keeps sessions has an id of its own to be learnt while it runs.
     if seen.exit is not None or (session.native_id is None and session.store_path is not None):
-        seen = seen._replace(result=_report(session, files, ended=seen.exit is not None))
+        seen = seen._replace(result=report_of(session, files, ended=seen.exit is not None))
     if needs_listing(session, fuse, seen, now):
         seen = seen._replace(listing=listing_of(session))
     return seen
@@ -95,7 +95,7 @@ def read_agent(files: SessionFiles) -> AgentRecord | None:
     )
 
 
-def _report(session: Session, files: SessionFiles, *, ended: bool) -> Result:
+def report_of(session: Session, files: SessionFiles, *, ended: bool) -> Result:
     """What the agent says of itself: everything once it has ended, its native id until then."""
     try:
         adapter = registry.load(session.adapter)
