@@ -55,7 +55,7 @@ class Runtime:
     def from_environment(actor: str = "agentctl") -> Runtime:
         """The runtime of this process."""
         paths, environ = Paths.from_environment(os.environ), dict(os.environ)
-        if "AGENTCTL_HOME" in environ:
+        if environ.get("AGENTCTL_HOME"):
             # What is started from here works elsewhere: a relative home would be another one there.
             environ["AGENTCTL_HOME"] = paths.state
         return Runtime(paths=paths, environ=environ, actor=actor)

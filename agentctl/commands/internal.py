@@ -30,7 +30,8 @@ def tick(runtime: Runtime, session_id: str) -> None:
     """Decide about a session whose deadline has come."""
     from agentctl.ops.upkeep import tick as run
 
-    runtime.actor, runtime.delivers = "timer", True
+    # A hook that takes its time must not keep the timer from the deadline: a deliverer runs it.
+    runtime.actor = "timer"
     run(runtime, session_id)
 
 

@@ -43,6 +43,9 @@ def run(command: str, *, cwd: str, environ: Mapping[str, str], limit: float) -> 
             )
         except OSError as error:
             return Ran(None, "", f"cannot start in {cwd}: {error.strerror}")
+        except ValueError as error:
+            # NUL or a lone surrogate, from an agent's own report, has no place in an environment.
+            return Ran(None, "", f"cannot start: {error}")
         try:
             code = process.wait(limit)
         except subprocess.TimeoutExpired:
@@ -50,6 +53,12 @@ def run(command: str, *, cwd: str, environ: Mapping[str, str], limit: float) -> 
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             return Ran(None, _tail(output.fileno()), f"ended at its limit of {limit:g} s")
+        except BaseException:
+            # Interrupted: it is in a session of its own, where no ^C reaches it.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
         return Ran(code, _tail(output.fileno()), None if code == 0 else f"exit {_as_shell(code)}")
 
 

@@ -35,7 +35,7 @@ put() {
 # Wakes at least once a minute, so that a deadline that was moved is noticed and one on
 # a clock that was set is kept. It outlives a killed shim only as long as the agent does.
 timer() {
-	nap=
+	nap= told=
 	trap '[ -z "$nap" ] || kill "$nap"; exit 0' TERM
 	while kill -0 $$ || { read -r pid rest <"$directory/pid" && kill -0 "$pid"; }; do
 		due= left=60
@@ -46,6 +46,7 @@ timer() {
 		esac
 		if [ "$left" -le 0 ]; then
 			agentctl _tick "$id"
+			[ "$due" = "$told" ] || { told=$due; continue; }
 			left=5
 		elif [ "$left" -gt 60 ]; then
 			left=60

@@ -40,7 +40,9 @@ def start_deliverer(runtime: Runtime) -> None:
     """Start one detached deliverer unless one is at work; the command goes on meanwhile."""
     if locks.probe(_lock_path(runtime)) is Held.YES:
         return
-    spawn.forget(spawn.start_agentctl(["_deliver"], runtime.environ))
+    # Marked: it may be started by an agent's tool, and is no part of that agent's tree.
+    environ = {**runtime.environ, spawn.SHIM_VARIABLE: "deliverer"}
+    spawn.forget(spawn.start_agentctl(["_deliver"], environ))
 
 
 def deliver_alone(runtime: Runtime, db: Database) -> Delivered:

@@ -25,6 +25,8 @@ def run_on_create(runtime: Runtime, db: Database, session: Session) -> None:
         # Claimed in the transaction that queues it, so that no deliverer takes it from under us.
         row = next(one for one in outbox.list_all(db, session_id=session.id) if one.name == NAME)
         claimed = outbox.claim(db, row.id, now=now, until=now + deliver.longest(runtime, row))
+        # Given up beforehand: should this launcher die, nobody may run it for a session that never began.
+        outbox.fail(db, row.id, error="its launcher did not see its end", output=None, next_attempt_at=None)
     if claimed is None or not deliver.attempt(runtime, db, claimed):
         raise OperationFailed(
             "its on-create hook failed",

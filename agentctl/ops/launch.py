@@ -76,14 +76,20 @@ def _launch_once(runtime: Runtime, db: Database, request: LaunchRequest) -> Sess
     try:
         try:
             _insert(db, plan, request)
-        except BaseException:
+        except Exception:
+            # Not an interrupt: it may come with the commit done. A directory without a row is prune's.
             remove_tree(files.directory)
             raise
         try:
             _write_files(runtime, plan, files)
             hooks.run_on_create(runtime, db, plan.session)
-            shim = _spawn(runtime, plan, files, lock)
         except BaseException as error:
+            _give_up(runtime, db, plan.session, error)
+            raise
+        try:
+            shim = _spawn(runtime, plan, files, lock)
+        except Exception as error:
+            # Not an interrupt: it may come after the fork, and then the lock tells what is true.
             _give_up(runtime, db, plan.session, error)
             raise
     finally:

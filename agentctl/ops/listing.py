@@ -41,7 +41,7 @@ def list_sessions(runtime: Runtime, request: ListRequest) -> list[Found]:
             rows = sessions.recent(
                 db,
                 since=horizon,
-                limit=request.limit,
+                limit=None if request.statuses else request.limit,
                 adapter=request.adapter,
                 group=request.group,
                 name=request.name,

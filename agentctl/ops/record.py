@@ -32,6 +32,7 @@ def record_effects(
             case ReleaseLocks():
                 locks.release_session(db, session.id)
             case AppendEvent():
+                event_id = new_id(os.urandom(16))  # what follows is about this event, and no other
                 append_event(runtime, db, effect, session.id, now)
                 if session.outcome is not None and effect.type in ENDINGS:
                     counters.increment(db, f"sessions_total.{session.outcome}")

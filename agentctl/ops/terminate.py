@@ -37,8 +37,11 @@ def send(session: Session, rung: Signal) -> None:
 
 def send_alone(agent: Target, number: int) -> None:
     """Signal one process, and wake it: a stopped one does not see TERM until it is continued."""
-    if processes.signal_process(agent.pid, agent.start_token, number):
-        processes.signal_process(agent.pid, agent.start_token, signal.SIGCONT)
+    try:
+        if processes.signal_process(agent.pid, agent.start_token, number):
+            processes.signal_process(agent.pid, agent.start_token, signal.SIGCONT)
+    except PermissionError:
+        return  # another user's process, such as sudo: reported as a survivor
 
 
 def is_gone(session: Session) -> bool:

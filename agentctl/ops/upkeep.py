@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -43,7 +44,6 @@ def tick(runtime: Runtime, session_id: str) -> None:
         session = sessions.get(db, session_id)
     if session is not None and not session.is_final and session.stop_cause != "none":
         see_out(runtime, db, [session])
-    deliver.deliver(runtime, db, session_id=session_id)
 
 
 def reap(runtime: Runtime) -> Reaped:
@@ -59,8 +59,9 @@ def reap(runtime: Runtime) -> Reaped:
     with reading(db):
         lingering = [row for row in sessions.unsettled(db) if row.lingering]
     stopped += [end_lingering(runtime, db, session) for session in lingering]
+    delivered = deliver.deliver_alone(runtime, db)
     _trim_logs(runtime, db)
-    return Reaped(_ended(reconciled), tuple(stopped), deliver.deliver_alone(runtime, db))
+    return Reaped(_ended(reconciled), tuple(stopped), delivered)
 
 
 def _ended(reconciled: Reconciled) -> tuple[Session, ...]:
@@ -79,4 +80,5 @@ def _trim_logs(runtime: Runtime, db: Database) -> None:
     with reading(db):
         ended = sessions.recent(db, since=runtime.now - TRIMMED_WITHIN)
     for session in ended:
-        keep_end(runtime.paths.session(session.id).log, size)
+        with suppress(OSError):  # a full disk, or a log that is not ours any more: tomorrow is another day
+            keep_end(runtime.paths.session(session.id).log, size)
