@@ -255,6 +255,10 @@ def _prepare_streams() -> None:
         except OSError:
             # Otherwise the next file opened gets this number, and prints go into the database.
             os.open(os.devnull, os.O_RDWR)
+    # Python has no stream for a descriptor that was closed when it began.
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115  # as long as the process
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
     codecs.register_error("agentctl", _encode_anyhow)
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)

@@ -70,6 +70,13 @@ class StateUnusable(AgentctlError):
     slug = "state_unusable"
 
 
+class Interrupted(AgentctlError):
+    """Ctrl-C came when something had been started already."""
+
+    exit_code = 130
+    slug = "interrupted"
+
+
 class GaveUp(AgentctlError):
     """A time-out of the caller's passed first."""
 

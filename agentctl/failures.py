@@ -85,7 +85,7 @@ def _environment_fault(error: OSError, *, as_json: bool) -> int | None:
         return None  # a pipe or socket of the command's own
     if error.errno not in _USED_UP:
         return None
-    where = f": {error.filename}" if error.filename else ""
+    where = f": {error.filename}" if error.filename else ", while writing to standard output or the state"
     _say("failed", f"{error.strerror}{where}", None, as_json=as_json)
     return 1
 

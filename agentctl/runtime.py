@@ -73,12 +73,22 @@ class Runtime:
         return load(self.paths.config_file, self.environ)
 
     @cached_property
+    def sound_settings(self) -> Settings | None:
+        """The configuration, None while it is wrong: what must be recorded does not wait for its repair."""
+        from agentctl.errors import AgentctlError
+
+        try:
+            return self.settings
+        except AgentctlError:
+            return None
+
+    @cached_property
     def state(self) -> Database:
         """The state for a command that must write; raises StateUnusable where it cannot."""
         from agentctl.store.db import connect
 
         self.paths.create()
-        return self._keep(connect(self.paths.database, busy=REQUIRED))
+        return self._keep(connect(self.paths.database, busy=REQUIRED, belongings=self.paths.sessions))
 
     @property
     def only_reads(self) -> bool:
@@ -92,7 +102,9 @@ class Runtime:
             return self.state
         from agentctl.store.db import connect
 
-        return self._keep(connect(self.paths.database, busy=REQUIRED, read_only_ok=True))
+        return self._keep(
+            connect(self.paths.database, busy=REQUIRED, read_only_ok=True, belongings=self.paths.sessions)
+        )
 
     def _keep(self, database: Database) -> Database:
         self._opened.append(database)

@@ -11,6 +11,7 @@ import click
 
 from agentctl.commands import _show
 from agentctl.commands._options import DURATION, DURATION_OR_ZERO, json_option
+from agentctl.errors import OperationFailed
 
 if TYPE_CHECKING:
     from agentctl.ops.launch import Launched
@@ -77,6 +78,8 @@ def common(runtime: Runtime, options: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_name(name: str) -> None:
     """A name must be one that a shell and a table can carry."""
+    if name.startswith("~") or "/" in name or name in (".", ".."):
+        raise click.UsageError("--name must not look like a path: no '/', no leading '~', not '.' or '..'.")
     if not name.strip() or name.startswith("-") or not name.isprintable() or len(name) > 100:
         raise click.UsageError("--name must be 1 to 100 printable characters and must not begin with '-'.")
 
@@ -89,7 +92,7 @@ def parse_env(pairs: Sequence[str]) -> dict[str, str]:
         if not separator:
             raise click.UsageError(f"--env {pair}: no '='; give it as NAME=VALUE.")
         if not _NAME.fullmatch(name):
-            raise click.UsageError(f"--env {name}: a name has letters, digits and '_', and no digit first.")
+            raise click.UsageError(f"--env {pair}: a name has letters, digits and '_', and no digit first.")
         if name in _SHELL_OWNED or name.startswith("AGENTCTL_S"):
             raise click.UsageError(f"--env {name}: this name cannot be set for an agent.")
         environ[name] = value
@@ -129,11 +132,25 @@ def _answer(runtime: Runtime, launched: Launched, *, as_json: bool) -> None:
     if as_json:
         click.echo(_show.sessions_document(runtime, [find_one(runtime, session.id)]))
         return
-    click.echo(session.id)
+    _print_id(session.id)
     if sys.stderr.isatty():
         _show.note(
             f"started {session.adapter} in {session.cwd}; agentctl logs -f {session.id[:8]} follows it"
         )
+
+
+def _print_id(session_id: str) -> None:
+    """The id at once; if it cannot be written, it is named in the error: the agent is at work."""
+    try:
+        click.echo(session_id)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OperationFailed(
+            f"session {session_id} was started, but its id cannot be written: {error.strerror}",
+            hint=f"agentctl stop {session_id[:8]} ends it",
+        ) from error
 
 
 def _wait(runtime: Runtime, launched: Launched, *, as_json: bool) -> int:
@@ -141,8 +158,7 @@ def _wait(runtime: Runtime, launched: Launched, *, as_json: bool) -> int:
     from agentctl.ops.wait import wait
 
     if not as_json:
-        click.echo(launched.session.id)
-        sys.stdout.flush()
+        _print_id(launched.session.id)
     waited = wait(runtime, [find_one(runtime, launched.session.id)])
     one = waited.found[0]
     if as_json:

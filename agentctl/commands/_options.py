@@ -131,6 +131,10 @@ class Known(click.ParamType):  # type: ignore[type-arg]  # generic only since Cl
         return _complete.items(self.source, incomplete, taken=ctx.params.get(param.name or ""))
 
 
+COUNT_FROM_0 = click.IntRange(min=0, max=2**31 - 1)
+COUNT_FROM_1 = click.IntRange(min=1, max=2**31 - 1)
+"""Whole numbers that a database and a loop can bear."""
+
 DURATION = Duration()
 DURATION_OR_ZERO = Duration(allow_zero=True)
 SINCE = Since()

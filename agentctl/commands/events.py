@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agentctl.commands import _show
-from agentctl.commands._options import ANY_SESSION, SINCE, instant, pass_runtime
+from agentctl.commands._options import ANY_SESSION, COUNT_FROM_0, SINCE, instant, pass_runtime
 
 if TYPE_CHECKING:
     from agentctl.core.ledger import Event
@@ -39,7 +39,7 @@ class Position(click.ParamType):  # type: ignore[type-arg]  # generic only since
     metavar="CURSOR|TIME",
     help="All after this cursor, or since: 2h, or a time.  [default: the last 20]",
 )
-@click.option("-n", "count", type=click.IntRange(min=0), metavar="N", help="At most N of them.")
+@click.option("-n", "count", type=COUNT_FROM_0, metavar="N", help="At most N of them.")
 @click.option("-f", "--follow", is_flag=True, help="Go on printing what happens, until interrupted.")
 @click.option("--type", "types", multiple=True, metavar="TYPE", help="Only this type; repeatable.")
 @click.option("--session", metavar="ID", type=ANY_SESSION, help="Only events of this session.")

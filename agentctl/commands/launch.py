@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agentctl.commands._launching import common, launching_options, read_text, start
-from agentctl.commands._options import ADAPTER, pass_runtime
+from agentctl.commands._options import ADAPTER, COUNT_FROM_0, pass_runtime
 
 if TYPE_CHECKING:
     from agentctl.runtime import Runtime
@@ -37,9 +37,7 @@ class LaunchCommand(click.Command):
 @click.option("--model", help="Model, in the agent's own notation.")
 @click.option("--cwd", type=click.Path(), default=".", help="Directory to work in.  [default: this one]")
 @launching_options
-@click.option(
-    "--max-depth", type=click.IntRange(min=0), help="How deep agents may launch agents.  [default: 3]"
-)
+@click.option("--max-depth", type=COUNT_FROM_0, help="How deep agents may launch agents.  [default: 3]")
 @click.pass_context
 @pass_runtime
 def command(

@@ -10,6 +10,7 @@ import click
 from agentctl.commands import _show
 from agentctl.commands._options import (
     ADAPTER,
+    COUNT_FROM_1,
     GROUP,
     SINCE,
     instant,
@@ -31,7 +32,7 @@ STATUSES = ("starting", "running", "idle", "stopping", "stopped", "error")
 @click.option("--group", type=GROUP, help="Only sessions of this group.")
 @click.option("--name", help="Only the sessions of this name.")
 @click.option("--since", type=SINCE, help="Only what is newer: 2h, or a time. Implies nothing else.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most this many.")
+@click.option("--limit", type=COUNT_FROM_1, help="At most this many.")
 @click.option("--tree", is_flag=True, help="Show sessions below those that launched them.")
 @quiet_option
 @json_option

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agentctl.commands import _show
-from agentctl.commands._options import ANY_SESSION, json_option, pass_runtime
+from agentctl.commands._options import ANY_SESSION, COUNT_FROM_0, json_option, pass_runtime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "-n",
     "--lines",
     "count",
-    type=click.IntRange(min=0),
+    type=COUNT_FROM_0,
     default=50,
     show_default=True,
     metavar="N",

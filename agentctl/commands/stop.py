@@ -69,7 +69,7 @@ def command(
 
     runtime.actor = "stop"
     if sum([bool(sessions), group is not None, everything]) != 1:
-        raise click.UsageError("name sessions, or give --group or --all.")
+        raise click.UsageError("give one of: session ids, --group, --all.")
     if everything:
         targets = [one for one in live(runtime, runtime.state) if not one.session.is_settled]
     else:
@@ -93,4 +93,5 @@ def _tell(one: Stopped, *, quiet: bool) -> None:
     elif one.was_over:
         _show.note(f"session {session.id[:8]} had ended already: {one.found.reason}")
     else:
-        _show.note(f"session {session.id[:8]} {session.outcome or one.found.status}: {one.found.reason}")
+        said = one.found.reason or "its end has not been seen"
+        _show.note(f"session {session.id[:8]} {session.outcome or one.found.status}: {said}")

@@ -79,6 +79,8 @@ def command(
                     click.echo(one.session.id)
             else:
                 _show.note(f"session {one.session.id[:8]} {one.session.outcome or one.status}: {one.reason}")
+    if waited.gave_up:
+        _show.note("gave up waiting: the time of --timeout is over")
     if exit_code and not waited.gave_up and waited.found[0].session.exit_code is not None:
         return waited.found[0].session.exit_code
     return waited.exit_code

@@ -6,6 +6,7 @@ Must not know TOML, files or where a setting is used.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -104,10 +105,23 @@ def _size(value: object) -> int:
 
 def _url(value: object) -> str:
     text = _text(value)
-    rest = text.partition("://")[2]
-    if not text.startswith(("http://", "https://")) or not rest.strip("/") or any(map(str.isspace, text)):
-        raise ValueError("must be an address that begins with https:// or http://")
+    if not is_web_address(text):
+        raise ValueError("must be an address such as https://example.org/path, in ASCII")
     return text
+
+
+_ADDRESS = (
+    r"https?://(?:[!-~]*@)?"
+    r"(?:\[[0-9A-Fa-f:.]+\]|[^\[\]/?#:@\s]+)"  # host
+    r"(?::(\d{1,5}))?"
+    r"(?:[/?#][!-~]*)?"
+)
+
+
+def is_web_address(text: str) -> bool:
+    """An http or https address that can be posted to: a host, perhaps a port, nothing but visible ASCII."""
+    found = re.fullmatch(_ADDRESS, text)
+    return found is not None and text.isascii() and int(found[1] or 0) <= 65535
 
 
 def _words(value: object) -> tuple[str, ...]:

@@ -128,8 +128,12 @@ def write(config_path: str, text: str) -> None:
     """Replace the file at once, for its owner alone; a symbolic link stays one."""
     target = os.path.realpath(config_path)
     try:
+        data = text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageFault("a setting must be UTF-8 text, and this value is not") from error
+    try:
         os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
-        write_private(target, text.encode())
+        write_private(target, data)
     except OSError as error:
         raise OperationFailed(f"{target} cannot be written: {error.strerror}") from error
 

@@ -17,6 +17,7 @@ from agentctl.core.ledger import Delivery
 from agentctl.core.model import Held
 from agentctl.host import locks, spawn
 from agentctl.host.tree import HOOK_VARIABLE
+from agentctl.ops.record import AS_CONFIGURED, wanted_url
 from agentctl.runtime import Runtime
 from agentctl.store import outbox
 from agentctl.store.db import Database, reading, transaction
@@ -90,10 +91,14 @@ def longest(runtime: Runtime, row: Delivery) -> timedelta:
 def attempt(runtime: Runtime, db: Database, row: Delivery) -> bool:
     """Run or post a claimed row once and record how it went; whether it succeeded."""
     output: str | None = None
-    if row.kind == "hook":
-        error, output = _run_hook(runtime, row)
+    error: str | None = None
+    target = row.target if row.target != AS_CONFIGURED else _configured(runtime, row)
+    if target is None:
+        output = "nothing is configured for it"
+    elif row.kind == "hook":
+        error, output = _run_hook(runtime, row, target)
     else:
-        error = _post(runtime, row)
+        error = _post(runtime, row, target)
     now = runtime.clock()
     with transaction(db):
         if error is None:
@@ -103,6 +108,12 @@ def attempt(runtime: Runtime, db: Database, row: Delivery) -> bool:
     return error is None
 
 
+def _configured(runtime: Runtime, row: Delivery) -> str | None:
+    """What the configuration, whole again, says of a row that was queued while it was not."""
+    settings = runtime.settings
+    return settings.hooks.get(row.name) if row.kind == "hook" else wanted_url(settings, row.name)
+
+
 def _next_attempt(row: Delivery, now: datetime) -> datetime | None:
     """A hook that failed is not run again by itself: it may have done half its work."""
     if row.kind == "hook" or row.attempts > len(BACKOFF):
@@ -110,7 +121,7 @@ def _next_attempt(row: Delivery, now: datetime) -> datetime | None:
     return now + timedelta(seconds=BACKOFF[max(row.attempts - 1, 0)])
 
 
-def _run_hook(runtime: Runtime, row: Delivery) -> tuple[str | None, str]:
+def _run_hook(runtime: Runtime, row: Delivery, command: str) -> tuple[str | None, str]:
     from agentctl.host import shell
 
     environ = {
@@ -121,7 +132,7 @@ def _run_hook(runtime: Runtime, row: Delivery) -> tuple[str | None, str]:
     environ |= row.payload["env"]
     environ[HOOK_VARIABLE] = "1"
     ran = shell.run(
-        row.target,
+        command,
         cwd=row.payload["cwd"] or "/",
         environ=environ,
         limit=runtime.settings.hook_timeout.total_seconds(),
@@ -129,13 +140,13 @@ def _run_hook(runtime: Runtime, row: Delivery) -> tuple[str | None, str]:
     return ran.error, ran.output
 
 
-def _post(runtime: Runtime, row: Delivery) -> str | None:
+def _post(runtime: Runtime, row: Delivery, url: str) -> str | None:
     from agentctl.host import http
 
     webhook = runtime.settings.webhook
     headers = {"Idempotency-Key": row.event_id, "X-Agentctl-Event": row.name, "User-Agent": "agentctl"}
     return http.post(
-        row.target,
+        url,
         json.dumps(row.payload).encode(),
         headers=headers,
         secret=webhook.secret,

@@ -241,7 +241,7 @@ def _database(runtime: Runtime) -> Iterator[Finding]:
         fact = f"{path} has schema version {version}; this agentctl knows versions up to {SCHEMA_VERSION}"
         yield Finding(Level.FAIL, "database", fact, "install the agentctl that wrote it, or a later one")
         return
-    db = connect(path, busy=OPTIONAL, read_only_ok=True)
+    db = connect(path, busy=OPTIONAL, read_only_ok=True, belongings=runtime.paths.sessions)
     try:
         with reading(db):
             live = len(sessions.unsettled(db))
@@ -259,7 +259,9 @@ def _open(runtime: Runtime) -> Database | None:
     if not os.path.exists(runtime.paths.database):
         return None
     try:
-        return connect(runtime.paths.database, busy=OPTIONAL, read_only_ok=True)
+        return connect(
+            runtime.paths.database, busy=OPTIONAL, read_only_ok=True, belongings=runtime.paths.sessions
+        )
     except AgentctlError:
         return None
 

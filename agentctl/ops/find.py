@@ -82,9 +82,10 @@ def in_group(runtime: Runtime, group: str) -> list[Found]:
     known = {one.session.id: one for one in live(runtime, db)}
     with reading(db):
         rows = sessions.in_group(db, group)
+        burnt = fuses.for_sessions(db, [row.id for row in rows])
     if not rows:
         raise NotFound(f"no sessions in group {group}", hint="agentctl list -a shows all sessions")
-    return [known.get(row.id) or settled(runtime, row, None) for row in rows]
+    return [known.get(row.id) or settled(runtime, row, burnt.get(row.id)) for row in rows]
 
 
 def _resolve(runtime: Runtime, db: Database, text: str, known: Iterable[Found]) -> Found:
@@ -96,7 +97,10 @@ def _resolve(runtime: Runtime, db: Database, text: str, known: Iterable[Found]) 
         session = resolve(text, list(candidates.values()))
     except NotFound:
         external = _external(runtime, db)
-        session = resolve(text, [*candidates.values(), *(one.session for one in external)])
+        try:
+            session = resolve(text, [*candidates.values(), *(one.session for one in external)])
+        except NotFound as error:
+            raise NotFound(error.message, hint=_meant(db, text) or error.hint) from None
         for one in external:
             if one.session.id == session.id:
                 return one
@@ -105,6 +109,17 @@ def _resolve(runtime: Runtime, db: Database, text: str, known: Iterable[Found]) 
     with reading(db):
         fuse = fuses.for_session(db, session.id)
     return settled(runtime, session, fuse)
+
+
+def _meant(db: Database, text: str) -> str | None:
+    """What was probably meant: names, and ids that differ in a character or two."""
+    from difflib import get_close_matches
+
+    with reading(db):
+        rows = [*sessions.unsettled(db), *sessions.recent(db, since=None, limit=200)]
+    known = {row.name: row.name for row in rows if row.name} | {row.id[: len(text)]: row.id for row in rows}
+    near = [known[word] for word in get_close_matches(text, known, n=2, cutoff=0.7)]
+    return f"did you mean {' or '.join(near)}? agentctl list -a shows all sessions" if near else None
 
 
 def _external(runtime: Runtime, db: Database) -> list[Found]:

@@ -16,6 +16,7 @@ from agentctl.core.deadlines import decide_fuse
 from agentctl.core.effects import AppendEvent, PostWebhook
 from agentctl.core.ids import new_id, short
 from agentctl.core.model import DEFAULT_DIRECTORY_FUSE, Fuse, FuseAction, FuseState, Status, StopCause
+from agentctl.core.settings import is_web_address
 from agentctl.errors import Ambiguous, NotFound, OperationFailed, UsageFault
 from agentctl.ops import deliver, manifest
 from agentctl.ops.find import find_one
@@ -242,8 +243,8 @@ def _refuse_mixed(runtime: Runtime, request: FuseRequest, target: Target, action
     if request.url is not None:
         if action is not FuseAction.WEBHOOK:
             raise UsageFault("--url goes with --action webhook (of a directory)")
-        if not request.url.startswith(("http://", "https://")):
-            raise UsageFault("--url must be an address that begins with https:// or http://")
+        if not is_web_address(request.url):
+            raise UsageFault("--url must be an address such as https://example.org/path, in ASCII")
     elif action is FuseAction.WEBHOOK and not _posts_expiries(runtime):
         raise UsageFault(
             "there is no address to post to", hint="give --url, or agentctl config set webhook.url URL"

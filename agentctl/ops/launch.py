@@ -15,7 +15,7 @@ from agentctl.adapters import registry
 from agentctl.core.ids import short
 from agentctl.core.model import AgentRecord, FuseAction, Liveness, Session, Status
 from agentctl.core.requests import abandoned, started
-from agentctl.errors import Locked, OperationFailed, StateUnusable
+from agentctl.errors import Interrupted, Locked, OperationFailed, StateUnusable
 from agentctl.host import locks as liveness
 from agentctl.host import spawn, waiting
 from agentctl.host.files import create_private, remove_tree, write_private
@@ -254,8 +254,14 @@ def _settle(runtime: Runtime, db: Database, session: Session, settle: timedelta)
         seen = look(session, files)
         return seen.exit is not None or seen.liveness is Liveness.DEAD
 
-    if not waiting.poll(is_over, timeout=settle.total_seconds(), longest=0.05):
-        return None
+    try:
+        if not waiting.poll(is_over, timeout=settle.total_seconds(), longest=0.05):
+            return None
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"session {session.id} has started and goes on",
+            hint=f"agentctl stop {short(session.id)} ends it",
+        ) from None
     record_end(runtime, db, session.id)
     with reading(db):
         current = sessions.get(db, session.id)

@@ -52,7 +52,7 @@ def look(session: Session, files: SessionFiles) -> Observation:
     life = processes.look(pid, start_token) if pid is not None else None
     liveness = judge(held, life)
     record = read_exit(files)
-    if record is None and liveness is Liveness.DEAD and held is Held.UNKNOWN:
+    if record is None and liveness is Liveness.DEAD and held is Held.UNKNOWN and life is not Life.REBOOTED:
         # Without a lock to wait for, give the shim a moment to write down how it ended.
         waiting.poll(lambda: os.path.exists(files.exit), timeout=1)
         record = read_exit(files)

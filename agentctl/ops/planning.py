@@ -174,7 +174,7 @@ def _fuse(runtime: Runtime, request: LaunchRequest, session_id: str) -> Fuse | N
 def _depth(runtime: Runtime, request: LaunchRequest) -> int:
     """How many agents stand between a person and this one; refused beyond the limit."""
     told = runtime.environ.get("AGENTCTL_DEPTH", "")
-    depth = int(told) + 1 if told.isascii() and told.isdigit() else 0
+    depth = int(told[:9]) + 1 if told.isascii() and told.isdigit() else 0
     if depth > request.max_depth:
         raise UsageFault(
             f"agents would be launching agents {depth} deep; the limit is {request.max_depth}",

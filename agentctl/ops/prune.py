@@ -108,7 +108,8 @@ def _orphans(runtime: Runtime, db: Database) -> tuple[list[str], list[str]]:
         ids = sessions.all_ids(db)
         for name in strays(runtime, ids):
             files = runtime.paths.session(name)
-            if locks.probe(files.lock) is Held.YES or _is_young(runtime, files.directory):
+            # Age first: to probe the lock of a launch that is about to take it would refuse it.
+            if _is_young(runtime, files.directory) or locks.probe(files.lock) is Held.YES:
                 continue
             (unknown if _knows_nothing_of(runtime, db, name) else orphans).append(name)
     return orphans, unknown

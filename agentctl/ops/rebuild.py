@@ -22,8 +22,10 @@ from agentctl.ops.prune import strays
 from agentctl.ops.reconcile import reconcile
 from agentctl.runtime import REQUIRED, Runtime
 from agentctl.store import events, fuses, locks, salvage, sessions
-from agentctl.store.db import Database, check, connect, reading, set_aside, transaction
+from agentctl.store.db import Database, check, connect, dump_version, reading, set_aside, transaction
+from agentctl.store.faults import newer
 from agentctl.store.journal import COMPANIONS
+from agentctl.store.migrations import SCHEMA_VERSION
 
 PATIENCE = 3.0
 """Seconds that other invocations get to end."""
@@ -127,6 +129,8 @@ def _refuse_healthy(runtime: Runtime) -> None:
     path = runtime.paths.database
     if not os.path.exists(path) or check(path):
         return
+    if (version := dump_version(path)) > SCHEMA_VERSION:
+        raise newer(path, found=version, known=SCHEMA_VERSION)
     salvaged = salvage.read(path)
     known = {session.id for session in salvaged.sessions} | _forgotten(salvaged)
     if salvaged.incomplete or any(manifest.read(runtime, name) for name in strays(runtime, known)):

@@ -65,7 +65,7 @@ def reconcile(
     now = now or runtime.now
     wanted = None if only is None else frozenset(only)
     with reading(db):
-        rows = [row for row in sessions.unsettled(db) if wanted is None or row.id in wanted]
+        rows = _unsettled(db, wanted)
         burning = fuses.for_sessions(db, [row.id for row in rows])
         free_fuses = [fuse for fuse in fuses.armed(db) if fuse.session_id is None and fuse.is_due(now)]
         expired = [lock for lock in locks.all(db) if decide_lock(lock, now)] if wanted is None else []
@@ -81,6 +81,14 @@ def reconcile(
         return Reconciled(tuple(_apply(runtime, db, judged, free_fuses, expired, now)))
     except CannotWrite as error:
         return Reconciled(tuple(judged), written=False, notes=(error.message,))
+
+
+def _unsettled(db: Database, wanted: frozenset[str] | None) -> list[Session]:
+    """All rows that reconcile has to look at, or those of them that are wanted."""
+    if wanted is None:
+        return sessions.unsettled(db)
+    rows = [sessions.get(db, session_id) for session_id in wanted]
+    return [row for row in rows if row is not None and not row.is_settled]
 
 
 def record_end(runtime: Runtime, db: Database, session_id: str) -> None:

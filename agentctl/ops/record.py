@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agentctl.core.effects import AppendEvent, Effect, PostWebhook, ReleaseLocks, RunHook
 from agentctl.core.ids import new_id
@@ -17,6 +17,12 @@ from agentctl.core.model import Fuse, Session
 from agentctl.runtime import Runtime
 from agentctl.store import counters, events, locks, outbox
 from agentctl.store.db import Database
+
+if TYPE_CHECKING:
+    from agentctl.core.settings import Settings
+
+AS_CONFIGURED = ""
+"""Target of a delivery that was queued while the configuration was wrong; `deliver` looks it up."""
 
 ENDINGS = frozenset({"session.stopped", "session.error", "session.timeout"})
 
@@ -111,7 +117,10 @@ def queue_hook(
 
 def hook_command(runtime: Runtime, session: Session, name: str) -> str | None:
     """The shell command of a hook: given at launch, else configured, else None."""
-    return session.hooks.get(name) or runtime.settings.hooks.get(name)
+    own = session.hooks.get(name)
+    if own or runtime.sound_settings is None:
+        return own or AS_CONFIGURED
+    return runtime.sound_settings.hooks.get(name)
 
 
 def hook_environment(session: Session, event_id: str) -> dict[str, str]:
@@ -166,7 +175,14 @@ def _queue(
 
 
 def _wanted_url(runtime: Runtime, type_: str) -> str | None:
-    webhook = runtime.settings.webhook
+    if runtime.sound_settings is None:
+        return AS_CONFIGURED
+    return wanted_url(runtime.sound_settings, type_)
+
+
+def wanted_url(settings: Settings, type_: str) -> str | None:
+    """Where events of this type are posted; None if nowhere."""
+    webhook = settings.webhook
     return webhook.url if webhook.url and type_ in webhook.events else None
 
 

@@ -10,7 +10,7 @@ from agentctl.core.decide import decide, learn
 from agentctl.core.model import Observation, Verdict
 from agentctl.errors import AdapterUnavailable
 from agentctl.ops.find import Found
-from agentctl.ops.observe import listing_of, observe
+from agentctl.ops.observe import listing_of, observe, report_of
 from agentctl.runtime import Runtime
 
 
@@ -40,7 +40,10 @@ def explain(runtime: Runtime, one: Found) -> Explanation:
     now = runtime.clock()
     if one.is_external:
         return Explanation(found=one, verdict=None, seen=None, at=now)
-    seen = observe(one.session, one.fuse, runtime.paths.session(one.session.id), now)
-    if not one.session.is_final:
+    files = runtime.paths.session(one.session.id)
+    seen = observe(one.session, one.fuse, files, now)
+    if one.session.is_final:
+        seen = seen._replace(result=report_of(one.session, files, ended=True))
+    else:
         seen = seen._replace(listing=listing_of(one.session))
     return Explanation(found=one, verdict=decide(one.session, one.fuse, seen, now), seen=seen, at=now)

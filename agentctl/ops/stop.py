@@ -75,7 +75,8 @@ def stop(runtime: Runtime, targets: Sequence[Found], request: StopRequest) -> li
         elif found.session.lingering:
             results.append(end_lingering(runtime, db, found.session))
         else:
-            results.append(Stopped(found, was_over=True))
+            left = terminate.finish(found.session, frozenset())
+            results.append(Stopped(found, _pids(left), was_over=True))
     return results
 
 

@@ -58,14 +58,19 @@ class Database(NamedTuple):
         self.connection.close()
 
 
-def connect(path: str, *, busy: timedelta, read_only_ok: bool = False) -> Database:
+def connect(
+    path: str, *, busy: timedelta, read_only_ok: bool = False, belongings: str | None = None
+) -> Database:
     """Open the database, made and migrated if need be; waits `busy` for other processes.
+
+    No new one is made, and a damaged state is reported, while the directory `belongings`
+    holds sessions: theirs was emptied or deleted.
 
     With `read_only_ok`, a database that cannot be written is opened for reading,
     and one that is not there and cannot be made is an empty one in memory.
     """
     try:
-        return _open(path, busy)
+        return _open(path, busy, belongings)
     except CannotWrite:
         if not read_only_ok:
             raise
@@ -110,9 +115,13 @@ def reading(db: Database) -> Iterator[None]:
 def fetch(
     db: Database, decode: Callable[[sqlite3.Row], _T], sql: str, parameters: Sequence[object] = ()
 ) -> list[_T]:
-    """The decoded rows. A row that cannot be decoded means a damaged database."""
+    """The decoded rows. A row that cannot be decoded means a damaged database.
+
+    Text that is not UTF-8 is bound as bytes, which no column equals.
+    """
     with guarded(db.path, db.busy):
-        rows = _patiently(db.connection, sql, parameters, db.busy).fetchall()
+        bound = [codecs.text(value) if isinstance(value, str) else value for value in parameters]
+        rows = _patiently(db.connection, sql, bound, db.busy).fetchall()
     try:
         return [decode(row) for row in rows]
     except (ValueError, TypeError, LookupError) as error:
@@ -148,7 +157,7 @@ def _bind(values: Mapping[str, object]) -> tuple[list[str], list[object]]:
     return ["CAST(? AS TEXT)" if isinstance(value, bytes) else "?" for value in bound], bound
 
 
-def _open(path: str, busy: timedelta) -> Database:
+def _open(path: str, busy: timedelta, belongings: str | None) -> Database:
     _create_missing(path)
     if not os.access(path, os.W_OK):
         # SQLite would quietly open it for reading and fail at the first write.
@@ -156,7 +165,7 @@ def _open(path: str, busy: timedelta) -> Database:
     with guarded(path, busy):
         connection = _attach(uri(path, "mode=rw"), busy)
         try:
-            note = _prepare(connection, path, busy)
+            note = _prepare(connection, path, busy, belongings)
         except BaseException:
             connection.close()
             raise
@@ -193,7 +202,9 @@ def _attach(address: str, busy: timedelta) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: str, busy: timedelta) -> str | None:
+def _prepare(
+    connection: sqlite3.Connection, path: str, busy: timedelta, belongings: str | None
+) -> str | None:
     """Journal, schema, durability; a note where the journal is not WAL."""
     version = int(_patiently(connection, "PRAGMA user_version", (), busy).fetchone()[0])
     if version > migrations.SCHEMA_VERSION:
@@ -206,7 +217,7 @@ def _prepare(connection: sqlite3.Connection, path: str, busy: timedelta) -> str 
         # never wait for a writer.
         _use_wal(connection, path, busy)
     if version < migrations.SCHEMA_VERSION:
-        _migrate(connection, path, busy)
+        _migrate(connection, path, busy, belongings)
     mode = str(connection.execute("PRAGMA journal_mode").fetchone()[0])
     if mode != "wal":
         # SQLite's default, synchronous=FULL, stays: a rollback journal needs it.
@@ -235,10 +246,15 @@ def _use_wal(connection: sqlite3.Connection, path: str, busy: timedelta) -> None
     raise busy_for(path, busy)
 
 
-def _migrate(connection: sqlite3.Connection, path: str, busy: timedelta) -> None:
+def _migrate(connection: sqlite3.Connection, path: str, busy: timedelta, belongings: str | None) -> None:
+    def admit() -> None:
+        # Asked under the write lock: of many first launches none sees another's session too early.
+        if belongings is not None and _has_sessions(belongings):
+            raise damaged(path, "it is new or empty, but there are sessions of another")
+
     for _ in range(_slices(busy)):
         try:
-            migrations.migrate(connection)
+            migrations.migrate(connection, admit=admit)
             break
         except sqlite3.OperationalError as error:
             if not is_busy(error):
@@ -250,6 +266,14 @@ def _migrate(connection: sqlite3.Connection, path: str, busy: timedelta) -> None
         )
     if version > migrations.SCHEMA_VERSION:
         raise newer(path, found=version, known=migrations.SCHEMA_VERSION)
+
+
+def _has_sessions(directory: str) -> bool:
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        return False
+    return any(os.path.exists(os.path.join(directory, name, "session.json")) for name in names)
 
 
 def _open_for_reading(path: str, busy: timedelta) -> Database:

@@ -44,6 +44,9 @@ def primary(error: BaseException) -> int:
 
 def is_busy(error: BaseException) -> bool:
     """Another connection is in the way; the same statement may work later."""
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_DELETE_NOENT:
+        # The last to leave another connection has just deleted the journal that this one was to delete.
+        return True
     return primary(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL)
 
 

@@ -155,8 +155,10 @@ def version_of(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def migrate(connection: sqlite3.Connection) -> None:
+def migrate(connection: sqlite3.Connection, *, admit: Callable[[], None] = lambda: None) -> None:
     """Bring the database to this program's schema; each step and its number are one transaction.
+
+    `admit` may refuse, by raising, to make a new one.
 
     The version is read again under the write lock: of many processes that start
     at once, each step is done by one.
@@ -165,6 +167,8 @@ def migrate(connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
         try:
             if version_of(connection) < number:
+                if number == 1:
+                    admit()
                 step(connection)
                 connection.execute(f"PRAGMA user_version = {number}")
             connection.execute("COMMIT")

@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import psutil
 import pytest
 
 from agentctl.adapters import exec, registry
 from agentctl.core.model import Outcome, Result, Session, Status
-from agentctl.ops.upkeep import finalise
+from agentctl.host.clock import utcnow
+from agentctl.ops.upkeep import finalise, reap
 from agentctl.runtime import Runtime
-from agentctl.store import sessions
+from agentctl.store import outbox, sessions
 from agentctl.store.db import transaction
-from tests.planting import NOON, Field, field_in, write_exit
+from tests.conftest import RunReal, WaitUntil
+from tests.planting import NOON, Field, field_in, make_fuse, write_exit
 
 
 @pytest.fixture
@@ -53,3 +58,61 @@ def test_an_end_is_recorded_although_the_launcher_records_the_start_meanwhile(
     stored = place.stored(planted)
     assert (stored.status, stored.outcome, looks) == (Status.STOPPED, Outcome.SUCCEEDED, 2)
     assert place.event_types(planted).count("session.stopped") == 1
+
+
+def test_a_log_that_cannot_be_cut_keeps_neither_the_others_nor_a_delivery_waiting(
+    place: Field, tmp_path: Path
+) -> None:
+    ended: dict[str, Any] = {
+        "status": Status.STOPPED,
+        "outcome": Outcome.SUCCEEDED,
+        "ended_at": NOON,
+        "exit_code": 0,
+    }
+    for _ in range(2):
+        log = Path(place.directory(place.plant(**ended).id).log)
+        log.write_text("line\n" * 1000)
+    stubborn = [Path(place.directory(place.plant(**ended).id).log) for _ in range(2)]
+    for path in stubborn:
+        path.symlink_to(path)  # nobody can open it, not even root
+    (place.home / "config.toml").write_text('logs.max_size = "1KiB"\n')
+    runtime = Runtime(paths=place.paths, environ=dict(os.environ), clock=lambda: NOON, delivers=True)
+    with transaction(runtime.state):
+        outbox.enqueue(
+            runtime.state,
+            kind="hook",
+            name="on_complete",
+            target="echo delivered >hook",
+            event_id="key",
+            payload={"cwd": str(tmp_path), "env": {}},
+            created_at=NOON,
+            session_id=None,
+        )
+    delivered = reap(runtime).delivered
+    runtime.close()
+    assert (delivered.done, delivered.failed) == (1, 0)
+    assert (tmp_path / "hook").read_text() == "delivered\n"
+    cut = [path for path in place.home.rglob("output.log") if not path.is_symlink()]
+    assert len(cut) == 2
+    assert max(path.stat().st_size for path in cut) < 1100
+
+
+def test_a_timer_does_not_wait_for_the_hook_that_warns(
+    place: Field, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+) -> None:
+    """A deliverer of its own runs the hook, so the timer is back in time for the deadline."""
+    now = utcnow()
+    agent = place.start(began=now)
+    session = place.plant(
+        agent,
+        fuse=make_fuse(timedelta(hours=1), since=now, warn_at=now - timedelta(seconds=1)),
+        created_at=now,
+        started_at=now,
+        hooks={"on_fuse_warn": "echo $$ >new; mv new warned; exec sleep 60"},
+    )
+    run_real(f"_tick {session.id}", timeout=20)
+    wait_until((tmp_path / "warned").exists)
+    hook = psutil.Process(int((tmp_path / "warned").read_text()))
+    assert hook.is_running()
+    hook.kill()
+    assert place.stored(session).status is Status.RUNNING
