@@ -31,6 +31,7 @@ DOCUMENTED = {
     errors.AdapterUnavailable: (12, "adapter_unavailable"),
     errors.StateUnusable: (13, "state_unusable"),
     errors.GaveUp: (124, "gave_up"),
+    errors.Interrupted: (130, "interrupted"),
 }
 
 BEYOND_ERRORS = {0, 70, 130}

@@ -106,7 +106,7 @@ def _size(value: object) -> int:
 def _url(value: object) -> str:
     text = _text(value)
     if not is_web_address(text):
-        raise ValueError("must be an address such as https://example.org/path, in ASCII")
+        raise ValueError("must be an address that begins with https:// or http://, in ASCII")
     return text
 
 

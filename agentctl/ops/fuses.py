@@ -244,7 +244,7 @@ def _refuse_mixed(runtime: Runtime, request: FuseRequest, target: Target, action
         if action is not FuseAction.WEBHOOK:
             raise UsageFault("--url goes with --action webhook (of a directory)")
         if not is_web_address(request.url):
-            raise UsageFault("--url must be an address such as https://example.org/path, in ASCII")
+            raise UsageFault("--url must be an address that begins with https:// or http://, in ASCII")
     elif action is FuseAction.WEBHOOK and not _posts_expiries(runtime):
         raise UsageFault(
             "there is no address to post to", hint="give --url, or agentctl config set webhook.url URL"

@@ -197,7 +197,6 @@ def test_a_session_of_an_earlier_boot_is_lost_because_of_the_reboot(
     assert "rebooted" in shown["reason"]
     assert endings(session_id) == ["session.error"]
     assert held() == []
-    run_real(["stop", session_id, "--force"])
     run_real("reap")
     assert is_running(pids.agent)
     os.kill(pids.agent, signal.SIGKILL)

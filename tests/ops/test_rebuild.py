@@ -229,6 +229,12 @@ def test_prune_leaves_the_directories_of_a_lost_database_alone(
     wait_until(lambda: is_free(path, lost))
     directory = path.parent / "sessions" / lost
     gone(path)
+    assert "doctor --rebuild" in run("prune --older-than 0", exit=13).stderr
+    # A database made while the sessions were elsewhere knows nothing of them.
+    aside = path.parent / "aside"
+    directory.parent.rename(aside)
+    run("list")
+    aside.rename(directory.parent)
     os.utime(directory, (1, 1))
     pruned = run("prune --older-than 0 --json")
     assert pruned.json()["unknown"] == [lost]

@@ -116,3 +116,26 @@ def test_a_timer_does_not_wait_for_the_hook_that_warns(
     assert hook.is_running()
     hook.kill()
     assert place.stored(session).status is Status.RUNNING
+
+
+def test_a_hook_that_warns_and_takes_its_time_does_not_put_off_the_deadline(
+    place: Field, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+) -> None:
+    """Real seconds: the timer of a real shim warns after one of them (rounded up), and stops after three."""
+    warn = "echo $$ >new; mv new warned; exec sleep 60"
+    options = ["--fuse", "3s", "--fuse-warn", "2s", "--on-fuse-warn", warn, "--cwd", str(tmp_path)]
+    words = ["launch", "exec", "--settle", "0", *options, "--", "sleep", "60"]
+    session_id = run_real(words).stdout.strip()
+    with place.database() as db:
+        session = sessions.get(db, session_id)
+    assert session is not None
+    wait_until(lambda: place.stored(session).is_final, timeout=30)
+    ended = place.stored(session)
+    assert ended.outcome is Outcome.TIMED_OUT
+    assert ended.ended_at is not None
+    # A timer that naps for its five seconds after the warning comes three seconds late.
+    assert ended.ended_at - place.fuse(session).deadline < timedelta(seconds=2.8)
+    wait_until((tmp_path / "warned").exists)
+    hook = psutil.Process(int((tmp_path / "warned").read_text()))
+    assert hook.is_running()
+    hook.kill()
