@@ -49,7 +49,8 @@ def command(
 
     The agent is asked to end, in the way its adapter prescribes, and killed if it does not.
     Then everything it started is ended as well: its descendants, its process group and
-    whatever carries its session id in the environment. One that had ended already is fine.
+    whatever carries its session id in the environment. Of one that had ended already, what
+    still carries its id is ended.
 
     \b
     Examples:
