@@ -115,7 +115,7 @@ def test_every_alias_is_documented() -> None:
 
 @pytest.mark.parametrize("name", [*COMMANDS])
 def test_a_command_helps_in_the_agreed_form(name: str) -> None:
-    top = click.Context(root, info_name="agentctl")
+    top = click.Context(root, info_name="agentctl", **root.context_settings)
     command = root.get_command(top, name)
     assert command is not None
     helps = []
