@@ -86,7 +86,8 @@ def test_more_than_a_minute_of_silence_is_running_until_it_ends(
         told = status(run_real, session)
         assert watched[session].is_alive, "the test's own premise: the agent is still at work"
         assert (told["status"], told["outcome"], told["ended_at"]) == ("running", None, None), (after, told)
-        assert told["duration_ms"] / 1000 == pytest.approx(after, abs=5)
+        # A busy machine asks a little late, but on the intended side of the grace.
+        assert after - 1 <= told["duration_ms"] / 1000 < after + 24
         assert '{"type":' not in Path(told["log_path"]).read_text(), "opencode itself is silent"
         assert not (opencode / "storage").exists(), "there is no JSON tree to read"
         if after == 35:
