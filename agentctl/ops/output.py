@@ -41,11 +41,6 @@ class Conversation:
     note: str | None = None
 
 
-def recent_lines(runtime: Runtime, session: Session, count: int) -> list[str]:
-    """The last `count` lines of a session's output as people read them, cleaned."""
-    return list(shown_lines(runtime, session, count))
-
-
 def shown_lines(runtime: Runtime, session: Session, count: int, until: Until | None = None) -> Iterator[str]:
     """The last `count` lines as people read them, and with `until` those that follow."""
     return _output(runtime, session, count, until, readable)

@@ -68,10 +68,6 @@ def to_json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), sort_keys=True, allow_nan=False)
 
 
-def read_json(value: str) -> Any:
-    return json.loads(value)
-
-
 def mapping(value: Mapping[str, Any]) -> str:
     return to_json(dict(value))
 
