@@ -49,6 +49,10 @@ class Runtime:
         """Who this invocation is in the ledger: the command's name."""
         self.delivers = delivers
         """This command runs hooks and posts webhooks itself; others start a deliverer for that."""
+        self.progress: Callable[[int, int], None] = _silence
+        """Told of long work: done, of how much. A command at a terminal puts its own here."""
+        self.notices: list[str] = []
+        """What a person should know that failed nothing: an agent's gateway that does not answer."""
         self._opened: list[Database] = []
 
     @staticmethod
@@ -114,3 +118,7 @@ class Runtime:
         """Close what was opened."""
         while self._opened:
             self._opened.pop().close()
+
+
+def _silence(done: int, of: int) -> None:
+    """Nobody watches."""

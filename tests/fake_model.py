@@ -4,7 +4,7 @@ The model's name says how it behaves (see `behave`), so one server serves every
 test. A dialect is one API that agents speak: how its requests are read and its
 answers written. What a model does must not depend on the dialect.
 
-    python tests/fake_model.py [PORT]      prints the address and serves until interrupted
+    python -m tests.fake_model [PORT]      prints the address and serves until interrupted
 """
 
 from __future__ import annotations
@@ -13,38 +13,18 @@ import json
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.dialects.chat import CHAT
+from tests.dialects.words import Reply, Turn
 
 GREETING = "Hello from the fake model"
 DONE = "The tool has run"
 TITLE = "A fake title"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """What a request asks, whatever the dialect."""
-
-    model: str
-    user_texts: tuple[str, ...] = ()
-    after_tool: bool = False
-    """The last message is a tool's answer."""
-    wants_title: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """What the model answers; a status other than 200 fails with `text` as its message."""
-
-    text: str = ""
-    tool: str | None = None
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    status: int = 200
-    delay: float = 0.0
-    """Seconds until the first byte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,58 +74,7 @@ def use_tool(model: str) -> Reply:
     return Reply(text="Calling a tool", tool="write", arguments={"filePath": path, "content": "hi\n"})
 
 
-# OpenAI chat completions: POST …/chat/completions, answered as server-sent events.
-
-
-def read_chat(body: Mapping[str, Any]) -> Turn:
-    messages = [message for message in body.get("messages", []) if isinstance(message, dict)]
-    system = " ".join(plain_text(m.get("content")) for m in messages if m.get("role") == "system")
-    return Turn(
-        model=str(body.get("model", "")),
-        user_texts=tuple(plain_text(m.get("content")) for m in messages if m.get("role") == "user"),
-        after_tool=bool(messages) and messages[-1].get("role") == "tool",
-        wants_title="You are a title generator" in system,
-    )
-
-
-def plain_text(content: object) -> str:
-    """The text of a message, given as a string or as a list of parts."""
-    if isinstance(content, list):
-        return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else ""
-
-
-def write_chat(turn: Turn, reply: Reply) -> Iterator[str]:
-    """The events of the answer. Without `finish_reason` in the last one an agent asks again for ever."""
-    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": reply.text}]
-    if reply.tool:
-        call = {"name": reply.tool, "arguments": json.dumps(reply.arguments)}
-        deltas.append({"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": call}]})
-    choices: list[dict[str, Any]] = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
-    choices.append({"index": 0, "delta": {}, "finish_reason": "tool_calls" if reply.tool else "stop"})
-    for choice in choices:
-        chunk: dict[str, Any] = {
-            "id": "chat_1",
-            "object": "chat.completion.chunk",
-            "created": 1,
-            "model": turn.model,
-        }
-        if choice["finish_reason"]:
-            chunk["usage"] = {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13}
-        yield f"data: {json.dumps({**chunk, 'choices': [choice]})}\n\n"
-    yield "data: [DONE]\n\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """One API: how its requests are read and its answers streamed."""
-
-    path_suffix: str
-    read: Callable[[Mapping[str, Any]], Turn]
-    write: Callable[[Turn, Reply], Iterator[str]]
-
-
-DIALECTS = (Dialect("/chat/completions", read_chat, write_chat),)
+DIALECTS = (CHAT,)
 
 
 class FakeModel:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from agentctl.core.model import Listing, Result, Rung, Session, Tokens
 from agentctl.errors import AdapterUnavailable
@@ -28,6 +28,18 @@ class Capability(StrEnum):
     PEEK = "peek"
     DISCOVER = "discover"
     REMOTE = "remote"
+
+
+class Option(NamedTuple):
+    """A key that the adapter reads from its `[adapters.NAME]` table besides `command`, `model` and `args`."""
+
+    name: str
+    help: str
+    """One line with a full stop; says the default."""
+    choices: tuple[str, ...] = ()
+    """The values it takes; empty for any."""
+    kind: type = str
+    """`str`, `bool`, `list` (of texts) or `dict` (a table)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +71,8 @@ class Command:
     """Text for standard input, handed over as a file; None is /dev/null."""
     native_id: str | None = None
     """Where the program takes an id of our choice."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of how it is started: a variable that was taken away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +98,8 @@ class Process:
     """`PWD` of its environment where readable, else its working directory."""
     session_tag: str | None = None
     """AGENTCTL_SESSION_ID of its environment: started under a tracked session."""
+    locked: frozenset[tuple[int, int]] = frozenset()
+    """Device and inode of each file on which it holds a lock; empty where the system does not tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +140,8 @@ class Adapter(Protocol):
     def LADDER(self) -> tuple[Rung, ...]: ...  # noqa: N802
     @property
     def PROCESS_NAMES(self) -> frozenset[str]: ...  # noqa: N802
+    @property
+    def OPTIONS(self) -> tuple[Option, ...]: ...  # noqa: N802
 
     def launch_command(self, request: LaunchRequest) -> Command:
         """How to start it; pure. Raises UsageFault for a request it cannot serve."""
@@ -157,8 +175,15 @@ class Adapter(Protocol):
         """The output log made readable, line by line; for `logs`."""
         ...
 
-    def discover(self, store_path: str) -> Iterable[NativeSession]:
-        """Every session of the store; unreadable ones are skipped."""
+    def sources(self, store_path: str) -> Iterable[str]:
+        """The store's files that hold sessions, newest ones among them; none where there is no store.
+
+        Each is read by `discover` on its own, and again only once its time or size has changed.
+        """
+        ...
+
+    def discover(self, source: str) -> Iterable[NativeSession]:
+        """Every session of one of the `sources`; unreadable ones are skipped."""
         ...
 
     def match(self, natives: Sequence[NativeSession], processes: Sequence[Process]) -> Mapping[str, Process]:
@@ -211,7 +236,17 @@ def plain_lines(lines: Iterable[str]) -> Iterator[Message]:
     return (Message(role="log", text=line) for line in lines)
 
 
-def no_sessions(store_path: str) -> Iterable[NativeSession]:
+def no_sources(store_path: str) -> Iterable[str]:
+    """`sources` of a program that keeps no sessions."""
+    return ()
+
+
+def one_source(store_path: str) -> Iterable[str]:
+    """`sources` of a program that keeps all its sessions in one file."""
+    return (store_path,)
+
+
+def no_sessions(source: str) -> Iterable[NativeSession]:
     """`discover` of a program that keeps no sessions."""
     return ()
 

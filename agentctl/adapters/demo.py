@@ -18,12 +18,14 @@ from agentctl.adapters.base import (
     Command,
     LaunchRequest,
     Message,
+    Option,
     never_transient,
     no_listing,
     no_match,
     no_native_id,
     no_resume,
     no_sessions,
+    no_sources,
     no_store,
 )
 from agentctl.adapters.transcripts import integer, real, string
@@ -38,6 +40,7 @@ VERIFIED = "built in"
 CAPABILITIES = frozenset({Capability.LAUNCH, Capability.PROMPT, Capability.MODEL, Capability.PEEK})
 LADDER: tuple[Rung, ...] = TERM_THEN_KILL
 PROCESS_NAMES: frozenset[str] = frozenset()
+OPTIONS: tuple[Option, ...] = ()
 
 AGENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "demo_agent.py")
 
@@ -51,6 +54,7 @@ resume_command = no_resume
 store_path = no_store
 native_id = no_native_id
 listing = no_listing
+sources = no_sources
 discover = no_sessions
 match = no_match
 is_transient = never_transient

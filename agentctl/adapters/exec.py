@@ -10,6 +10,7 @@ from agentctl.adapters.base import (
     Capability,
     Command,
     LaunchRequest,
+    Option,
     never_transient,
     no_listing,
     no_match,
@@ -18,6 +19,7 @@ from agentctl.adapters.base import (
     no_result,
     no_resume,
     no_sessions,
+    no_sources,
     no_store,
     plain_lines,
 )
@@ -32,6 +34,7 @@ VERIFIED = "built in"
 CAPABILITIES = frozenset({Capability.LAUNCH})
 LADDER: tuple[Rung, ...] = TERM_THEN_KILL
 PROCESS_NAMES: frozenset[str] = frozenset()
+OPTIONS: tuple[Option, ...] = ()
 
 store_path = no_store
 native_id = no_native_id
@@ -39,6 +42,7 @@ listing = no_listing
 result = no_result
 messages = no_messages
 log_messages = plain_lines
+sources = no_sources
 discover = no_sessions
 match = no_match
 is_transient = never_transient

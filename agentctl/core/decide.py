@@ -148,7 +148,7 @@ def learn(session: Session, result: Result) -> Session:
         cost_usd=session.cost_usd if result.cost_usd is None else result.cost_usd,
         turns=session.turns if result.turns is None else result.turns,
         result=result.text or session.result,
-        notes=result.notes or session.notes,
+        notes=tuple(dict.fromkeys((*session.notes, *result.notes))),
         transcript_path=result.transcript_path or session.transcript_path,
         adapter_version=result.adapter_version or session.adapter_version,
     )

@@ -1,55 +1,67 @@
 """Sessions started outside agentctl, read from the agents' own stores.
 
-What a store says is cached by its instant and size: a second listing reads nothing that
-has not changed. Status goes as far as the evidence does: a process is a session's own
-only where the adapter can prove it.
+Status goes as far as the evidence does: a process is a session's own only where the
+adapter can prove it.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from agentctl.adapters import registry
 from agentctl.adapters.base import Adapter, NativeSession, Process
 from agentctl.core.ids import external_id
-from agentctl.core.model import AgentVerdict, Outcome, Result, Session, Status, Tokens
-from agentctl.host import processes
+from agentctl.core.model import AgentVerdict, Outcome, Session, Status, Tokens
+from agentctl.errors import AgentctlError
+from agentctl.host import locks, processes
 from agentctl.host.tree import SESSION_VARIABLE
 from agentctl.ops.find import Found
-from agentctl.runtime import OPTIONAL, Runtime
-from agentctl.store import codecs, discovery, sessions
-from agentctl.store.db import CannotWrite, Database, reading, transaction
+from agentctl.ops.natives import sessions_of
+from agentctl.runtime import Runtime
+from agentctl.store import sessions
+from agentctl.store.db import Database, reading
 
 TITLE_PREFIX = "agentctl "
 """How a launch names its conversation where the program takes a title, followed by the session id."""
 
 
 def external_sessions(
-    runtime: Runtime, db: Database, *, adapter: str | None = None, live_only: bool = False
+    runtime: Runtime,
+    db: Database,
+    *,
+    adapter: str | None = None,
+    live_only: bool = False,
+    since: datetime | None = None,
 ) -> list[Found]:
-    """External sessions of the adapters that can discover, newest first; with `live_only` those not over."""
+    """External sessions of the adapters that can discover, newest first.
+
+    With `live_only` those not over; with `since` those whose store has changed since then.
+    An adapter that cannot answer becomes a notice of the runtime, not an error.
+    """
     found: list[Found] = []
     for name in registry.in_use(runtime.environ):
         if adapter is None or adapter == name:
-            found += _of_adapter(runtime, db, registry.load(name), live_only=live_only)
+            try:
+                found += _of_adapter(runtime, db, registry.load(name), live_only=live_only, since=since)
+            except AgentctlError as error:
+                runtime.notices.append(error.message)
     return sorted(found, key=lambda one: one.session.created_at, reverse=True)
 
 
-def _of_adapter(runtime: Runtime, db: Database, module: Adapter, *, live_only: bool) -> list[Found]:
+def _of_adapter(
+    runtime: Runtime, db: Database, module: Adapter, *, live_only: bool, since: datetime | None
+) -> list[Found]:
     path = module.store_path(runtime.environ)
     if path is None:
         return []
     running = _processes(module)
-    if live_only and not any(process.session_tag is None for process in running):
+    if any(process.session_tag is None for process in running):
+        since = None  # a process may hold a session open that nobody has touched for weeks
+    elif live_only:
         # Nothing can be live without a process that was started outside: no store need be read.
         return []
-    stamp = _stamp(path)
-    # Without a stamp nothing can be kept: opencode's old tree lies where no database is.
-    natives = list(module.discover(path)) if stamp is None else _natives(db, module, path, stamp)
+    natives = sessions_of(db, module, path, since=since, progress=runtime.progress)
     with reading(db):
         tracked = sessions.native_ids(db, module.NAME, among={native.native_id for native in natives})
         ours = sessions.known(db, {_launch_of(native) for native in natives})
@@ -69,41 +81,16 @@ def _launch_of(native: NativeSession) -> str:
     return title.removeprefix(TITLE_PREFIX) if title.startswith(TITLE_PREFIX) else ""
 
 
-def _stamp(path: str) -> tuple[int, int] | None:
-    """Newest change and size of a store: the file or directory, and the write-ahead log beside it."""
-    stats = []
-    for candidate in (path, f"{path}-wal"):
-        try:
-            stats.append(os.stat(candidate))
-        except OSError:
-            continue
-    if not stats:
-        return None
-    return max(stat.st_mtime_ns for stat in stats), sum(stat.st_size for stat in stats)
-
-
-def _natives(db: Database, module: Adapter, path: str, stamp: tuple[int, int]) -> list[NativeSession]:
-    with reading(db):
-        cached = discovery.get(db, module.NAME).get(path)
-    if cached is not None and cached[:2] == stamp:
-        return [_decode(item) for item in json.loads(cached[2])]
-    natives = list(module.discover(path))
-    if not db.read_only:
-        payload = json.dumps([_encode(native) for native in natives], separators=(",", ":"))
-        try:
-            with transaction(db, busy=OPTIONAL):
-                discovery.put(db, module.NAME, path, *stamp, payload)
-        except CannotWrite:
-            return natives  # only a cache: the next listing reads again
-    return natives
-
-
 def _processes(module: Adapter) -> list[Process]:
     """This user's processes that run the adapter's program."""
+    named = {
+        pid: stat
+        for pid, stat in processes.table().items()
+        if stat.command in module.PROCESS_NAMES and not stat.is_zombie
+    }
+    locked = locks.held_files() if named else {}
     found = []
-    for pid, stat in processes.table().items():
-        if stat.is_zombie or stat.command not in module.PROCESS_NAMES:
-            continue
+    for pid, stat in named.items():
         environ = processes.environment_of(pid)
         found.append(
             Process(
@@ -113,6 +100,7 @@ def _processes(module: Adapter) -> list[Process]:
                 start_token=processes.token(stat.ticks),
                 cwd=environ.get("PWD") or processes.directory_of(pid),
                 session_tag=environ.get(SESSION_VARIABLE),
+                locked=frozenset(locked.get(pid, ())),
             )
         )
     return found
@@ -172,64 +160,3 @@ def _judge(
     if native.result.verdict is AgentVerdict.ERROR:
         return Status.ERROR, Outcome.FAILED, native.result.text or "the agent reports an error"
     return Status.STOPPED, Outcome.SUCCEEDED, "its last turn is finished"
-
-
-def _encode(native: NativeSession) -> dict[str, Any]:
-    result = native.result
-    return {
-        "native_id": native.native_id,
-        "store_path": native.store_path,
-        "cwd": native.cwd,
-        "title": native.title,
-        "created_at": codecs.instant(native.created_at),
-        "updated_at": codecs.instant(native.updated_at),
-        "model": native.model,
-        "is_open": native.is_open,
-        "is_child": native.is_child,
-        "tokens": _tokens(native.tokens),
-        "verdict": result.verdict.value,
-        "text": result.text,
-        "result_tokens": _tokens(result.tokens),
-        "cost_usd": result.cost_usd,
-        "turns": result.turns,
-        "notes": list(result.notes),
-        "adapter_version": result.adapter_version,
-    }
-
-
-def _tokens(tokens: Tokens) -> list[int | None]:
-    return [tokens.input, tokens.output, tokens.cache_read, tokens.cache_write]
-
-
-def _read_tokens(counts: Sequence[int | None]) -> Tokens:
-    return Tokens(input=counts[0], output=counts[1], cache_read=counts[2], cache_write=counts[3])
-
-
-def _instant(text: str) -> datetime:
-    return codecs.read_instant(text)
-
-
-def _decode(item: Mapping[str, Any]) -> NativeSession:
-    return NativeSession(
-        native_id=item["native_id"],
-        store_path=item["store_path"],
-        cwd=item["cwd"],
-        title=item["title"],
-        created_at=_instant(item["created_at"]),
-        updated_at=_instant(item["updated_at"]),
-        model=item["model"],
-        is_open=item["is_open"],
-        is_child=item["is_child"],
-        tokens=_read_tokens(item["tokens"]),
-        result=Result(
-            verdict=AgentVerdict(item["verdict"]),
-            text=item["text"],
-            native_id=item["native_id"],
-            model=item["model"],
-            tokens=_read_tokens(item["result_tokens"]),
-            cost_usd=item["cost_usd"],
-            turns=item["turns"],
-            notes=tuple(item["notes"]),
-            adapter_version=item["adapter_version"],
-        ),
-    )

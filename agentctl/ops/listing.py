@@ -67,7 +67,11 @@ def _outside(
     return {
         one.session.id: one
         for one in external_sessions(
-            runtime, runtime.readable_state, adapter=request.adapter, live_only=not wants_ended
+            runtime,
+            runtime.readable_state,
+            adapter=request.adapter,
+            live_only=not wants_ended,
+            since=horizon if wants_ended else None,
         )
         if not one.session.is_final or (wants_ended and (one.session.ended_at or horizon) >= horizon)
     }

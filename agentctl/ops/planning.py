@@ -122,10 +122,13 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         env_keys=tuple(request.env),
         hooks=dict(request.hooks),
         store_path=adapter.store_path(adapter_request.environ),
+        notes=command.notes,
     )
+    # What an adapter takes away, a user may give back by name.
+    removed = {name for name, value in command.env.items() if value is None and name in request.env}
     patch: dict[str, str | None] = {
         **request.env,
-        **command.env,
+        **{name: value for name, value in command.env.items() if name not in removed},
         "PWD": cwd,
         SESSION_VARIABLE: session_id,
         "AGENTCTL_DEPTH": str(depth),

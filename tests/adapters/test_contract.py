@@ -303,13 +303,23 @@ def test_a_store_belongs_to_its_home(adapter: Adapter, tmp_path: Path) -> None:
     store_path = adapter.store_path({"HOME": str(home)})
     assert store_path is not None
     assert Path(store_path).is_relative_to(home)
-    assert list(adapter.discover(store_path)) == []
+    assert [native for source in adapter.sources(store_path) for native in adapter.discover(source)] == []
     assert not home.exists(), "looking for a store must not create one"
 
 
 def test_a_missing_store_has_no_sessions(adapter: Adapter, tmp_path: Path) -> None:
-    assert list(adapter.discover(str(tmp_path / "nowhere"))) == []
-    assert list(adapter.discover(str(tmp_path))) == []
+    for store_path in (tmp_path / "nowhere", tmp_path):
+        sources = [*adapter.sources(str(store_path)), str(store_path)]
+        assert [native for source in sources for native in adapter.discover(source)] == []
+
+
+def test_its_options_are_named_and_explained(adapter: Adapter) -> None:
+    for option in adapter.OPTIONS:
+        assert option.name.replace("_", "").isalnum()
+        assert option.name not in ("command", "model", "args")
+        assert option.help.endswith(".")
+        assert option.kind in (str, bool, list, dict)
+        assert all(type(choice) is str for choice in option.choices)
 
 
 def test_nothing_matches_nothing(adapter: Adapter) -> None:

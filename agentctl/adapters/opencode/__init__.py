@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from agentctl.adapters import transcripts
-from agentctl.adapters.base import Capability, Message
+from agentctl.adapters.base import Capability, Message, Option, one_source
 from agentctl.adapters.opencode import log, store
 from agentctl.adapters.opencode.commands import launch_command as launch_command
 from agentctl.adapters.opencode.commands import resume_command as resume_command
@@ -41,6 +41,9 @@ CAPABILITIES = frozenset(
 )
 LADDER: tuple[Rung, ...] = TERM_THEN_KILL
 PROCESS_NAMES = frozenset({"opencode", "opencode.exe"})
+OPTIONS: tuple[Option, ...] = (Option("agent", "OpenCode's own agent; its configured one by default."),)
+
+sources = one_source
 
 HEAD_BYTES = 256 * 1024
 TAIL_BYTES = 4 * 1024 * 1024

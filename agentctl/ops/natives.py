@@ -1,0 +1,157 @@
+"""What the agents' own stores say, read once for each state of a file.
+
+A source is a file of a store: its time and size say whether what was read of it still
+holds. A second listing reads nothing that has not changed, however many there are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from agentctl.adapters.base import Adapter, NativeSession
+from agentctl.core.model import AgentVerdict, Result, Tokens
+from agentctl.runtime import OPTIONAL
+from agentctl.store import codecs, discovery
+from agentctl.store.db import CannotWrite, Database, reading, transaction
+
+CHUNK = 200
+"""Sources kept in one transaction: an interrupt loses no more of a long first reading."""
+
+Progress = Callable[[int, int], None]
+"""Told how many of the changed sources were read, of how many."""
+
+
+def sessions_of(
+    db: Database, adapter: Adapter, store_path: str, *, since: datetime | None = None, progress: Progress
+) -> list[NativeSession]:
+    """The store's sessions; with `since`, those of sources that have changed since then."""
+    oldest = since.timestamp() * 1e9 if since else 0
+    with reading(db):
+        cached = discovery.get(db, adapter.NAME)
+    found: list[NativeSession] = []
+    changed: list[tuple[str, tuple[int, int]]] = []
+    gone = set(cached)
+    for source in adapter.sources(store_path):
+        gone.discard(source)
+        stamp = _stamp(source)
+        if stamp is None:
+            # Without a stamp nothing can be kept: opencode's old tree lies where no database is.
+            found += adapter.discover(source)
+        elif stamp[0] < oldest:
+            continue
+        elif (kept := cached.get(source)) is not None and kept[:2] == stamp:
+            found += [_decode(item) for item in json.loads(kept.payload)]
+        else:
+            changed.append((source, stamp))
+    for natives in _read(db, adapter, changed, progress):
+        found += natives
+    if gone and not db.read_only:
+        _keep(db, lambda: discovery.drop(db, adapter.NAME, gone))
+    return found
+
+
+def _read(
+    db: Database, adapter: Adapter, changed: Sequence[tuple[str, tuple[int, int]]], progress: Progress
+) -> Iterator[list[NativeSession]]:
+    """What changed sources say, kept for the next time."""
+    fresh: list[tuple[str, tuple[int, int], str]] = []
+
+    def keep() -> None:
+        for source, stamp, payload in fresh:
+            discovery.put(db, adapter.NAME, source, *stamp, payload)
+        fresh.clear()
+
+    for number, (source, stamp) in enumerate(changed, 1):
+        natives = list(adapter.discover(source))
+        fresh.append((source, stamp, json.dumps([_encode(one) for one in natives], separators=(",", ":"))))
+        if len(fresh) == CHUNK or number == len(changed):
+            _keep(db, keep)
+            progress(number, len(changed))
+        yield natives
+
+
+def _keep(db: Database, write: Callable[[], object]) -> None:
+    """Only a cache: where it cannot be written, the next listing reads again."""
+    if db.read_only:
+        return
+    try:
+        with transaction(db, busy=OPTIONAL):
+            write()
+    except CannotWrite:
+        return
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    """Newest change and size of a source: the file, and the write-ahead log beside it."""
+    stats = []
+    for candidate in (path,) if path.endswith(".jsonl") else (path, f"{path}-wal"):
+        try:
+            stats.append(os.stat(candidate))
+        except OSError:
+            continue
+    if not stats:
+        return None
+    return max(stat.st_mtime_ns for stat in stats), sum(stat.st_size for stat in stats)
+
+
+def _encode(native: NativeSession) -> dict[str, Any]:
+    result = native.result
+    return {
+        "native_id": native.native_id,
+        "store_path": native.store_path,
+        "cwd": native.cwd,
+        "title": native.title,
+        "created_at": codecs.instant(native.created_at),
+        "updated_at": codecs.instant(native.updated_at),
+        "model": native.model,
+        "is_open": native.is_open,
+        "is_child": native.is_child,
+        "tokens": _tokens(native.tokens),
+        "verdict": result.verdict.value,
+        "text": result.text,
+        "result_tokens": _tokens(result.tokens),
+        "cost_usd": result.cost_usd,
+        "turns": result.turns,
+        "notes": list(result.notes),
+        "adapter_version": result.adapter_version,
+        "transcript_path": result.transcript_path,
+    }
+
+
+def _tokens(tokens: Tokens) -> list[int | None]:
+    return [tokens.input, tokens.output, tokens.cache_read, tokens.cache_write]
+
+
+def _read_tokens(counts: Sequence[int | None]) -> Tokens:
+    return Tokens(input=counts[0], output=counts[1], cache_read=counts[2], cache_write=counts[3])
+
+
+def _decode(item: Mapping[str, Any]) -> NativeSession:
+    return NativeSession(
+        native_id=item["native_id"],
+        store_path=item["store_path"],
+        cwd=item["cwd"],
+        title=item["title"],
+        created_at=codecs.read_instant(item["created_at"]),
+        updated_at=codecs.read_instant(item["updated_at"]),
+        model=item["model"],
+        is_open=item["is_open"],
+        is_child=item["is_child"],
+        tokens=_read_tokens(item["tokens"]),
+        result=Result(
+            verdict=AgentVerdict(item["verdict"]),
+            text=item["text"],
+            native_id=item["native_id"],
+            model=item["model"],
+            tokens=_read_tokens(item["result_tokens"]),
+            cost_usd=item["cost_usd"],
+            turns=item["turns"],
+            notes=tuple(item["notes"]),
+            adapter_version=item["adapter_version"],
+            transcript_path=item["transcript_path"],
+        ),
+    )
