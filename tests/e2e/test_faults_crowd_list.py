@@ -31,6 +31,7 @@ from tests.e2e.fault_tools import (
     open_gate,
     processes_of,
     rows,
+    snapshot,
 )
 
 LISTERS = 32
@@ -64,7 +65,10 @@ def receiver() -> Iterator[Receiver]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             return
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 128  # as many as may come at once, or the kernel turns some away
+
+    with Server(("127.0.0.1", 0), Handler) as server:
         received.url = f"http://127.0.0.1:{server.server_port}/hook"
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -85,6 +89,14 @@ def launch_many(run: Run, tmp_path: Path, calls: Path) -> dict[str, Path]:
     return started
 
 
+def undelivered() -> str:
+    """What the outbox still holds, for the reader of a failure."""
+    with snapshot() as db:
+        sql = """SELECT kind, name, attempts, next_attempt_at, claimed_until, last_error
+            FROM outbox WHERE state != 'done'"""
+        return "\n".join(str(tuple(row)) for row in db.connection.execute(sql))
+
+
 def test_fifty_endings_under_thirty_two_lists_happen_once_each(
     tmp_path: Path,
     run: Run,
@@ -101,13 +113,14 @@ def test_fifty_endings_under_thirty_two_lists_happen_once_each(
     for place in started.values():
         open_gate(place)
 
-    def all_is_told() -> bool:
+    def all_is_told() -> None:
         told = {body["session_id"] for body in receiver.bodies if body["hook_type"] != "session.started"}
         lines = calls.read_text().splitlines() if calls.exists() else []
-        return len(told) == SESSIONS and len(lines) >= SESSIONS
+        assert (len(told), len(lines)) == (SESSIONS, SESSIONS), undelivered()
 
     try:
-        wait_until(all_is_told, timeout=60)
+        # A post that fails on a busy machine is tried again after 5 and after 15 seconds.
+        wait_until(all_is_told, timeout=150)
     finally:
         done.touch()
         listed = [finish(each) for each in listers]
