@@ -43,7 +43,7 @@ def for_session(db: Database, session_id: str) -> Fuse | None:
 def for_sessions(db: Database, ids: Iterable[str]) -> dict[str, Fuse]:
     """Session id → its newest fuse, by one query; sessions without one are absent."""
     sql = f"{_SELECT} WHERE session_id IN (SELECT value FROM json_each(?)) {_OLDEST_FIRST}"
-    rows = fetch(db, _decode, sql, (codecs.to_json(sorted(ids)),))
+    rows = fetch(db, _decode, sql, (codecs.ids(ids),))
     return {fuse.session_id: fuse for fuse in rows if fuse.session_id is not None}
 
 

@@ -123,6 +123,11 @@ def known(db: Database, ids: Collection[str]) -> set[str]:
     return set(fetch(db, _first, sql, (codecs.to_json(sorted(ids)),)))
 
 
+def has_adapter(db: Database, adapter: str) -> bool:
+    """There is a row of this adapter, whether or not it is still installed."""
+    return bool(fetch(db, _first, "SELECT id FROM sessions WHERE adapter = ? LIMIT 1", (adapter,)))
+
+
 def all_ids(db: Database) -> set[str]:
     return set(fetch(db, _first, "SELECT id FROM sessions"))
 
@@ -132,7 +137,7 @@ def delete(db: Database, ids: Iterable[str]) -> int:
 
     Events stay, and so does what is still to be delivered.
     """
-    chosen = codecs.to_json(sorted(ids))
+    chosen = codecs.ids(ids)
     change(
         db,
         "DELETE FROM outbox WHERE state = 'done' AND session_id IN (SELECT value FROM json_each(?))",

@@ -54,8 +54,31 @@ def test_a_ladder_round_trips_with_fractions() -> None:
     rungs = (Rung(2, timedelta(milliseconds=250)), Rung(9, timedelta(0)))
     assert codecs.read_ladder(codecs.ladder(rungs)) == rungs
     assert codecs.read_ladder(codecs.ladder(TERM_THEN_KILL)) == TERM_THEN_KILL
-    assert codecs.ladder(()) == "[]"
-    assert codecs.read_ladder("[]") == ()
+    assert codecs.ladder(TERM_THEN_KILL) == "15:10.0 9:5.0"
+    assert codecs.read_ladder(codecs.ladder(())) == ()
+    with pytest.raises(ValueError, match="not enough values"):
+        codecs.read_ladder("15")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("",),
+        ("", ""),
+        ("make", "check"),
+        ('","', '"', "'"),
+        ("back\\slash", "\n", "schön", "\udcff", ", "),
+        ("[", "]", '["a","b"]'),
+    ],
+)
+def test_words_come_back_as_they_were(words: tuple[str, ...]) -> None:
+    assert codecs.read_words(codecs.words(words)) == words
+
+
+def test_words_that_somebody_else_wrote_are_read() -> None:
+    assert codecs.read_words('["a", "b"]') == ("a", "b")
+    assert codecs.read_words(' [ "a" , 1 ] ') == ("a", "1")
 
 
 @pytest.mark.parametrize(("read", "text"), [(codecs.read_words, "{}"), (codecs.read_mapping, "[]")])
