@@ -14,6 +14,7 @@ from agentctl.core.decide import needs_listing
 from agentctl.core.liveness import explain, judge
 from agentctl.core.model import (
     AgentRecord,
+    AgentVerdict,
     ExitRecord,
     Fuse,
     Held,
@@ -103,7 +104,18 @@ def report_of(session: Session, files: SessionFiles, *, ended: bool) -> Result:
         return Result(notes=(error.message,)) if ended else Result()
     if not ended:
         return Result(native_id=adapter.native_id(session, files.log))
-    return adapter.result(session, files.log)
+    return _same_conversation(session, adapter.result(session, files.log))
+
+
+def _same_conversation(session: Session, result: Result) -> Result:
+    """The report, an error if it is of another conversation than the one that was asked for.
+
+    Some programs begin a new one without a word where the id is none they know.
+    """
+    if session.native_id is None or result.native_id in (None, session.native_id):
+        return result
+    text = f"the agent went on with another conversation: {result.native_id}, not {session.native_id}"
+    return result._replace(verdict=AgentVerdict.ERROR, text=text)
 
 
 def listing_of(session: Session) -> Listing:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agentctl.core.model import ExitRecord, Held, Listing, Liveness, Session
+from agentctl.core.model import AgentVerdict, ExitRecord, Held, Listing, Liveness, Session
 from agentctl.host import locks as liveness
 from agentctl.host import processes
 from agentctl.ops.observe import look, observe, read_agent, read_exit
@@ -223,3 +223,21 @@ class TestTheAgentsOwnStore:
         assert seen.exit is not None
         assert seen.exit.code == 3
         assert seen.result.notes == ("unknown adapter: no-such-adapter",)
+
+    @pytest.mark.parametrize("wanted", ["ses_dfd13848bffei7D36wzoqZ11dB", "ses_another"])
+    def test_another_conversation_than_the_one_asked_for_is_an_error(
+        self, wanted: str, field: Field, tmp_path: Path
+    ) -> None:
+        agent = field.start("exit:0")
+        store = str(tmp_path / "opencode.db")
+        session = field.plant(agent, adapter="opencode", native_id=wanted, store_path=store)
+        Path(agent.files.log).write_bytes((LOGS / "resumed.log").read_bytes())
+        agent.shim.wait()
+        report = observe(session, None, agent.files, NOON).result
+        if wanted == "ses_another":
+            assert report.verdict is AgentVerdict.ERROR
+            assert report.text == (
+                "the agent went on with another conversation: ses_dfd13848bffei7D36wzoqZ11dB, not ses_another"
+            )
+        else:
+            assert report.verdict is AgentVerdict.OK

@@ -96,7 +96,7 @@ def result(session: Session, log_path: str) -> Result:
     return Result(
         verdict=verdict,
         text=text,
-        native_id=native,
+        native_id=logged.native_id or native,
         model=logged.model or (_stored_model(stored) if stored else None),
         tokens=logged.tokens if from_log else log.sum_tokens(steps),
         cost_usd=logged.cost_usd if from_log else log.sum_costs(steps),
