@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from agentctl.core.ledger import Event
-from agentctl.core.model import Fuse, Session, Status
+from agentctl.core.model import Fuse, Lock, Session, Status
 
 if TYPE_CHECKING:
     from agentctl.ops.find import Found
@@ -126,6 +126,11 @@ def event_document(event: Event) -> dict[str, Any]:
 def event_line(event: Event) -> str:
     """One event as a line of NDJSON, without the newline."""
     return to_json(event_document(event))
+
+
+def lock_kind(lock: Lock) -> str:
+    """Whose it is: a `person`'s or a `session`'s."""
+    return "person" if lock.session_id is None else "session"
 
 
 def _encoded(value: object) -> object:

@@ -22,6 +22,7 @@ from agentctl.core.settings import SCHEMA
 ENVIRONMENT: dict[str, str] = {
     "AGENTCTL_HOME": "Directory of state and settings, in place of the usual ones.",
     **{key.variable: f"{key.help} Beats the setting {key.name}." for key in SCHEMA if key.variable},
+    "AGENTCTL_CLAUDE_USE_API_KEY": "If 1, claude-code bills ANTHROPIC_API_KEY, not claude's own login.",
     "NO_COLOR": "If set, nothing is coloured.",
 }
 

@@ -24,6 +24,7 @@ from agentctl.documents import (
     elapsed,
     event_document,
     event_line,
+    lock_kind,
     notes,
     session_document,
     sessions_json,
@@ -126,14 +127,15 @@ def fuse_table(fuses: Sequence[Fuse], *, now: datetime, home: str | None, color:
 
 def lock_table(locks: Sequence[Lock], *, now: datetime, home: str | None, color: bool) -> str:
     """The table of `locks`."""
-    headers = ("DIRECTORY", "HOLDER", "SINCE", "UNTIL", "REASON")
+    headers = ("DIRECTORY", "HOLDER", "KIND", "REASON", "SINCE", "EXPIRES")
     rows = [
         (
             tilde(lock.directory, home),
-            f"session {short(lock.session_id)}" if lock.session_id else lock.holder,
-            format_age(lock.created_at, now),
-            format_age(lock.expires_at, now) if lock.expires_at else NOTHING,
+            short(lock.session_id) if lock.session_id else lock.holder,
+            lock_kind(lock),
             lock.reason,
+            format_age(lock.created_at, now),
+            lock.expires_at and format_age(lock.expires_at, now),
         )
         for lock in locks
     ]

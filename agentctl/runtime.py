@@ -49,6 +49,8 @@ class Runtime:
         """Who this invocation is in the ledger: the command's name."""
         self.delivers = delivers
         """This command runs hooks and posts webhooks itself; others start a deliverer for that."""
+        self.watches = False
+        """This command goes on looking at what is yet to come."""
         self.progress: Callable[[int, int], None] = _silence
         """Told of long work: done, of how much. A command at a terminal puts its own here."""
         self.notices: list[str] = []
@@ -101,13 +103,26 @@ class Runtime:
 
     @cached_property
     def readable_state(self) -> Database:
-        """The state for a command that answers even where nothing can be written."""
+        """The state for a command that answers even where nothing can be written.
+
+        Where there is none yet, it is an empty one in memory: a question makes no files. Two
+        do: one that goes on watching, and one about agents with sessions of their own, because
+        what their stores say is kept.
+        """
         if "state" in self.__dict__:
             return self.state
+        from agentctl.adapters.registry import in_use
         from agentctl.store.db import connect
 
+        makes = self.watches or os.path.lexists(self.paths.database) or bool(in_use(self.environ, {}))
         return self._keep(
-            connect(self.paths.database, busy=REQUIRED, read_only_ok=True, belongings=self.paths.sessions)
+            connect(
+                self.paths.database,
+                busy=REQUIRED,
+                read_only_ok=True,
+                makes=makes,
+                belongings=self.paths.sessions,
+            )
         )
 
     def _keep(self, database: Database) -> Database:

@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.dialects.anthropic import ANTHROPIC
 from tests.dialects.chat import CHAT
+from tests.dialects.responses import RESPONSES
 from tests.dialects.words import Reply, Turn
 
 GREETING = "Hello from the fake model"
@@ -74,7 +76,7 @@ def use_tool(model: str) -> Reply:
     return Reply(text="Calling a tool", tool="write", arguments={"filePath": path, "content": "hi\n"})
 
 
-DIALECTS = (CHAT,)
+DIALECTS = (CHAT, RESPONSES, ANTHROPIC)
 
 
 class FakeModel:

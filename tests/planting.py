@@ -8,6 +8,7 @@ waits looks at the real clock all the same.
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -41,6 +42,17 @@ ABSENT = "ses_ffffffffffffNotInAnySample"
 
 NO_FINALISER = "/bin/true"
 FAKE_AGENT = (sys.executable, "-I", "-S", str(Path(__file__).with_name("fake_agent.py")))
+
+
+@contextmanager
+def without_descriptors() -> Iterator[None]:
+    """This process can open no further file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @dataclass(frozen=True, slots=True)

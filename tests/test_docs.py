@@ -145,6 +145,15 @@ def test_every_option_has_a_help_text() -> None:
     assert not silent, "options whose help is not a sentence"
 
 
+def test_every_command_takes_json() -> None:
+    deaf = [
+        context.command_path
+        for context in everything()
+        if not isinstance(context.command, click.Group) and "--json" not in option_names(context)
+    ]
+    assert not deaf
+
+
 def test_examples_in_help_run_what_exists() -> None:
     for context in everything():
         for text in (context.command.help or "", context.command.epilog or ""):

@@ -421,8 +421,8 @@ def test_fuses_locks_and_deliveries() -> None:
         ),
     ]
     text = render.lock_table(locks, now=NOW, home="/home/u", color=False)
-    assert text.splitlines()[1].split() == ["~/x", "session", "00000001", "now", "–", "–"]
-    assert text.splitlines()[2].split() == ["/y", "ann", "now", "in", "1d", "release"]
+    assert text.splitlines()[1].split() == ["~/x", "00000001", "session", "–", "now", "–"]
+    assert text.splitlines()[2].split() == ["/y", "ann", "person", "release", "now", "in", "1d"]
     delivery = Delivery(
         id=3,
         kind="hook",

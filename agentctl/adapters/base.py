@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
-from agentctl.core.model import Listing, Result, Rung, Session, Tokens
+from agentctl.core.model import Listing, Outcome, Result, Rung, Session, Status, Tokens
 from agentctl.errors import AdapterUnavailable
 
 
@@ -58,6 +58,8 @@ class LaunchRequest:
     """The `[adapters.NAME]` table."""
     environ: Mapping[str, str] = field(default_factory=dict)
     """The environment that the agent will start from."""
+    given: frozenset[str] = frozenset()
+    """Names of its variables that the user gave for this launch alone (`--env`): not to be taken away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,17 @@ class Process:
     """AGENTCTL_SESSION_ID of its environment: started under a tracked session."""
     locked: frozenset[tuple[int, int]] = frozenset()
     """Device and inode of each file on which it holds a lock; empty where the system does not tell."""
+    is_shared: bool = False
+    """Said by `match`: a server that works on other sessions, too. It is named, and never signalled."""
+
+
+class Standing(NamedTuple):
+    """What a remote store proves by itself of a session, where there is no process to look at."""
+
+    status: Status
+    outcome: Outcome | None
+    reason: str
+    """One plain clause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +132,8 @@ class NativeSession:
     is_child: bool = False
     """A subagent's session; not listed."""
     tokens: Tokens = Tokens()
+    standing: Standing | None = None
+    """Only from an adapter with Capability.REMOTE; every other's sessions are judged by their processes."""
 
 
 class Adapter(Protocol):
@@ -187,7 +202,7 @@ class Adapter(Protocol):
         ...
 
     def match(self, natives: Sequence[NativeSession], processes: Sequence[Process]) -> Mapping[str, Process]:
-        """Native id → the process proved to be running it."""
+        """Native id → the process proved to be running it; one that others share says so."""
         ...
 
     def is_transient(self, exit_code: int, log_path: str) -> bool:

@@ -2,15 +2,17 @@
 
 Third-party adapters come in by the entry-point group `agentctl.adapters`; they are
 looked up only where a name is not built in, because reading the installed packages'
-metadata costs more than everything else `list` does.
+metadata costs more than everything else `list` does. A built-in name is never replaced.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, cast
+import sys
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
 
 from agentctl.errors import AdapterUnavailable
 
@@ -18,26 +20,46 @@ if TYPE_CHECKING:
     from agentctl.adapters.base import Adapter
 
 ADAPTERS: dict[str, str] = {
+    "claude-code": "agentctl.adapters.claude_code",
+    "codex": "agentctl.adapters.codex",
     "opencode": "agentctl.adapters.opencode",
+    "pi": "agentctl.adapters.pi",
+    "pi-rust": "agentctl.adapters.pi_rust",
+    "slate": "agentctl.adapters.slate",
+    "openclaw": "agentctl.adapters.openclaw",
     "exec": "agentctl.adapters.exec",
     "demo": "agentctl.adapters.demo",
 }
 """Built-in adapters in the order of preference for a launch that names none."""
 
 DISCOVERING: dict[str, tuple[str, ...]] = {
+    "claude-code": ("$CLAUDE_CONFIG_DIR/projects", "$HOME/.claude/projects"),
+    "codex": ("$CODEX_HOME/sessions", "$HOME/.codex/sessions"),
     "opencode": ("$OPENCODE_DB", "$XDG_DATA_HOME/opencode", "$HOME/.local/share/opencode"),
+    "pi": ("$PI_CODING_AGENT_SESSION_DIR", "$PI_CODING_AGENT_DIR/sessions", "$HOME/.pi/agent/sessions"),
+    "pi-rust": ("$PI_SESSIONS_DIR", "$PI_CODING_AGENT_DIR/sessions", "$HOME/.pi/agent/sessions"),
+    "openclaw": (
+        "$OPENCLAW_GATEWAY_TOKEN?",
+        "$OPENCLAW_GATEWAY_PASSWORD?",
+        "$OPENCLAW_GATEWAY_URL?",
+        "$OPENCLAW_CONFIG_PATH",
+        "$OPENCLAW_STATE_DIR/openclaw.json",
+        "$OPENCLAW_HOME/.openclaw/openclaw.json",
+        "$HOME/.openclaw/openclaw.json",
+    ),
 }
 """Adapters with Capability.DISCOVER and where their sessions would be: where nothing is,
-`list` need not import them. The exact place is the adapter's own business."""
+`list` need not import them. The exact place is the adapter's own business. `$NAME?` is a
+variable that says so by being set, whatever its value."""
 
 ENTRY_POINT_GROUP = "agentctl.adapters"
 
 
 def load(name: str) -> Adapter:
     """The adapter of this name. Raises AdapterUnavailable with near matches for an unknown one."""
-    module = ADAPTERS.get(name) or third_party().get(name)
+    module = ADAPTERS.get(name)
     if module is None:
-        raise unknown(name)
+        return _load_third_party(name)
     try:
         return cast("Adapter", importlib.import_module(module))
     except ImportError as error:
@@ -47,13 +69,67 @@ def load(name: str) -> Adapter:
         ) from error
 
 
-def in_use(environ: Mapping[str, str]) -> list[str]:
-    """The discovering adapters that may have sessions under this environment."""
-    return [
-        name
-        for name, places in DISCOVERING.items()
-        if any(os.path.exists(path) for place in places if (path := _expanded(place, environ)))
+def _load_third_party(name: str) -> Adapter:
+    """The adapter that another package provides. Whatever is wrong with it is AdapterUnavailable."""
+    module = third_party().get(name)
+    if module is None:
+        raise unknown(name)
+    from importlib.metadata import EntryPoint
+
+    try:
+        adapter = EntryPoint(name, module, ENTRY_POINT_GROUP).load()
+    except (Exception, SystemExit) as error:
+        problem = f"{type(error).__name__}: {error}"
+    else:
+        problem = "; ".join(_wrong(name, adapter))
+        if not problem:
+            return cast("Adapter", adapter)
+    raise AdapterUnavailable(
+        f"adapter {name} cannot be loaded: {problem}",
+        hint=f"repair, reinstall or remove the package that provides {module}",
+    )
+
+
+def _wrong(name: str, adapter: Any) -> Iterator[str]:
+    """What keeps another package's object from being an adapter."""
+    from agentctl.adapters.base import Adapter, Capability
+
+    members = sorted(each for each in vars(Adapter) if not each.startswith("_"))
+    missing = [each for each in members if not hasattr(adapter, each)]
+    if missing:
+        yield f"it lacks {', '.join(missing)}"
+        return
+    uncallable = [each for each in members if each.islower() and not callable(getattr(adapter, each))]
+    if uncallable:
+        yield f"no function: {', '.join(uncallable)}"
+    if name != adapter.NAME:
+        yield f"it calls itself {adapter.NAME}"
+    abilities = adapter.CAPABILITIES
+    if not isinstance(abilities, frozenset | set) or abilities - set(Capability):
+        yield f"its CAPABILITIES are not a set of {', '.join(Capability)}"
+    if not adapter.LADDER:
+        yield "its LADDER has no rung"
+
+
+def in_use(environ: Mapping[str, str], tables: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The discovering adapters that may have sessions under this environment.
+
+    Of another package those whose table, `[adapters.NAME]`, says `discover = true`.
+    """
+    built_in = [
+        name for name, places in DISCOVERING.items() if any(_is_there(place, environ) for place in places)
     ]
+    return [
+        *built_in,
+        *(name for name, table in tables.items() if name not in ADAPTERS and table.get("discover") is True),
+    ]
+
+
+def _is_there(place: str, environ: Mapping[str, str]) -> bool:
+    if place.endswith("?"):
+        return bool(environ.get(place[1:-1]))
+    path = _expanded(place, environ)
+    return path is not None and os.path.exists(path)
 
 
 def _expanded(place: str, environ: Mapping[str, str]) -> str | None:
@@ -62,11 +138,25 @@ def _expanded(place: str, environ: Mapping[str, str]) -> str | None:
     return f"{value}{slash}{rest}" if value else None
 
 
-def third_party() -> dict[str, str]:
-    """Entry points of other packages: name → module."""
-    from importlib.metadata import entry_points
+def third_party() -> Mapping[str, str]:
+    """Entry points of other packages: name → module. Of two packages the first on the path has the name."""
+    return _entry_points(tuple(sys.path))
 
-    return {point.name: point.value for point in entry_points(group=ENTRY_POINT_GROUP)}
+
+@lru_cache(maxsize=1)
+def _entry_points(path: tuple[str, ...]) -> Mapping[str, str]:
+    """Read once for a path: a listing loads the adapter of every session."""
+    from importlib.metadata import distributions
+
+    found: dict[str, str] = {}
+    for package in distributions(path=list(path)):
+        try:
+            points = package.entry_points.select(group=ENTRY_POINT_GROUP)
+        except Exception:  # noqa: S112
+            continue  # metadata that cannot be read: nobody knows whether it names an adapter
+        for point in points:
+            found.setdefault(point.name, point.value)
+    return found
 
 
 def names() -> list[str]:
@@ -84,6 +174,16 @@ def unknown(name: str) -> AdapterUnavailable:
 
 
 if TYPE_CHECKING:
-    from agentctl.adapters import demo, exec, opencode
+    from agentctl.adapters import claude_code, codex, demo, exec, openclaw, opencode, pi, pi_rust, slate
 
-    _CHECKED: tuple[Adapter, ...] = (opencode, exec, demo)
+    _CHECKED: tuple[Adapter, ...] = (
+        claude_code,
+        codex,
+        opencode,
+        pi,
+        pi_rust,
+        slate,
+        openclaw,
+        exec,
+        demo,
+    )

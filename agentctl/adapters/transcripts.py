@@ -70,17 +70,24 @@ def string(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
+LARGEST = 2**63 - 1
+"""The largest count that a database column holds."""
+
+
 def integer(value: object) -> int | None:
-    """The value if it is a number, else None."""
+    """The value if it is a number that can be a count, else None."""
     number = real(value)
-    return None if number is None else int(number)
+    return None if number is None or abs(number) > LARGEST else int(number)
 
 
 def real(value: object) -> float | None:
     """The value if it is a finite number, else None."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:  # a whole number of some hundred digits
+        return None
 
 
 def instant(milliseconds: object) -> datetime | None:

@@ -6,6 +6,7 @@ imports when it is used. Must not know any one command.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import update_wrapper
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+MUCH = 100
+"""As many files of agents' own stores are worth telling how far their reading has come."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 """Parameter `as_json: bool`."""
@@ -52,9 +56,23 @@ def pass_runtime(function: Callable[Concatenate[Runtime, P], R]) -> Callable[P, 
     """Call a command with the Runtime as its first argument. The decorator next to the function."""
 
     def with_runtime(*args: P.args, **kwargs: P.kwargs) -> R:
-        return function(runtime_of(click.get_current_context()), *args, **kwargs)
+        runtime = runtime_of(click.get_current_context())
+        if sys.stderr.isatty():
+            runtime.progress = _tell_progress
+        try:
+            return function(runtime, *args, **kwargs)
+        finally:
+            for notice in dict.fromkeys(runtime.notices):
+                click.echo(f"agentctl: warning: {notice}", err=True)
 
     return update_wrapper(with_runtime, function)
+
+
+def _tell_progress(done: int, of: int) -> None:
+    """A line that is written over, and goes when all is done; for what takes more than a moment."""
+    if of >= MUCH:
+        text = "" if done == of else f"reading the agents' own sessions: {done:,} of {of:,}"
+        click.echo(f"\r\x1b[K{text}", err=True, nl=False)
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.4
@@ -113,15 +131,48 @@ def instant(since: timedelta | datetime, now: datetime) -> datetime:
         return datetime.min.replace(tzinfo=UTC)
 
 
+class Count(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.4
+    """A whole number from `least` to what a database and a loop can bear."""
+
+    name = "count"
+    most = 2**31 - 1
+
+    def __init__(self, least: int) -> None:
+        self.least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            count = int(value)
+        except ValueError:
+            self.fail(f"'{value}' is not a whole number: give {self.least} or more.", param, ctx)
+        if count < self.least:
+            self.fail(f"{count} is too small: give {self.least} or more.", param, ctx)
+        if count > self.most:
+            self.fail(f"{count} is too large: give at most {self.most}.", param, ctx)
+        return count
+
+
 class Known(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.4
     """Text as it is, completed from what exists. `source` is a function of `agentctl.commands._complete`.
 
-    Nothing is checked here: whether the object exists is the operation's business.
+    Whether the object exists is the operation's business; only a text without the `form` that
+    all of them have is refused here.
     """
 
-    def __init__(self, name: str, source: str) -> None:
+    def __init__(self, name: str, source: str, *, form: str = "", looks: str = "") -> None:
         self.name = name
         self.source = source
+        self.form = form
+        self.looks = looks
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if self.form:
+            import re
+
+            if not re.fullmatch(self.form, text):
+                self.fail(f"'{text}' is no {self.name}: {self.looks}.", param, ctx)
+        return text
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -131,9 +182,8 @@ class Known(click.ParamType):  # type: ignore[type-arg]  # generic only since Cl
         return _complete.items(self.source, incomplete, taken=ctx.params.get(param.name or ""))
 
 
-COUNT_FROM_0 = click.IntRange(min=0, max=2**31 - 1)
-COUNT_FROM_1 = click.IntRange(min=1, max=2**31 - 1)
-"""Whole numbers that a database and a loop can bear."""
+COUNT_FROM_0 = Count(0)
+COUNT_FROM_1 = Count(1)
 
 DURATION = Duration()
 DURATION_OR_ZERO = Duration(allow_zero=True)
@@ -141,6 +191,8 @@ SINCE = Since()
 SESSION = Known("session", "live_sessions")
 ANY_SESSION = Known("session", "any_sessions")
 ENDED_SESSION = Known("session", "ended_sessions")
-GROUP = Known("group", "groups")
+GROUP = Known(
+    "group", "groups", form="g-[0-9a-f]{6}", looks="a group is g- and six hex digits, such as g-0a1b2c"
+)
 ADAPTER = Known("adapter", "adapters")
 LOCKED_DIRECTORY = Known("directory", "locked_directories")

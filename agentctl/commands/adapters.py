@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agentctl.commands import _show
-from agentctl.commands._options import json_option, pass_runtime
+from agentctl.commands._options import ADAPTER, json_option, pass_runtime
 
 if TYPE_CHECKING:
     from agentctl.ops.adapters import AdapterFacts
@@ -15,31 +15,44 @@ if TYPE_CHECKING:
 
 
 @click.command("adapters")
+@click.argument("names", metavar="[NAME]...", nargs=-1, type=ADAPTER)
 @json_option
 @pass_runtime
-def command(runtime: Runtime, as_json: bool) -> None:
+def command(runtime: Runtime, names: tuple[str, ...], as_json: bool) -> None:
     """List adapters and what each can do.
 
     Shows where each agent program was found, the versions its adapter was checked against,
-    and what it can do. Other packages can provide more adapters.
+    and what it can do. With NAME, also its settings: what its agent may do unasked is one of
+    them. They stand below [adapters.NAME] in the configuration. Other packages can provide
+    more adapters.
 
     \b
     Examples:
       agentctl adapters
-      agentctl adapters --json
+      agentctl adapters codex
+      agentctl config set adapters.codex.sandbox workspace-write
 
     \b
     Exit status:
       0  listed; an adapter that cannot be loaded is listed with its error
       2  something in the configuration file is wrong
+      12 there is no such adapter
     """
+    from agentctl.adapters import registry
     from agentctl.ops.adapters import survey
 
     found = survey(runtime, runtime.settings.adapters)
+    for name in names:
+        if name not in {one.name for one in found}:
+            raise registry.unknown(name)
+    found = [one for one in found if not names or one.name in names]
     if as_json:
         from agentctl.documents import document
 
         click.echo(document(adapters=found))
+        return
+    if names:
+        click.echo("\n\n".join(map(_told, found)))
         return
     from agentctl.render import table
 
@@ -48,6 +61,30 @@ def command(runtime: Runtime, as_json: bool) -> None:
         (one.name, _where(one), one.verified, " ".join(one.capabilities) or None, _what(one)) for one in found
     ]
     click.echo(table(headers, rows, color=_show.uses_color(runtime)))
+
+
+def _told(one: AdapterFacts) -> str:
+    """Everything about one adapter, its settings below."""
+    from agentctl.render import record
+
+    pairs = [
+        ("name", one.name),
+        ("what", _what(one)),
+        ("from", one.source),
+        ("program", _where(one)),
+        ("checked with", one.verified),
+        ("can", " ".join(one.capabilities)),
+    ]
+    lines = [record(pairs)]
+    for option in one.options:
+        is_set = "" if option.value is None else f" = {option.value}"
+        choices = f"\n    one of {', '.join(option.choices)}" if option.choices else ""
+        lines.append(f"\n  {option.name}{is_set}\n{_wrapped(option.help)}{choices}")
+    return "\n".join(lines)
+
+
+def _wrapped(text: str) -> str:
+    return click.wrap_text(text, 96, initial_indent="    ", subsequent_indent="    ")
 
 
 def _where(one: AdapterFacts) -> str | None:

@@ -157,7 +157,8 @@ FILES: dict[str, str] = {"agentctl.bash": BASH, "_agentctl": ZSH, "agentctl.fish
 
 @click.command("completion")
 @click.argument("shell", type=click.Choice(list(SCRIPTS)))
-def command(shell: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def command(shell: str, as_json: bool) -> None:
     """Print a completion script for your shell.
 
     It completes commands, options, ids and names of sessions, groups, adapters and held
@@ -184,6 +185,11 @@ def command(shell: str) -> None:
     \b
     Exit status:
       0  the script was printed
-      2  unknown shell
+      2  no such shell
     """
-    click.echo(SCRIPTS[shell], nl=False)
+    if as_json:
+        from agentctl.documents import document
+
+        click.echo(document(shell=shell, script=SCRIPTS[shell]))
+    else:
+        click.echo(SCRIPTS[shell], nl=False)

@@ -54,7 +54,8 @@ def command(runtime: Runtime, rebuild: bool, force: bool, as_json: bool) -> int:
 
 
 def _examine(runtime: Runtime, *, as_json: bool) -> int:
-    from agentctl.ops.doctor import Level, examine
+    from agentctl.ops.doctor import examine
+    from agentctl.ops.findings import Level
 
     found = examine(runtime)
     failed = any(one.level is Level.FAIL for one in found)

@@ -84,8 +84,10 @@ def retry(runtime: Runtime, deliveries: tuple[int, ...], everything: bool, as_js
     """
     from agentctl.ops.redeliver import retry as run
 
-    if bool(deliveries) == everything:
-        raise click.UsageError("name deliveries, or give --all.")
+    if deliveries and everything:
+        raise click.UsageError(f"--all means delivery {deliveries[0]}, too: name deliveries or give --all.")
+    if not deliveries and not everything:
+        raise click.UsageError("no delivery is named: give numbers of `agentctl hooks list`, or --all.")
     runtime.actor = "hooks retry"
     retried = run(runtime, None if everything else deliveries)
     if as_json:

@@ -64,8 +64,10 @@ def command(
 
     \b
     Exit status:
-      0  always, also for an empty list
-      13 the state cannot be read
+      0   always, also for an empty list
+      2   usage error
+      12  no such adapter
+      13  the state cannot be read
     """
     from agentctl.core.model import Status
     from agentctl.ops.listing import ListRequest, list_sessions

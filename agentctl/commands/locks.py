@@ -51,16 +51,21 @@ def command(runtime: Runtime, quiet: bool, as_json: bool) -> None:
         for directory in dict.fromkeys(lock.directory for lock in found):
             click.echo(shown(directory), color=True)
     elif found:
-        click.echo(_table(runtime, found))
+        from agentctl.render import lock_table
+
+        now, home = runtime.clock(), _show.home(runtime)
+        click.echo(lock_table(found, now=now, home=home, color=_show.uses_color(runtime)))
 
 
 def lock_documents(locks: Iterable[Lock]) -> list[dict[str, Any]]:
     """Each lock with every key of the schema, in its order."""
+    from agentctl.documents import lock_kind
+
     return [
         {
             "directory": lock.directory,
             "holder": lock.holder,
-            "kind": _kind(lock),
+            "kind": lock_kind(lock),
             "session_id": lock.session_id,
             "reason": lock.reason,
             "created_at": lock.created_at,
@@ -68,27 +73,3 @@ def lock_documents(locks: Iterable[Lock]) -> list[dict[str, Any]]:
         }
         for lock in locks
     ]
-
-
-def _kind(lock: Lock) -> str:
-    return "person" if lock.session_id is None else "session"
-
-
-def _table(runtime: Runtime, locks: Iterable[Lock]) -> str:
-    from agentctl.core.durations import format_age
-    from agentctl.render import table, tilde
-
-    now, home = runtime.clock(), _show.home(runtime)
-    rows = [
-        (
-            tilde(lock.directory, home),
-            lock.holder,
-            _kind(lock),
-            lock.reason,
-            format_age(lock.created_at, now),
-            lock.expires_at and format_age(lock.expires_at, now),
-        )
-        for lock in locks
-    ]
-    headers = ("DIRECTORY", "HOLDER", "KIND", "REASON", "SINCE", "EXPIRES")
-    return table(headers, rows, color=_show.uses_color(runtime))

@@ -9,6 +9,7 @@ import click
 
 from agentctl.commands import _show
 from agentctl.commands._options import DURATION_OR_ZERO, json_option, pass_runtime, quiet_option
+from agentctl.errors import PartlyDone
 
 if TYPE_CHECKING:
     from agentctl.ops.prune import Pruned
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 @quiet_option
 @json_option
 @pass_runtime
-def command(runtime: Runtime, older_than: timedelta | None, dry_run: bool, quiet: bool, as_json: bool) -> int:
+def command(
+    runtime: Runtime, older_than: timedelta | None, dry_run: bool, quiet: bool, as_json: bool
+) -> None:
     """Forget ended sessions and delete their files.
 
     Their logs and rows are gone for good; events stay. Sessions that are live or lingering
@@ -52,14 +55,16 @@ def command(runtime: Runtime, older_than: timedelta | None, dry_run: bool, quiet
             click.echo(session.id)
     else:
         _tell(runtime, pruned, dry_run=dry_run)
-    for path in pruned.left:
-        _show.note(f"{path} could not be deleted: look at the modes of its files")
     if pruned.unknown:
         _show.note(
             f"{len(pruned.unknown)} directories belong to sessions that this database does not know;"
             " agentctl doctor --rebuild brings them back"
         )
-    return 3 if pruned.left else 0
+    if pruned.left:
+        raise PartlyDone(
+            f"could not be deleted: {', '.join(pruned.left)}",
+            hint="look at the owners and modes of the files",
+        )
 
 
 def _document(pruned: Pruned, *, dry_run: bool) -> str:

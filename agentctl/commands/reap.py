@@ -8,6 +8,7 @@ import click
 
 from agentctl.commands import _show
 from agentctl.commands._options import json_option, pass_runtime
+from agentctl.errors import PartlyDone
 
 if TYPE_CHECKING:
     from agentctl.runtime import Runtime
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something could not be done.")
 @json_option
 @pass_runtime
-def command(runtime: Runtime, quiet: bool, as_json: bool) -> int:
+def command(runtime: Runtime, quiet: bool, as_json: bool) -> None:
     """Bring everything up to date; made for cron.
 
     Records endings, enforces fuses, ends lingering processes, runs hooks and posts webhooks
@@ -56,5 +57,12 @@ def command(runtime: Runtime, quiet: bool, as_json: bool) -> int:
             f" {reaped.delivered.done} delivered, {reaped.delivered.failed} deliveries failed"
         )
     if survivors:
-        _show.note(f"these processes could not be ended: {', '.join(map(str, survivors))}")
-    return 3 if survivors or reaped.delivered.failed else 0
+        raise PartlyDone(
+            f"these processes could not be ended: {', '.join(map(str, survivors))}",
+            hint="look whose they are: ps -fp PID; the next reap tries again",
+        )
+    if reaped.delivered.failed:
+        raise PartlyDone(
+            f"{reaped.delivered.failed} deliveries of hooks or webhooks failed",
+            hint="agentctl hooks list tells why; webhooks are posted again later, hooks only by hooks retry",
+        )

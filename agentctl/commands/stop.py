@@ -16,6 +16,7 @@ from agentctl.commands._options import (
     pass_runtime,
     quiet_option,
 )
+from agentctl.errors import PartlyDone
 
 if TYPE_CHECKING:
     from agentctl.ops.stop import Stopped
@@ -44,7 +45,7 @@ def command(
     timeout: timedelta | None,
     quiet: bool,
     as_json: bool,
-) -> int:
+) -> None:
     """Stop sessions, gently first.
 
     The agent is asked to end, in the way its adapter prescribes, and killed if it does not.
@@ -81,14 +82,15 @@ def command(
     else:
         for one in stopped:
             _tell(one, quiet=quiet)
-    return 3 if any(one.survivors or not one.is_over for one in stopped) else 0
+    if left := [one for one in stopped if one.survivors or not one.is_over]:
+        raise PartlyDone(
+            "\n".join(map(_remains, left)),
+            hint=f"agentctl why {left[0].found.session.id[:8]} tells what is left; --force kills at once",
+        )
 
 
 def _tell(one: Stopped, *, quiet: bool) -> None:
     session = one.found.session
-    if one.survivors:
-        pids = ", ".join(map(str, one.survivors))
-        _show.note(f"session {session.id[:8]}: these processes could not be ended: {pids}")
     if quiet:
         click.echo(session.id)
     elif one.was_over:
@@ -96,3 +98,10 @@ def _tell(one: Stopped, *, quiet: bool) -> None:
     else:
         said = one.found.reason or "its end has not been seen"
         _show.note(f"session {session.id[:8]} {session.outcome or one.found.status}: {said}")
+
+
+def _remains(one: Stopped) -> str:
+    who = f"session {one.found.session.id[:8]}"
+    if not one.survivors:
+        return f"{who}: its end has not been seen"
+    return f"{who}: these processes could not be ended: {', '.join(map(str, one.survivors))}"

@@ -5,6 +5,25 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+EVENT_TYPES = (
+    "session.started",
+    "session.stopping",
+    "session.stopped",
+    "session.error",
+    "session.timeout",
+    "session.gone",
+    "fuse.set",
+    "fuse.extended",
+    "fuse.cancelled",
+    "fuse.warned",
+    "fuse.expired",
+    "lock.acquired",
+    "lock.released",
+    "lock.expired",
+    "state.rebuilt",
+)
+"""Every type of event that is recorded."""
+
 
 class Event(NamedTuple):
     """One line of the append-only ledger. `cursor` grows without gaps being reused."""

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from agentctl.host.waiting import within
+
+if TYPE_CHECKING:
+    from urllib.request import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,24 +20,35 @@ class Posted:
 
 
 def post(url: str, body: bytes, *, headers: Mapping[str, str], secret: str | None, limit: float) -> Posted:
-    """POST a JSON body. Any failure is returned as one clause, never raised."""
-    import http.client
-    import urllib.error
+    """POST a JSON body within `limit` seconds in all. A failure is returned as one clause, never raised."""
     import urllib.request
 
     all_headers = {"Content-Type": "application/json", **headers}
     if secret:
         all_headers |= signatures(body, secret)
+    try:
+        request = urllib.request.Request(url, data=body, headers=all_headers, method="POST")  # noqa: S310
+    except ValueError as error:
+        return Posted(str(error))
+    if request.type not in ("http", "https"):
+        return Posted(f"not an http or https address: {request.type}")
+    # A time-out of the socket's is for one read, and none covers the search for the address:
+    # a receiver that trickles its headers would keep every other delivery waiting.
+    posted = within(limit, lambda: _send(request, limit))
+    return posted or Posted(f"timed out: no answer within {limit:g} s")
+
+
+def _send(request: Request, limit: float) -> Posted:
+    import http.client
+    import urllib.error
+    import urllib.request
 
     class NoRedirect(urllib.request.HTTPRedirectHandler):
         def redirect_request(self, *arguments: object, **named: object) -> None:
             return None
 
     try:
-        request = urllib.request.Request(url, data=body, headers=all_headers, method="POST")  # noqa: S310
-        if request.type not in ("http", "https"):
-            return Posted(f"not an http or https address: {request.type}")
-        # The status says all: a body that trickles in would outlast the limit, which is for one read.
+        # The status says all: nobody waits for a body.
         urllib.request.build_opener(NoRedirect).open(request, timeout=limit).close()
     except urllib.error.HTTPError as error:
         with error:

@@ -45,11 +45,31 @@ class Paths(NamedTuple):
         try:
             os.makedirs(self.state, mode=0o700, exist_ok=True)
             os.makedirs(self.sessions, mode=0o700, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise StateUnusable(
+                f"state directory {self.state} cannot be created:"
+                f" {_in_the_way(self.sessions)} is no directory",
+                hint="move it away, or point AGENTCTL_HOME at a directory you can write to",
+            ) from error
         except OSError as error:
             raise StateUnusable(
                 f"state directory {self.state} cannot be created: {error.strerror}",
                 hint="point AGENTCTL_HOME at a directory you can write to",
             ) from error
+        for directory in (self.state, self.sessions):
+            if not os.access(directory, os.W_OK | os.X_OK):
+                raise StateUnusable(
+                    f"state directory {directory} cannot be written: no permission, or it is read-only",
+                    hint=f"look at its owner and mode (ls -ld {directory}),"
+                    " or point AGENTCTL_HOME at a directory you can write to",
+                )
+
+
+def _in_the_way(path: str) -> str:
+    """What exists of a path that cannot be made: the part that is no directory."""
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return path
 
 
 class SessionFiles(NamedTuple):

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 
 def find_program(name: str, cwd: str, environ: Mapping[str, str]) -> str | None:
     """The absolute path of an executable file: by PATH, or relative to `cwd` if it has a slash."""
-    if not name:
-        return None
-    if "/" in name:
-        return _executable(os.path.join(cwd, name))
-    for directory in environ.get("PATH", os.defpath).split(os.pathsep):
-        found = _executable(os.path.join(cwd, directory, name))
-        if found is not None:
-            return found
+    return next((path for path in _candidates(name, cwd, environ) if _is_executable(path)), None)
+
+
+def obstacle(name: str, cwd: str, environ: Mapping[str, str]) -> str | None:
+    """Where `find_program` found none, a clause about what is there instead; None if nothing is."""
+    for path in _candidates(name, cwd, environ):
+        if os.path.isdir(path):
+            if "/" in name:
+                return f"{path} is a directory"
+        elif os.path.exists(path):
+            return f"{path} may not be executed" if os.path.isfile(path) else f"{path} is not a regular file"
+        elif os.path.islink(path):
+            return f"{path} is a link to nothing"
     return None
 
 
-def _executable(path: str) -> str | None:
-    return path if os.path.isfile(path) and os.access(path, os.X_OK) else None
+def _candidates(name: str, cwd: str, environ: Mapping[str, str]) -> Iterator[str]:
+    """Where a shell would look, in its order."""
+    if "/" in name:
+        yield os.path.join(cwd, name)
+    elif name:
+        for directory in environ.get("PATH", os.defpath).split(os.pathsep):
+            yield os.path.join(cwd, directory, name)
+
+
+def _is_executable(path: str) -> bool:
+    return os.path.isfile(path) and os.access(path, os.X_OK)

@@ -40,7 +40,10 @@ def read_text(config_path: str) -> str:
     except UnicodeDecodeError as error:
         raise UsageFault(f"{config_path} is not UTF-8 text (byte {error.start})") from error
     except OSError as error:
-        raise StateUnusable(f"{config_path} cannot be read: {error.strerror}") from error
+        raise StateUnusable(
+            f"{config_path} cannot be read: {error.strerror}",
+            hint=f"it must be a file that you may read: ls -ld {config_path}",
+        ) from error
 
 
 def parse(config_path: str, text: str) -> dict[str, Any]:
@@ -135,7 +138,11 @@ def write(config_path: str, text: str) -> None:
         os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
         write_private(target, data)
     except OSError as error:
-        raise OperationFailed(f"{target} cannot be written: {error.strerror}") from error
+        where = os.path.dirname(target)
+        raise OperationFailed(
+            f"{target} cannot be written: {error.strerror}",
+            hint=f"{where} must be a directory in which you may write: ls -ld {where}",
+        ) from error
 
 
 def _editable(text: str, path: Sequence[str]) -> TOMLDocument:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 KEPT = 64 * 1024
 """Bytes of a hook's output that are kept: its end."""
+
+
+SHORT_OF = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT})
+"""What a machine can be short of for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +25,8 @@ class Ran:
     code: int | None
     output: str
     error: str | None
+    is_worth_repeating: bool = False
+    """It has not even begun, for want of something that the machine may have again later."""
 
 
 def run(command: str, *, cwd: str, environ: Mapping[str, str], limit: float) -> Ran:
@@ -30,7 +37,12 @@ def run(command: str, *, cwd: str, environ: Mapping[str, str], limit: float) -> 
     """
     import subprocess
 
-    with tempfile.TemporaryFile() as output:
+    with ExitStack() as opened:
+        try:
+            output = opened.enter_context(tempfile.TemporaryFile())
+        except OSError as error:
+            said = f"cannot start: no temporary file can be made: {error.strerror}"
+            return Ran(None, "", said, is_worth_repeating=True)
         try:
             process = subprocess.Popen(
                 ["/bin/sh", "-c", command],
@@ -42,7 +54,8 @@ def run(command: str, *, cwd: str, environ: Mapping[str, str], limit: float) -> 
                 start_new_session=True,
             )
         except OSError as error:
-            return Ran(None, "", f"cannot start in {cwd}: {error.strerror}")
+            said = f"cannot start in {cwd}: {error.strerror}"
+            return Ran(None, "", said, is_worth_repeating=error.errno in SHORT_OF)
         except ValueError as error:
             # NUL or a lone surrogate, from an agent's own report, has no place in an environment.
             return Ran(None, "", f"cannot start: {error}")

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
 
 FOREVER = float("inf")
 
@@ -39,3 +42,27 @@ def ticks(*, interval: float, timeout: float = FOREVER) -> Iterator[float]:
         if left <= 0:
             return
         time.sleep(min(interval, left))
+
+
+def within(limit: float, work: Callable[[], T]) -> T | None:
+    """What `work` answers; None if that takes more than `limit` seconds.
+
+    Work that is late goes on by itself until it or the process ends: it must do no harm by that.
+    """
+    import threading
+
+    answers: list[T] = []
+    failures: list[BaseException] = []
+
+    def do() -> None:
+        try:
+            answers.append(work())
+        except BaseException as error:  # the caller's to judge, as if it had called `work` itself
+            failures.append(error)
+
+    worker = threading.Thread(target=do, name="within", daemon=True)
+    worker.start()
+    worker.join(limit)
+    if failures:
+        raise failures[0]
+    return answers[0] if answers else None

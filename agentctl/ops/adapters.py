@@ -7,8 +7,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentctl.adapters import registry
+from agentctl.adapters.base import Adapter, Capability
+from agentctl.core.settings import ADAPTER_SCHEMA
+from agentctl.errors import AdapterUnavailable
 from agentctl.host.programs import find_program
+from agentctl.ops.tables import options_of
 from agentctl.runtime import Runtime
+
+TAKEN = "its name belongs to a built-in adapter, which is used"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionFacts:
+    """A key of an adapter's table, and what it is set to."""
+
+    name: str
+    help: str
+    choices: tuple[str, ...] = ()
+    value: Any = None
+    """As configured; None for the default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,14 +44,18 @@ class AdapterFacts:
     capabilities: tuple[str, ...] = ()
     summary: str | None = None
     error: str | None = None
+    options: tuple[OptionFacts, ...] = ()
 
 
 def survey(runtime: Runtime, tables: Mapping[str, Mapping[str, Any]]) -> list[AdapterFacts]:
     """Every adapter, built-in ones first; `tables` are the configured `[adapters.NAME]`."""
-    others = registry.third_party()
-    sources = dict.fromkeys(registry.ADAPTERS, "built in")
-    sources |= {name: module for name, module in others.items() if name not in sources}
-    return [_facts(runtime, name, source, tables.get(name, {})) for name, source in sources.items()]
+    found = [_facts(runtime, name, "built in", tables.get(name, {})) for name in registry.ADAPTERS]
+    for name, module in registry.third_party().items():
+        if name in registry.ADAPTERS:
+            found.append(AdapterFacts(name=name, source=module, error=TAKEN))
+        else:
+            found.append(_facts(runtime, name, module, tables.get(name, {})))
+    return found
 
 
 def _facts(runtime: Runtime, name: str, source: str, table: Mapping[str, Any]) -> AdapterFacts:
@@ -50,10 +71,32 @@ def _facts(runtime: Runtime, name: str, source: str, table: Mapping[str, Any]) -
             verified=adapter.VERIFIED,
             capabilities=tuple(sorted(str(one) for one in adapter.CAPABILITIES)),
             summary=adapter.SUMMARY,
+            options=_options(name, adapter, table),
         )
     except Exception as error:
         # Another package's code: whatever is wrong with it must not hide the other adapters.
-        return AdapterFacts(name=name, source=source, error=f"{type(error).__name__}: {error}")
+        return AdapterFacts(name=name, source=source, error=_problem(name, error))
+
+
+def _options(name: str, adapter: Adapter, table: Mapping[str, Any]) -> tuple[OptionFacts, ...]:
+    """The adapter's own keys behind those that every adapter has."""
+    shared = [
+        OptionFacts(name=last, help=key.help, value=table.get(last))
+        for key in ADAPTER_SCHEMA
+        if (last := key.name.rpartition(".")[2]) != "model" or Capability.MODEL in adapter.CAPABILITIES
+    ]
+    own = [
+        OptionFacts(name=one.name, help=one.help, choices=one.choices, value=table.get(one.name))
+        for one in options_of(name, adapter)
+    ]
+    return (*shared, *own) if Capability.LAUNCH in adapter.CAPABILITIES else tuple(own)
+
+
+def _problem(name: str, error: Exception) -> str:
+    """What is wrong, without saying once more whose fault it is."""
+    if isinstance(error, AdapterUnavailable):
+        return error.message.removeprefix(f"adapter {name} cannot be loaded: ")
+    return f"{type(error).__name__}: {error}"
 
 
 def _program(table: Mapping[str, Any]) -> str | None:

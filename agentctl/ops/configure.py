@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agentctl.core import settings as schema
+from agentctl.core.options import option_problems, option_value
 from agentctl.errors import NotFound, UsageFault
 from agentctl.host import settings as file
+from agentctl.ops.tables import near_adapter, options_of
 
 if TYPE_CHECKING:
     from agentctl.runtime import Runtime
@@ -70,7 +72,7 @@ def every(runtime: Runtime) -> list[Setting]:
 def change(runtime: Runtime, name: str, words: Sequence[str]) -> Change:
     """Write a setting. Raises NotFound for an unknown key, UsageFault for a value it does not take."""
     key = _known(name)
-    value = _value(name, key, words)
+    value = _option_value(name, words) if name.startswith("adapters.") else _value(name, key, words)
     path = runtime.paths.config_file
     text = file.read_text(path)
     data = file.parse(path, text)
@@ -151,6 +153,30 @@ def _value(name: str, key: schema.Key | None, words: Sequence[str]) -> object:
     except ValueError as error:
         raise UsageFault(f"{name}: {error}") from error
     return value
+
+
+def _option_value(name: str, words: Sequence[str]) -> object:
+    """What is written for a key of an adapter's table; NotFound for an adapter or key that there is not."""
+    from agentctl.adapters import registry
+
+    _, adapter, first, *rest = name.split(".")
+    known = registry.names()
+    if adapter not in known:
+        raise NotFound(f"no setting {name}: there is no adapter {adapter}", hint=near_adapter(adapter, known))
+    options = options_of(adapter, registry.load(adapter))
+    option = next((one for one in options if one.name == first), None)
+    if option is None or (rest and option.kind is not dict):
+        key = schema.find_key(name)
+        if key is not None:
+            return _value(name, key, words)
+        problem = option_problems(adapter, {".".join((first, *rest)): None}, options)[0]
+        raise NotFound(f"no setting {name}", hint=problem.hint)
+    if rest:
+        return _value(name, None, words)
+    try:
+        return option_value(option, words)
+    except ValueError as error:
+        raise UsageFault(f"{name} {error}") from error
 
 
 def _scalar(word: str) -> object:

@@ -12,15 +12,19 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from agentctl.core.ledger import Delivery
 from agentctl.core.model import Held
 from agentctl.host import locks, spawn
 from agentctl.host.tree import HOOK_VARIABLE
-from agentctl.ops.record import AS_CONFIGURED, wanted_url
+from agentctl.ops.record import AS_CONFIGURED, configured
 from agentctl.runtime import Runtime
 from agentctl.store import outbox
 from agentctl.store.db import Database, reading, transaction
+
+if TYPE_CHECKING:
+    from agentctl.host.shell import Ran
 
 MARGIN = timedelta(seconds=30)
 """How much longer a claim is held than what it covers may take."""
@@ -92,11 +96,16 @@ def attempt(runtime: Runtime, db: Database, row: Delivery) -> bool:
     """Run or post a claimed row once and record how it went; whether it succeeded."""
     output: str | None = None
     error: str | None = None
-    target = row.target if row.target != AS_CONFIGURED else _configured(runtime, row)
+    # A hook that failed is not run again by itself: it may have done half its work.
+    may_repeat = row.kind != "hook"
+    # What was queued while the configuration was wrong is looked up in it, whole again.
+    looked_up = row.target == AS_CONFIGURED
+    target = configured(runtime.settings, row.kind, row.name) if looked_up else row.target
     if target is None:
         output = "nothing is configured for it"
     elif row.kind == "hook":
-        error, output = _run_hook(runtime, row, target)
+        ran = _run_hook(runtime, row, target)
+        error, output, may_repeat = ran.error, ran.output, ran.is_worth_repeating
     else:
         error = _post(runtime, row, target)
     now = runtime.clock()
@@ -104,24 +113,18 @@ def attempt(runtime: Runtime, db: Database, row: Delivery) -> bool:
         if error is None:
             outbox.finish(db, row.id, delivered_at=now, output=output)
         else:
-            outbox.fail(db, row.id, error=error, output=output, next_attempt_at=_next_attempt(row, now))
+            again = _next_attempt(row, now) if may_repeat else None
+            outbox.fail(db, row.id, error=error, output=output, next_attempt_at=again)
     return error is None
 
 
-def _configured(runtime: Runtime, row: Delivery) -> str | None:
-    """What the configuration, whole again, says of a row that was queued while it was not."""
-    settings = runtime.settings
-    return settings.hooks.get(row.name) if row.kind == "hook" else wanted_url(settings, row.name)
-
-
 def _next_attempt(row: Delivery, now: datetime) -> datetime | None:
-    """A hook that failed is not run again by itself: it may have done half its work."""
-    if row.kind == "hook" or row.attempts > len(BACKOFF):
+    if row.attempts > len(BACKOFF):
         return None
     return now + timedelta(seconds=BACKOFF[max(row.attempts - 1, 0)])
 
 
-def _run_hook(runtime: Runtime, row: Delivery, command: str) -> tuple[str | None, str]:
+def _run_hook(runtime: Runtime, row: Delivery, command: str) -> Ran:
     from agentctl.host import shell
 
     environ = {
@@ -131,13 +134,12 @@ def _run_hook(runtime: Runtime, row: Delivery, command: str) -> tuple[str | None
     }
     environ |= row.payload["env"]
     environ[HOOK_VARIABLE] = "1"
-    ran = shell.run(
+    return shell.run(
         command,
         cwd=row.payload["cwd"] or "/",
         environ=environ,
         limit=runtime.settings.hook_timeout.total_seconds(),
     )
-    return ran.error, ran.output
 
 
 def _post(runtime: Runtime, row: Delivery, url: str) -> str | None:

@@ -6,18 +6,20 @@ adapter can prove it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from agentctl.adapters import registry
-from agentctl.adapters.base import Adapter, NativeSession, Process
-from agentctl.core.ids import external_id
+from agentctl.adapters.base import Adapter, Capability, NativeSession, Process
+from agentctl.core.ids import external_id, resolve
 from agentctl.core.model import AgentVerdict, Outcome, Session, Status, Tokens
 from agentctl.errors import AgentctlError
 from agentctl.host import locks, processes
 from agentctl.host.tree import SESSION_VARIABLE
 from agentctl.ops.find import Found
 from agentctl.ops.natives import sessions_of
+from agentctl.ops.stores import discovering
 from agentctl.runtime import Runtime
 from agentctl.store import sessions
 from agentctl.store.db import Database, reading
@@ -40,12 +42,10 @@ def external_sessions(
     An adapter that cannot answer becomes a notice of the runtime, not an error.
     """
     found: list[Found] = []
-    for name in registry.in_use(runtime.environ):
+    for name in discovering(runtime):
         if adapter is None or adapter == name:
-            try:
+            with _noticing(runtime, name):
                 found += _of_adapter(runtime, db, registry.load(name), live_only=live_only, since=since)
-            except AgentctlError as error:
-                runtime.notices.append(error.message)
     return sorted(found, key=lambda one: one.session.created_at, reverse=True)
 
 
@@ -55,24 +55,78 @@ def _of_adapter(
     path = module.store_path(runtime.environ)
     if path is None:
         return []
-    running = _processes(module)
+    is_remote = Capability.REMOTE in module.CAPABILITIES
+    running = [] if is_remote else _processes(module)
     if any(process.session_tag is None for process in running):
         since = None  # a process may hold a session open that nobody has touched for weeks
-    elif live_only:
+    elif live_only and not is_remote:
         # Nothing can be live without a process that was started outside: no store need be read.
         return []
     natives = sessions_of(db, module, path, since=since, progress=runtime.progress)
     with reading(db):
         tracked = sessions.native_ids(db, module.NAME, among={native.native_id for native in natives})
         ours = sessions.known(db, {_launch_of(native) for native in natives})
+        # Launched here, but its id for the conversation has not been read yet.
+        unnamed = {row.id for row in sessions.unsettled(db) if row.native_id is None}
     natives = [
         native
         for native in natives
         if native.native_id not in tracked and _launch_of(native) not in ours and not native.is_child
     ]
     proved = module.match(natives, running)
-    found = [_found(module, native, proved.get(native.native_id), running) for native in natives]
+    taken = {process.pid for process in proved.values()}
+    free = [process for process in running if process.pid not in taken and process.session_tag is None]
+    found = [
+        _found(module, native, process, free)
+        for native in natives
+        if (process := proved.get(native.native_id)) is None or process.session_tag not in unnamed
+    ]
     return [one for one in found if not one.session.is_final] if live_only else found
+
+
+@contextmanager
+def _noticing(runtime: Runtime, name: str) -> Iterator[None]:
+    """Whatever is wrong with one adapter's store must not hide the other sessions: it becomes a notice."""
+    try:
+        yield
+    except AgentctlError as error:
+        runtime.notices.append(f"{error.message}; {error.hint}" if error.hint else error.message)
+    except Exception as error:
+        if name in registry.ADAPTERS:
+            raise
+        # Another package's code.
+        runtime.notices.append(f"adapter {name} failed: {type(error).__name__}: {error}")
+
+
+def stand_ins(runtime: Runtime, db: Database, text: str) -> dict[str, Session]:
+    """Ids of hidden external sessions that begin with `text` → the row that stands for each.
+
+    Of several rows the live one, else the newest.
+    """
+    found = {}
+    for name in discovering(runtime):
+        natives: list[NativeSession] = []
+        with _noticing(runtime, name):
+            module = registry.load(name)
+            path = module.store_path(runtime.environ)
+            if path is not None and Capability.RESUME in module.CAPABILITIES:
+                natives = sessions_of(db, module, path, progress=runtime.progress)
+        for native in natives:
+            hidden = external_id(name, native.store_path, native.native_id)
+            if hidden.startswith(text.lower()) and (row := _row_of(db, name, native)) is not None:
+                found[hidden] = row
+    return found
+
+
+def _row_of(db: Database, adapter: str, native: NativeSession) -> Session | None:
+    with reading(db):
+        rows = [
+            row
+            for row in sessions.candidates(db, native.native_id)
+            if (row.adapter, row.native_id) == (adapter, native.native_id)
+        ]
+        launched = sessions.get(db, _launch_of(native))
+    return resolve(native.native_id, rows) if rows else launched
 
 
 def _launch_of(native: NativeSession) -> str:
@@ -106,10 +160,9 @@ def _processes(module: Adapter) -> list[Process]:
     return found
 
 
-def _found(
-    module: Adapter, native: NativeSession, process: Process | None, running: Sequence[Process]
-) -> Found:
-    status, outcome, reason = _judge(module, native, process, running)
+def _found(module: Adapter, native: NativeSession, process: Process | None, free: Sequence[Process]) -> Found:
+    status, outcome, reason = _judge(module, native, process, free)
+    own = None if process is None or process.is_shared else process
     result = native.result
     session = Session(
         id=external_id(module.NAME, native.store_path, native.native_id),
@@ -122,8 +175,9 @@ def _found(
         created_at=native.created_at,
         started_at=native.created_at,
         ended_at=native.updated_at if status in (Status.STOPPED, Status.ERROR) else None,
-        pid=process.pid if process else None,
-        start_token=process.start_token if process else None,
+        ladder=module.LADDER,
+        pid=own.pid if own else None,
+        start_token=own.start_token if own else None,
         native_id=native.native_id,
         model=native.model,
         prompt=native.title,
@@ -140,18 +194,19 @@ def _found(
 
 
 def _judge(
-    module: Adapter, native: NativeSession, process: Process | None, running: Sequence[Process]
+    module: Adapter, native: NativeSession, process: Process | None, free: Sequence[Process]
 ) -> tuple[Status, Outcome | None, str]:
-    """As far as the evidence goes, and no further."""
+    """As far as the evidence goes, and no further. `free` are processes proved to be no session's own."""
+    if native.standing is not None:
+        return native.standing
+    if process is not None and process.is_shared:
+        status = Status.RUNNING if native.is_open else Status.IDLE
+        return status, None, f"process {process.pid}, which serves other sessions, too, has it open"
     if process is not None:
         if native.is_open:
             return Status.RUNNING, None, f"process {process.pid} is working on it"
         return Status.IDLE, None, f"process {process.pid} has it open"
-    near = [
-        one.pid
-        for one in running
-        if one.cwd == native.cwd and one.session_tag is None and one.started_at <= native.updated_at
-    ]
+    near = [one.pid for one in free if one.cwd == native.cwd and one.started_at <= native.updated_at]
     if near:
         status = Status.RUNNING if native.is_open else Status.IDLE
         return status, None, f"{module.PROGRAM} process {near[0]} in its directory may be at work on it"

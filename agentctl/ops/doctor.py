@@ -9,11 +9,9 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
-from enum import StrEnum
-from typing import Any, ParamSpec
+from typing import ParamSpec
 
 from agentctl.core.ids import short
 from agentctl.core.model import Held, Session
@@ -21,7 +19,7 @@ from agentctl.errors import AgentctlError
 from agentctl.host import locks, processes, shell
 from agentctl.host.programs import find_program
 from agentctl.ops import manifest
-from agentctl.ops.adapters import AdapterFacts, survey
+from agentctl.ops.findings import Finding, Level, adapters, configuration
 from agentctl.ops.observe import read_agent, read_exit
 from agentctl.ops.prune import is_lost, strays
 from agentctl.runtime import OPTIONAL, Runtime
@@ -32,8 +30,8 @@ from agentctl.store.migrations import SCHEMA_VERSION
 
 P = ParamSpec("P")
 
-VERSION_WITHIN = 5.0
-"""Seconds that a program gets to say its version."""
+ANSWERS_WITHIN = 5.0
+"""Seconds that another process gets to tell whether it sees a lock."""
 
 LITTLE_SPACE = 100 * 1000 * 1000
 SYSTEM_PATH = "/usr/bin:/bin"
@@ -53,26 +51,10 @@ except BlockingIOError:
 """
 
 
-class Level(StrEnum):
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    level: Level
-    subject: str
-    fact: str
-    remedy: str | None = None
-
-
 def examine(runtime: Runtime) -> list[Finding]:
     """Every finding, in the order of what rests on what."""
     found: list[Finding] = []
-    for look in (_python, _system, _configuration, _state_directory, _locking, _clock, _database):
+    for look in (_python, _system, configuration, _state_directory, _locking, _clock, _database):
         found += _guarded(look, runtime)
     db = _open(runtime)
     if db is not None:
@@ -81,7 +63,7 @@ def examine(runtime: Runtime) -> list[Finding]:
                 found += _guarded(inside, runtime, db)
         finally:
             db.close()
-    return found + _guarded(_adapters, runtime)
+    return found + _guarded(adapters, runtime)
 
 
 def _guarded(look: Callable[P, Iterable[Finding]], *args: P.args, **named: P.kwargs) -> list[Finding]:
@@ -92,7 +74,12 @@ def _guarded(look: Callable[P, Iterable[Finding]], *args: P.args, **named: P.kwa
     except AgentctlError as error:
         return [Finding(Level.FAIL, subject, error.message, error.hint)]
     except OSError as error:
-        return [Finding(Level.FAIL, subject, f"{error.strerror}: {error.filename or 'cannot be looked at'}")]
+        remedy = f"look at the owners and modes: ls -ld {_quoted(error.filename)}" if error.filename else None
+        return [
+            Finding(
+                Level.FAIL, subject, f"{error.strerror}: {error.filename or 'cannot be looked at'}", remedy
+            )
+        ]
 
 
 def _python(runtime: Runtime) -> Iterator[Finding]:
@@ -121,20 +108,6 @@ def _system(runtime: Runtime) -> Iterator[Finding]:
             "tools",
             f"not in {SYSTEM_PATH}: {', '.join(missing)}",
             "install the system's core tools",
-        )
-
-
-def _configuration(runtime: Runtime) -> Iterator[Finding]:
-    path = runtime.paths.config_file
-    exists = os.path.exists(path)
-    _ = runtime.settings  # read and checked here
-    yield Finding(Level.OK, "configuration", path if exists else f"none ({path}): defaults apply")
-    if exists and runtime.settings.webhook.secret and os.stat(path).st_mode & 0o077:
-        yield Finding(
-            Level.WARN,
-            "configuration",
-            "others may read the webhook's secret in it",
-            f"chmod 600 {_quoted(path)}",
         )
 
 
@@ -195,7 +168,7 @@ def _locking(runtime: Runtime) -> Iterator[Finding]:
                 f"exec {shlex.join((runtime.interpreter, '-I', '-S', '-c', PROBE, scratch))}",
                 cwd="/",
                 environ=runtime.environ,
-                limit=VERSION_WITHIN,
+                limit=ANSWERS_WITHIN,
             )
         finally:
             os.close(held)
@@ -223,6 +196,16 @@ def _clock(runtime: Runtime) -> Iterator[Finding]:
 
 def _database(runtime: Runtime) -> Iterator[Finding]:
     path = runtime.paths.database
+    if os.path.lexists(runtime.paths.state) and not os.path.isdir(runtime.paths.state):
+        return  # said of the state
+    if os.path.isdir(path):
+        remedy = "move it away, then agentctl doctor --rebuild if there were sessions"
+        yield Finding(Level.FAIL, "database", f"{path} is a directory", remedy)
+        return
+    if os.path.exists(path) and not os.access(path, os.R_OK):
+        fact = f"{path} cannot be read: permission denied"
+        yield Finding(Level.FAIL, "database", fact, f"chmod 600 {_quoted(path)}")
+        return
     if not os.path.exists(path):
         lost = [name for name in strays(runtime, ()) if manifest.read(runtime, name) is not None]
         if lost:
@@ -247,8 +230,8 @@ def _database(runtime: Runtime) -> Iterator[Finding]:
             live = len(sessions.unsettled(db))
         if db.note:
             level = Level.FAIL if db.read_only else Level.WARN
-            remedy = "give yourself write permission" if db.read_only else None
-            yield Finding(level, "database", db.note, remedy)
+            out = "give yourself write permission" if db.read_only else None
+            yield Finding(level, "database", db.note, out)
         yield Finding(Level.OK, "database", f"{path}, sound, schema {version}, {live} unsettled sessions")
     finally:
         db.close()
@@ -342,42 +325,6 @@ def _young_rows(runtime: Runtime, db: Database) -> Iterator[Finding]:
     if future:
         fact = f"the clock was set back: these sessions began in the future: {_named(future)}"
         yield Finding(Level.WARN, "clock", fact, "set the clock; fuses count by it")
-
-
-def _adapters(runtime: Runtime) -> Iterator[Finding]:
-    for one in survey(runtime, _tables(runtime)):
-        subject = f"adapter {one.name}"
-        if one.error:
-            remedy = f"repair or remove the package that provides {one.source}"
-            yield Finding(Level.WARN, subject, f"cannot be loaded: {one.error}", remedy)
-        elif one.program is None:
-            yield Finding(Level.OK, subject, "needs no program")
-        elif one.found is None:
-            hint = f" ({one.install})" if one.install else ""
-            yield Finding(Level.OK, subject, f"{one.program} is not installed{hint}")
-        else:
-            yield _installed(runtime, subject, one, one.found)
-
-
-def _tables(runtime: Runtime) -> Mapping[str, Mapping[str, Any]]:
-    try:
-        return runtime.settings.adapters
-    except AgentctlError:
-        return {}  # reported by the look at the configuration
-
-
-def _installed(runtime: Runtime, subject: str, one: AdapterFacts, path: str) -> Finding:
-    """A program that was found, asked for its version as a person would."""
-    ran = shell.run(f"{shlex.quote(path)} --version", cwd="/", environ=runtime.environ, limit=VERSION_WITHIN)
-    said = next((line.strip() for line in ran.output.splitlines() if line.strip()), "")
-    if ran.error is not None:
-        fact = f"{path} --version: {ran.error}" + (f": {said}" if said else "")
-        return Finding(
-            Level.WARN, subject, fact, f"run {path} yourself" + (f"; {one.install}" if one.install else "")
-        )
-    return Finding(
-        Level.OK, subject, f"{path}, version {said or 'not told'} (checked against {one.verified})"
-    )
 
 
 def _named(names: list[str]) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from agentctl.core.ledger import Event
-from agentctl.errors import NotFound
+from agentctl.core.ledger import EVENT_TYPES, Event
+from agentctl.errors import NotFound, UsageFault
 from agentctl.host.waiting import ticks
 from agentctl.ops.find import find_one
 from agentctl.ops.reconcile import reconcile
@@ -58,8 +58,10 @@ def session_of(runtime: Runtime, text: str) -> str:
 
 
 def open_ledger(runtime: Runtime, request: EventsRequest) -> Ledger:
-    """Where the wanted lines begin; the state is reconciled first."""
+    """Where the wanted lines begin; the state is reconciled first. UsageFault for an unknown type."""
     db = runtime.readable_state
+    for type_ in request.types:
+        _refuse_unknown(db, type_)
     reconcile(runtime, db)
     with reading(db):
         newest = events.last_cursor(db)
@@ -71,6 +73,20 @@ def open_ledger(runtime: Runtime, request: EventsRequest) -> Ledger:
             case None:
                 start = _before_last(db, request, newest)
     return Ledger(start, newest)
+
+
+def _refuse_unknown(db: Database, type_: str) -> None:
+    """A type of another version is fine where it is on record."""
+    if type_ in EVENT_TYPES:
+        return
+    with reading(db):
+        if events.has_type(db, type_):
+            return
+    from difflib import get_close_matches
+
+    near = get_close_matches(type_, EVENT_TYPES, n=2)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    raise UsageFault(f"no event has the type {type_}", hint=f"{meant}there are {', '.join(EVENT_TYPES)}")
 
 
 def recorded(runtime: Runtime, request: EventsRequest, ledger: Ledger) -> Iterator[Event]:

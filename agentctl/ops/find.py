@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from agentctl.core.ids import resolve
@@ -44,9 +45,10 @@ def find_all(runtime: Runtime, texts: Sequence[str]) -> list[Found]:
     """Each text's session once, in the order given; the state is reconciled first."""
     db = runtime.readable_state
     known = {one.session.id: one for one in live(runtime, db)}
+    external = cache(lambda: _external(runtime, db))
     found: dict[str, Found] = {}
     for text in texts:
-        session = _resolve(runtime, db, text, known.values())
+        session = _resolve(runtime, db, text, known.values(), external)
         found[session.session.id] = session
     return list(found.values())
 
@@ -88,7 +90,10 @@ def in_group(runtime: Runtime, group: str) -> list[Found]:
     return [known.get(row.id) or settled(runtime, row, burnt.get(row.id)) for row in rows]
 
 
-def _resolve(runtime: Runtime, db: Database, text: str, known: Iterable[Found]) -> Found:
+def _resolve(
+    runtime: Runtime, db: Database, text: str, known: Iterable[Found], external: Callable[[], list[Found]]
+) -> Found:
+    """The agents' own stores are asked once, and only for what no row is."""
     judged = {one.session.id: one for one in known}
     with reading(db):
         rows = {row.id: row for row in sessions.candidates(db, text)}
@@ -96,12 +101,14 @@ def _resolve(runtime: Runtime, db: Database, text: str, known: Iterable[Found]) 
     try:
         session = resolve(text, list(candidates.values()))
     except NotFound:
-        external = _external(runtime, db)
         try:
-            session = resolve(text, [*candidates.values(), *(one.session for one in external)])
+            session = resolve(text, [*candidates.values(), *(one.session for one in external())])
         except NotFound as error:
-            raise NotFound(error.message, hint=_meant(db, text) or error.hint) from None
-        for one in external:
+            stand_in = _stand_in(runtime, db, text)
+            if stand_in is None:
+                raise NotFound(error.message, hint=_meant(db, text) or error.hint) from None
+            session = stand_in
+        for one in external():
             if one.session.id == session.id:
                 return one
     if session.id in judged:
@@ -126,3 +133,13 @@ def _external(runtime: Runtime, db: Database) -> list[Found]:
     from agentctl.ops.discover import external_sessions
 
     return external_sessions(runtime, db)
+
+
+def _stand_in(runtime: Runtime, db: Database, text: str) -> Session | None:
+    """The row of the external session that `text` meant before it was resumed from here; None for no such."""
+    from agentctl.ops.discover import stand_ins
+
+    hidden = stand_ins(runtime, db, text)
+    if not hidden:
+        return None
+    return hidden[resolve(text, [row._replace(id=before) for before, row in hidden.items()]).id]

@@ -9,9 +9,10 @@ from typing import NamedTuple
 from agentctl.adapters import registry
 from agentctl.core.model import Status
 from agentctl.ops.find import Found, live, settled
+from agentctl.ops.stores import discovering
 from agentctl.runtime import Runtime
 from agentctl.store import fuses, sessions
-from agentctl.store.db import reading
+from agentctl.store.db import Database, reading
 
 RECENT = timedelta(days=7)
 """How far back `list -a` looks."""
@@ -31,8 +32,13 @@ class ListRequest(NamedTuple):
 
 
 def list_sessions(runtime: Runtime, request: ListRequest) -> list[Found]:
-    """Sessions that match, newest first: live ones, and with `ended` (or a final status) the others."""
+    """Sessions that match, newest first: live ones, and with `ended` (or a final status) the others.
+
+    Raises AdapterUnavailable for an adapter that nobody provides and no session has.
+    """
     db = runtime.readable_state
+    if request.adapter is not None:
+        _refuse_unknown(db, request.adapter)
     found = {one.session.id: one for one in live(runtime, db)}
     wants_ended = request.ended or any(status in ("stopped", "error") for status in request.statuses)
     horizon = request.since or runtime.now - RECENT
@@ -57,10 +63,21 @@ def list_sessions(runtime: Runtime, request: ListRequest) -> list[Found]:
     return chosen if request.limit is None else chosen[: request.limit]
 
 
+def _refuse_unknown(db: Database, adapter: str) -> None:
+    """The installed packages are asked last: that costs more than the whole listing."""
+    if adapter in registry.ADAPTERS:
+        return
+    with reading(db):
+        if sessions.has_adapter(db, adapter):
+            return
+    if adapter not in registry.names():
+        raise registry.unknown(adapter)
+
+
 def _outside(
     runtime: Runtime, request: ListRequest, *, wants_ended: bool, horizon: datetime
 ) -> dict[str, Found]:
-    if not registry.in_use(runtime.environ):
+    if not discovering(runtime):
         return {}
     from agentctl.ops.discover import external_sessions
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from agentctl.core.deadlines import decide_lock
 from agentctl.core.ids import short
 from agentctl.core.model import Lock
+from agentctl.core.text import clean
 from agentctl.errors import Locked, NotFound, UsageFault
 from agentctl.ops.reconcile import reconcile
 from agentctl.runtime import Runtime
@@ -44,6 +45,11 @@ def lock(runtime: Runtime, request: LockRequest) -> Lock:
     holder = (user_name(runtime) if request.holder is None else request.holder).strip()
     if not holder:
         raise UsageFault("an empty name holds nothing", hint="name somebody with --by, or leave it out")
+    if clean(holder) != holder or "\n" in holder or "\t" in holder:
+        raise UsageFault(
+            f"the holder's name {holder!r} is not one line of plain text",
+            hint="give --by a name without line ends and control characters",
+        )
     db = runtime.state
     reconcile(runtime, db)
     now = runtime.clock()

@@ -6,6 +6,7 @@ Written by whoever won a transition. A damaged database therefore loses nothing.
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 
 from agentctl.core.model import Fuse, FuseAction, FuseState, Session
 from agentctl.host.files import read_small, write_private
@@ -15,6 +16,9 @@ from agentctl.store.db import Database, reading
 
 SCHEMA = 1
 LIMIT = 64 * 1024 * 1024
+
+EARLY = timedelta(seconds=2)
+"""How much sooner than the exact instant a timer may call."""
 
 
 def write(runtime: Runtime, session: Session, fuse: Fuse | None) -> None:
@@ -30,7 +34,7 @@ def write(runtime: Runtime, session: Session, fuse: Fuse | None) -> None:
     }
     try:
         write_private(files.manifest, json.dumps(document).encode())
-        write_private(files.fuse, next_instant(fuse))
+        write_private(files.fuse, _timer_line(fuse))
     except OSError:
         return
 
@@ -51,16 +55,24 @@ def keep_in_step(runtime: Runtime, db: Database, session_id: str) -> None:
         written = (session, fuse)
 
 
-def next_instant(fuse: Fuse | None) -> bytes:
-    """What the shim's timer waits for: epoch seconds, rounded up, or `-` for nothing."""
+def next_instant(fuse: Fuse | None) -> datetime | None:
+    """When something is to be decided: the warning, else the deadline of a fuse that stops."""
     if fuse is None or fuse.state is not FuseState.ARMED:
-        return b"-\n"
+        return None
     instants = [fuse.deadline] if fuse.action is FuseAction.STOP else []
     if fuse.warn_at is not None:
         instants.append(fuse.warn_at)
-    if not instants:
-        return b"-\n"
-    return b"%d\n" % -(-min(instants).timestamp() // 1)
+    return min(instants, default=None)
+
+
+def _timer_line(fuse: Fuse | None) -> bytes:
+    """What the shim's timer waits for: epoch seconds, or `-` for nothing.
+
+    It has a clock of whole seconds and sleeps for whole ones, so it may come a second late. It is
+    told a time that is early enough for that, and what it then calls waits for the exact instant.
+    """
+    instant = next_instant(fuse)
+    return b"-\n" if instant is None else b"%d\n" % (instant.timestamp() // 1 - 1)
 
 
 def read(runtime: Runtime, session_id: str) -> tuple[Session, Fuse | None] | None:

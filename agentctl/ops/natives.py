@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from agentctl.adapters.base import Adapter, NativeSession
-from agentctl.core.model import AgentVerdict, Result, Tokens
+from agentctl.adapters.base import Adapter, NativeSession, Standing
+from agentctl.core.model import AgentVerdict, Outcome, Result, Status, Tokens
 from agentctl.runtime import OPTIONAL
 from agentctl.store import codecs, discovery
 from agentctl.store.db import CannotWrite, Database, reading, transaction
@@ -119,6 +119,7 @@ def _encode(native: NativeSession) -> dict[str, Any]:
         "notes": list(result.notes),
         "adapter_version": result.adapter_version,
         "transcript_path": result.transcript_path,
+        "standing": native.standing,
     }
 
 
@@ -128,6 +129,12 @@ def _tokens(tokens: Tokens) -> list[int | None]:
 
 def _read_tokens(counts: Sequence[int | None]) -> Tokens:
     return Tokens(input=counts[0], output=counts[1], cache_read=counts[2], cache_write=counts[3])
+
+
+def _read_standing(kept: Sequence[str | None] | None) -> Standing | None:
+    if not kept or kept[0] is None:
+        return None
+    return Standing(Status(kept[0]), Outcome(kept[1]) if kept[1] else None, kept[2] or "")
 
 
 def _decode(item: Mapping[str, Any]) -> NativeSession:
@@ -142,6 +149,7 @@ def _decode(item: Mapping[str, Any]) -> NativeSession:
         is_open=item["is_open"],
         is_child=item["is_child"],
         tokens=_read_tokens(item["tokens"]),
+        standing=_read_standing(item.get("standing")),
         result=Result(
             verdict=AgentVerdict(item["verdict"]),
             text=item["text"],

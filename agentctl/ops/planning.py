@@ -16,8 +16,9 @@ from agentctl.adapters.base import LaunchRequest as AdapterRequest
 from agentctl.core.ids import new_id
 from agentctl.core.model import DEFAULT_FUSE, Fuse, FuseAction, Session, Status
 from agentctl.errors import AdapterUnavailable, UsageFault
-from agentctl.host.programs import find_program
+from agentctl.host.programs import find_program, obstacle
 from agentctl.host.tree import HOOK_VARIABLE, SESSION_VARIABLE
+from agentctl.ops.tables import adapter_table
 from agentctl.runtime import Runtime
 
 MAX_DEPTH = 3
@@ -68,7 +69,7 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
     name = request.adapter or default_adapter(runtime)
     adapter = registry.load(name)
     cwd = real_directory(request.cwd)
-    section = runtime.settings.adapters.get(name, {})
+    section = adapter_table(runtime, name, adapter)
     session_id = new_id()
     environ = {key: value for key, value in runtime.environ.items() if not key.startswith("AGENTCTL_SET_")}
     model = request.model
@@ -83,6 +84,7 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         program=_configured_command(section),
         config=section,
         environ={**environ, **request.env},
+        given=frozenset(request.env),
     )
     if request.is_resume and request.predecessor is not None:
         command = adapter.resume_command(request.predecessor, adapter_request)
@@ -92,7 +94,8 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         command = adapter.launch_command(adapter_request)
     program = find_program(command.argv[0], cwd, adapter_request.environ)
     if program is None:
-        raise _not_installed(command.argv[0], name, adapter)
+        why_not = obstacle(command.argv[0], cwd, adapter_request.environ)
+        raise _not_installed(command.argv[0], name, adapter, why_not)
     command = replace(command, argv=(program, *command.argv[1:]))
     for word in command.argv:
         if len(os.fsencode(word)) > ARGUMENT_LIMIT:
@@ -124,11 +127,9 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         store_path=adapter.store_path(adapter_request.environ),
         notes=command.notes,
     )
-    # What an adapter takes away, a user may give back by name.
-    removed = {name for name, value in command.env.items() if value is None and name in request.env}
     patch: dict[str, str | None] = {
         **request.env,
-        **{name: value for name, value in command.env.items() if name not in removed},
+        **command.env,
         "PWD": cwd,
         SESSION_VARIABLE: session_id,
         "AGENTCTL_DEPTH": str(depth),
@@ -145,7 +146,10 @@ def _configured_command(section: Mapping[str, object]) -> tuple[str, ...]:
     return tuple(str(word) for word in command) if isinstance(command, list | tuple) else ()
 
 
-def _not_installed(program: str, name: str, adapter: Adapter) -> AdapterUnavailable:
+def _not_installed(program: str, name: str, adapter: Adapter, why_not: str | None) -> AdapterUnavailable:
+    if why_not is not None:
+        hint = "make it executable (chmod +x), or name another program"
+        return AdapterUnavailable(f"adapter {name}: {why_not}", hint=hint)
     hint = adapter.INSTALL or "check the spelling and PATH"
     return AdapterUnavailable(f"adapter {name}: program {program} is not to be found", hint=hint)
 

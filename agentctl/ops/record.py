@@ -72,7 +72,7 @@ def record_fuse_effects(
             case PostWebhook():
                 # The fuse's own address is for its expiry alone.
                 own = fuse.url if effect.type == "fuse.expired" else None
-                url = own or _wanted_url(runtime, effect.type)
+                url = own or _target(runtime, "webhook", effect.type)
                 if url is not None:
                     payload = {
                         "hook_type": effect.type,
@@ -118,9 +118,7 @@ def queue_hook(
 def hook_command(runtime: Runtime, session: Session, name: str) -> str | None:
     """The shell command of a hook: given at launch, else configured, else None."""
     own = session.hooks.get(name)
-    if own or runtime.sound_settings is None:
-        return own or AS_CONFIGURED
-    return runtime.sound_settings.hooks.get(name)
+    return own or _target(runtime, "hook", name)
 
 
 def hook_environment(session: Session, event_id: str) -> dict[str, str]:
@@ -144,7 +142,7 @@ def queue_webhook(
     runtime: Runtime, db: Database, session: Session, type_: str, event_id: str, now: datetime
 ) -> int:
     """Queue a post to the configured webhook; 0 where none is configured or wanted."""
-    url = _wanted_url(runtime, type_)
+    url = _target(runtime, "webhook", type_)
     if url is None:
         return 0
     payload = {**_session_payload(session, type_, now), "event_id": event_id}
@@ -174,16 +172,18 @@ def _queue(
     return 1
 
 
-def _wanted_url(runtime: Runtime, type_: str) -> str | None:
-    if runtime.sound_settings is None:
-        return AS_CONFIGURED
-    return wanted_url(runtime.sound_settings, type_)
+def _target(runtime: Runtime, kind: str, name: str) -> str | None:
+    """`configured`; what cannot be known while the configuration is wrong is looked up at the delivery."""
+    settings = runtime.sound_settings
+    return AS_CONFIGURED if settings is None else configured(settings, kind, name)
 
 
-def wanted_url(settings: Settings, type_: str) -> str | None:
-    """Where events of this type are posted; None if nowhere."""
+def configured(settings: Settings, kind: str, name: str) -> str | None:
+    """Where a hook (its command) or webhook (its address) of this name goes; None if nowhere."""
+    if kind == "hook":
+        return settings.hooks.get(name)
     webhook = settings.webhook
-    return webhook.url if webhook.url and type_ in webhook.events else None
+    return webhook.url if webhook.url and name in webhook.events else None
 
 
 def _session_payload(session: Session, type_: str, now: datetime) -> dict[str, Any]:

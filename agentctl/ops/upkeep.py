@@ -8,12 +8,13 @@ from datetime import timedelta
 
 from agentctl.core.model import Session
 from agentctl.host.files import keep_end
-from agentctl.ops import deliver
+from agentctl.host.waiting import poll
+from agentctl.ops import deliver, manifest
 from agentctl.ops.deliver import Delivered
 from agentctl.ops.reconcile import Reconciled, reconcile, record_end
 from agentctl.ops.stop import Stopped, end_lingering, see_out
 from agentctl.runtime import Runtime
-from agentctl.store import sessions
+from agentctl.store import fuses, sessions
 from agentctl.store.db import Database, reading
 
 TRIMMED_WITHIN = timedelta(days=2)
@@ -37,8 +38,15 @@ def finalise(runtime: Runtime, session_id: str) -> None:
 
 
 def tick(runtime: Runtime, session_id: str) -> None:
-    """A timer's call at a deadline: decide by the database; if its fuse fired, see it to its end."""
+    """A timer's call shortly before a warning or deadline: decide by the database when its time has come.
+
+    A session whose fuse fired is seen to its end.
+    """
     db = runtime.state
+    with reading(db):
+        instant = manifest.next_instant(fuses.for_session(db, session_id))
+    if instant is not None and instant - runtime.clock() <= manifest.EARLY:
+        poll(lambda: runtime.clock() >= instant, timeout=manifest.EARLY.total_seconds())
     reconcile(runtime, db, only=[session_id])
     with reading(db):
         session = sessions.get(db, session_id)

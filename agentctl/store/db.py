@@ -59,7 +59,12 @@ class Database(NamedTuple):
 
 
 def connect(
-    path: str, *, busy: timedelta, read_only_ok: bool = False, belongings: str | None = None
+    path: str,
+    *,
+    busy: timedelta,
+    read_only_ok: bool = False,
+    makes: bool = True,
+    belongings: str | None = None,
 ) -> Database:
     """Open the database, made and migrated if need be; waits `busy` for other processes.
 
@@ -67,8 +72,11 @@ def connect(
     holds sessions: theirs was emptied or deleted.
 
     With `read_only_ok`, a database that cannot be written is opened for reading,
-    and one that is not there and cannot be made is an empty one in memory.
+    and one that is not there and cannot be made is an empty one in memory. So is, without
+    `makes`, every one that is not there.
     """
+    if not makes and _is_missing(path) and not (belongings and _has_sessions(belongings)):
+        return _in_memory(None, path, busy, note=None)
     try:
         return _open(path, busy, belongings)
     except CannotWrite:
@@ -296,12 +304,24 @@ def _open_for_reading(path: str, busy: timedelta) -> Database:
     return copy
 
 
-def _in_memory(source: sqlite3.Connection | None, path: str, busy: timedelta, *, note: str) -> Database:
+def _in_memory(
+    source: sqlite3.Connection | None, path: str, busy: timedelta, *, note: str | None
+) -> Database:
     connection = _attach("file::memory:", busy)
     if source is not None:
         source.backup(connection)
     migrations.migrate(connection)
     return Database(connection, path, busy, read_only=True, note=note)
+
+
+def _is_missing(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False  # something is in its way, or it may not be seen: opening it tells what
+    return False
 
 
 def _has_content(path: str) -> bool:

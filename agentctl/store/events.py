@@ -59,6 +59,11 @@ def for_session(db: Database, session_id: str) -> list[Event]:
     return fetch(db, _decode, f"{_SELECT} WHERE session_id = ? ORDER BY cursor", (session_id,))
 
 
+def has_type(db: Database, type_: str) -> bool:
+    """There is a line of this type; all are walked where there is none."""
+    return bool(fetch(db, _number, "SELECT cursor FROM events WHERE type = ? LIMIT 1", (type_,)))
+
+
 def cursor_at(db: Database, at: datetime) -> int:
     """The cursor after which no line of `at` or later is missed.
 

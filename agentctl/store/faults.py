@@ -99,6 +99,12 @@ def damaged(path: str, detail: str) -> StateUnusable:
     return StateUnusable(f"database {path} is damaged ({detail})", hint=REBUILD)
 
 
+def is_directory(path: str) -> StateUnusable:
+    return StateUnusable(
+        f"database {path} is a directory", hint="move it away, or set AGENTCTL_HOME to another directory"
+    )
+
+
 def newer(path: str, *, found: int, known: int) -> StateUnusable:
     return StateUnusable(
         f"database {path} has schema version {found}; this agentctl knows versions up to {known}",
@@ -108,9 +114,7 @@ def newer(path: str, *, found: int, known: int) -> StateUnusable:
 
 def _explain_unopened(path: str) -> StateUnusable:
     if os.path.isdir(path):
-        return StateUnusable(
-            f"database {path} is a directory", hint="move it away, or set AGENTCTL_HOME to another directory"
-        )
+        return is_directory(path)
     if os.access(path, os.R_OK):
         # The file itself is fine, so its -wal, -shm or -journal cannot be made beside it.
         return read_only(path)
@@ -125,6 +129,13 @@ def _explain_os(error: OSError, path: str) -> StateUnusable:
         return full(path)
     if error.errno in _NO_PERMISSION:
         return read_only(path)
+    if isinstance(error, IsADirectoryError):
+        return is_directory(path)
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return StateUnusable(
+            f"database {path} cannot be opened: {os.path.dirname(path)} is no directory",
+            hint="move what is there away, or set AGENTCTL_HOME to a directory of your own",
+        )
     return StateUnusable(
         f"database {path} cannot be opened: {error.strerror or error}",
         hint="look at the path, or set AGENTCTL_HOME to a directory of your own",

@@ -19,6 +19,7 @@ from agentctl.core.model import Fuse, Session
 from agentctl.errors import Locked, StateUnusable
 from agentctl.store import codecs
 from agentctl.store.db import Database, insert_row
+from agentctl.store.faults import explain
 from agentctl.store.journal import readable_uri
 
 # The bytes by which SQLite's connections lock each other out of a file; one in WAL mode
@@ -54,7 +55,7 @@ def sole_user(path: str) -> Iterator[None]:
         yield
         return
     except OSError as error:
-        raise StateUnusable(f"database {path} cannot be opened: {error.strerror}") from error
+        raise explain(error, path) from error
     start, length = _LOCK_BYTES
     try:
         try:

@@ -10,15 +10,27 @@ from pathlib import Path
 import pytest
 
 from agentctl.adapters import registry
-from agentctl.adapters.base import Adapter, Capability, LaunchRequest, Message
+from agentctl.adapters.base import Adapter, Capability, Command, LaunchRequest, Message
 from agentctl.core.model import AgentVerdict, Listing, Result, Rung, Session, Status
-from agentctl.errors import AdapterUnavailable, UsageFault
+from agentctl.errors import AdapterUnavailable, NotFound, UsageFault
 
 DATA = Path(__file__).parent.parent / "data"
 ROLES = {"user", "assistant", "tool", "error", "log"}
 SESSION_ID = "0f9a1b2c-0000-4000-8000-000000000000"
 NATIVE_ID = "ses_0000000000000000000000000a"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+MODEL = "provider/some-model"
+ARGUMENT_LIMIT = 131_071
+"""Bytes that Linux lets one argument hold."""
+
+BY_FILE = {"pi-rust"}
+"""Programs that are told a conversation by its file alone: without one there is nothing to go on with."""
+
+COMMANDS = {"exec": ("make", "check"), "acp": ("some-agent", "--acp")}
+"""Adapters that have to be told a command after `--`."""
+
+LED = {"acp"}
+"""Adapters whose own runner starts the agent's command, which comes after its `--`."""
 
 PROMPTS = {
     "plain": "Make the tests pass",
@@ -54,7 +66,7 @@ def launch_request(adapter: Adapter, **changes: object) -> LaunchRequest:
         "session_id": SESSION_ID,
         "cwd": "/srv/project",
         "prompt": "Say hello" if takes_prompt else None,
-        "args": () if takes_prompt else ("make", "check"),
+        "args": COMMANDS.get(adapter.NAME, ()),
         "environ": {"HOME": "/home/u", "PATH": "/usr/bin"},
     }
     return LaunchRequest(**(given | changes))  # type: ignore[arg-type]
@@ -126,12 +138,49 @@ def test_a_launch_is_words_without_nul(adapter: Adapter) -> None:
 
 @having(Capability.LAUNCH)
 @pytest.mark.parametrize("prompt", PROMPTS.values(), ids=PROMPTS.keys())
-def test_a_prompt_goes_to_standard_input_as_it_is(adapter: Adapter, prompt: str) -> None:
+def test_a_prompt_is_handed_over_as_it_is(adapter: Adapter, prompt: str) -> None:
+    """On standard input; by a program that reads none, as one word that cannot be taken for an option."""
     without = adapter.launch_command(launch_request(adapter))
-    command = adapter.launch_command(launch_request(adapter, prompt=prompt))
-    assert command.stdin == prompt
-    assert command.argv == without.argv
+    asked = launch_request(adapter, prompt=prompt)
+    if is_prompt_a_word(adapter) and len(prompt) > ARGUMENT_LIMIT:
+        with pytest.raises(UsageFault) as caught:
+            adapter.launch_command(asked)
+        assert caught.value.hint
+        return
+    command = adapter.launch_command(asked)
     assert command.env == without.env
+    if is_prompt_a_word(adapter):
+        assert_one_word_changed(without, command, "Say hello", prompt)
+    else:
+        assert command.stdin == prompt
+        assert command.argv == without.argv
+
+
+@having(Capability.LAUNCH)
+def test_a_prompt_with_nul_is_no_word(adapter: Adapter) -> None:
+    asked = launch_request(adapter, prompt="zero \0 byte")
+    if is_prompt_a_word(adapter):
+        with pytest.raises(UsageFault):
+            adapter.launch_command(asked)
+        return
+    assert is_sound(adapter.launch_command(asked).argv)
+
+
+def is_prompt_a_word(adapter: Adapter) -> bool:
+    """Whether the program cannot be given a prompt on standard input."""
+    return can(adapter, Capability.PROMPT) and adapter.launch_command(launch_request(adapter)).stdin is None
+
+
+def assert_one_word_changed(without: Command, command: Command, before: str, after: str) -> None:
+    changed = [
+        (index, *words)
+        for index, words in enumerate(zip(without.argv, command.argv, strict=True))
+        if words[0] != words[1]
+    ]
+    assert [words for _, *words in changed] == [[before, after]]
+    (index, *_) = changed[0]
+    assert command.argv[index - 1].startswith("-"), "behind -- or as an option's value"
+    assert command.stdin is None
 
 
 @having(Capability.PROMPT)
@@ -144,9 +193,12 @@ def test_a_prompt_is_asked_for(adapter: Adapter, prompt: str | None) -> None:
 
 @having(Capability.LAUNCH)
 def test_a_model_is_passed_on_or_refused(adapter: Adapter) -> None:
-    asked = launch_request(adapter, model="provider/some-model")
+    asked = launch_request(adapter, model=MODEL)
     if can(adapter, Capability.MODEL):
-        assert any("provider/some-model" in word for word in adapter.launch_command(asked).argv)
+        command = adapter.launch_command(asked)
+        told = [*command.argv, *(value or "" for value in command.env.values())]
+        # Whole, or as the words for provider and model.
+        assert any(MODEL in word for word in told) or set(MODEL.split("/")) <= set(command.argv)
         return
     with pytest.raises(UsageFault, match="model"):
         adapter.launch_command(asked)
@@ -155,7 +207,8 @@ def test_a_model_is_passed_on_or_refused(adapter: Adapter) -> None:
 @having(Capability.LAUNCH)
 def test_a_configured_program_takes_the_place_of_its_own(adapter: Adapter) -> None:
     command = adapter.launch_command(launch_request(adapter, program=("/opt/wrapper", "--quiet")))
-    assert command.argv[:2] == ("/opt/wrapper", "--quiet")
+    words = command.argv[command.argv.index("--") + 1 :] if adapter.NAME in LED else command.argv
+    assert words[:2] == ("/opt/wrapper", "--quiet")
 
 
 @having(Capability.LAUNCH)
@@ -168,14 +221,19 @@ def test_a_launch_is_decided_by_the_request_alone(adapter: Adapter, monkeypatch:
 
 def test_a_resume_goes_on_or_is_refused_by_name(adapter: Adapter, tmp_path: Path) -> None:
     session = row(adapter, str(tmp_path))
-    again = launch_request(adapter, prompt="--go on", args=())
+    again = launch_request(adapter, prompt="--go on")
     if not can(adapter, Capability.RESUME):
         with pytest.raises(AdapterUnavailable, match=adapter.NAME):
             adapter.resume_command(session, again)
         return
+    if adapter.NAME in BY_FILE:
+        with pytest.raises(NotFound) as caught:
+            adapter.resume_command(session, again)
+        assert caught.value.hint
+        return
     command = adapter.resume_command(session, again)
     assert is_sound(command.argv)
-    assert command.stdin == "--go on"
+    assert "--go on" in (command.argv if is_prompt_a_word(adapter) else [command.stdin])
     assert NATIVE_ID in command.argv
     assert command.native_id == NATIVE_ID
 
@@ -217,6 +275,8 @@ LOGS: dict[str, Callable[[Path], object]] = {
     "deep": lambda path: path.write_text('{"type":' * 100_000),
     "wrong values": random_json,
     "a huge number": lambda path: path.write_text('{"type": "usage", "input": ' + "9" * 5000 + "}\n"),
+    "a large number": lambda path: path.write_text('{"type": "usage", "input": ' + "9" * 400 + "}\n"),
+    "no column's number": lambda path: path.write_text('{"type": "usage", "input": ' + "9" * 20 + "}\n"),
     "one long line": lambda path: path.write_bytes(b'{"type": "text", "text": "' + b"x" * 5_000_000 + b'"}'),
     "a directory": directory,
 }
@@ -264,6 +324,7 @@ def assert_result(result: Result) -> None:
         assert type(text) in (str, type(None))
     for count in (result.turns, *result.tokens):
         assert type(count) in (int, type(None))
+        assert count is None or abs(count) < 2**63, "no database column holds it"
     assert type(result.cost_usd) in (float, int, type(None))
     assert all(type(note) is str for note in result.notes)
 
@@ -301,6 +362,9 @@ def test_without_a_store_the_listing_is_unavailable(adapter: Adapter, tmp_path: 
 def test_a_store_belongs_to_its_home(adapter: Adapter, tmp_path: Path) -> None:
     home = tmp_path / "fresh"
     store_path = adapter.store_path({"HOME": str(home)})
+    if can(adapter, Capability.REMOTE):
+        assert store_path is None, "nobody is asked where nothing is configured"
+        return
     assert store_path is not None
     assert Path(store_path).is_relative_to(home)
     assert [native for source in adapter.sources(store_path) for native in adapter.discover(source)] == []

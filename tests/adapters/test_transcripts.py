@@ -95,6 +95,9 @@ def test_json_objects_passes_over_everything_else() -> None:
 @pytest.mark.parametrize(
     ("value", "integer", "real"),
     [
+        (2**63 - 1, 2**63 - 1, 2**63 - 1),
+        (2**64, None, 2**64),
+        (10**400, None, None),
         (3, 3, 3),
         (2.9, 2, 2.9),
         (True, None, None),

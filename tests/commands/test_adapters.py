@@ -57,7 +57,10 @@ def test_an_adapter_of_another_package(run: Run, package: Callable[[str, str], N
     package(
         "acme",
         "NAME = 'acme'; SUMMARY = 'ACME.'; PROGRAM = 'sh'; INSTALL = None; VERIFIED = '1'\n"
-        "CAPABILITIES = {'launch'}\n",
+        "CAPABILITIES = {'launch'}; OPTIONS = ()\n"
+        "from agentctl.adapters.demo import *\n"
+        "from agentctl.adapters.demo import LADDER, PROCESS_NAMES\n"
+        "NAME = 'acme'; PROGRAM = 'sh'; VERIFIED = '1'; CAPABILITIES = {'launch'}\n",
     )
     one = by_name(run)["acme"]
     assert (one["source"], one["capabilities"], one["error"]) == ("acme_adapter", ["launch"], None)
@@ -69,7 +72,7 @@ def test_an_adapter_of_another_package(run: Run, package: Callable[[str, str], N
     [
         ("broken_import", "import no_such_module_anywhere\n", "no_such_module_anywhere"),
         ("broken_code", "1 / 0\n", "ZeroDivisionError"),
-        ("broken_shape", "NAME = 'half'\n", "AttributeError"),
+        ("broken_shape", "NAME = 'half'\n", "it lacks CAPABILITIES"),
     ],
 )
 def test_a_broken_adapter_is_a_row_with_its_error(
@@ -80,3 +83,20 @@ def test_a_broken_adapter_is_a_row_with_its_error(
     assert said in found[name]["error"]
     assert found["demo"]["error"] is None
     assert f"cannot be loaded: {found[name]['error']}"[:60] in run("adapters").stdout
+
+
+def test_one_adapter_is_told_with_its_settings(run: Run) -> None:
+    run("config set adapters.codex.sandbox workspace-write")
+    shown = run("adapters codex")
+    assert "sandbox = workspace-write" in shown.stdout
+    assert "one of read-only, workspace-write, danger-full-access" in shown.stdout
+    assert "claude-code" not in shown.stdout
+    options = {one["name"]: one for one in by_name(run)["codex"]["options"]}
+    assert options["sandbox"]["value"] == "workspace-write"
+    assert {"command", "model", "args", "profile"} <= set(options)
+    assert options["profile"]["value"] is None
+    assert by_name(run)["openclaw"]["options"] == []
+
+
+def test_an_unknown_adapter_is_refused_with_what_was_meant(run: Run) -> None:
+    assert "did you mean codex" in run("adapters codx", exit=12).stderr

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from agentctl.core.model import Outcome, Status
 from agentctl.host import processes
+from agentctl.host.clock import utcnow
 from tests.conftest import Run, RunReal, WaitUntil
+from tests.planting import field_in
 
 AGENTCTL = (sys.executable, "-P", "-m", "agentctl")
 
@@ -179,3 +182,62 @@ def test_why_tells_what_an_ended_agent_reported(tmp_path: Path, run: Run) -> Non
     words = ["launch", "demo", "-p", "lie", "--wait", "--settle", "0s", "--cwd", str(tmp_path)]
     session = run(words, exit=1, env={"AGENTCTL_DEMO_PACE": "0.01"}).lines[0]
     assert run(["why", "--json", session]).json()["agent_verdict"] == "error"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("peek -n x 3f2a", "'x' is not a whole number: give 0 or more."),
+        ("logs -n -1 3f2a", "-1 is too small: give 0 or more."),
+        ("list --limit 0", "0 is too small: give 1 or more."),
+        ("events -n 99999999999", "99999999999 is too large: give at most 2147483647."),
+    ],
+)
+def test_a_count_that_is_none_is_told_what_is_one(words: str, said: str, run: Run) -> None:
+    assert said in run(words, exit=2).stderr
+
+
+@pytest.mark.parametrize("verb", ["list", "stop", "wait"])
+@pytest.mark.parametrize("group", ["g-x", "build", "", "g-0A1B2C", "g-0a1b2c3"])
+def test_what_is_no_group_is_told_what_one_looks_like(verb: str, group: str, run: Run) -> None:
+    error = run([verb, "--group", group, "--json"], exit=2).error()
+    assert f"'{group}' is no group: a group is g- and six hex digits, such as g-0a1b2c." in error["message"]
+
+
+def test_a_group_without_sessions_is_an_empty_list(run: Run) -> None:
+    assert run("list -a --group g-0a1b2c --json").json()["sessions"] == []
+    run("stop --group g-0a1b2c", exit=10)
+
+
+def test_an_adapter_that_nobody_knows_is_refused(run: Run) -> None:
+    error = run("list --adapter opncode --json", exit=12).error()
+    assert error["code"] == "adapter_unavailable"
+    assert (error["message"], "opencode" in error["hint"]) == ("unknown adapter: opncode", True)
+    assert run("list --adapter opencode -q").lines == []
+
+
+def test_sessions_of_an_adapter_that_is_no_longer_installed_are_listed(run: Run, sealed_home: Path) -> None:
+    with field_in(sealed_home) as field:
+        gone = field.plant(
+            adapter="gone", status=Status.STOPPED, outcome=Outcome.SUCCEEDED, exit_code=0, ended_at=utcnow()
+        )
+    assert run("list -a -q --adapter gone").lines == [gone.id]
+    assert run("list -q --adapter gone").lines == []
+
+
+def test_a_program_that_is_there_but_may_not_be_run_is_told_so(run: Run) -> None:
+    error = run("launch exec --json -- /etc/passwd", exit=12).error()
+    assert error["message"] == "adapter exec: /etc/passwd may not be executed"
+    assert "chmod +x" in error["hint"]
+    assert "/etc is a directory" in run("launch exec -- /etc", exit=12).stderr
+    assert "program /etc/none is not to be found" in run("launch exec -- /etc/none", exit=12).stderr
+
+
+def test_a_launch_is_refused_over_a_setting_that_its_adapter_does_not_read(
+    run: Run, sealed_home: Path
+) -> None:
+    sealed_home.mkdir(mode=0o700)
+    (sealed_home / "config.toml").write_text('[adapters.exec]\narg = ["-v"]\n')
+    error = run("launch exec --json -- true", exit=2).error()
+    assert "config.toml, line 2: adapters.exec.arg: is no setting" in error["message"]
+    assert error["hint"] == "did you mean adapters.exec.args?"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import stat
+import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
+
+from agentctl.adapters import demo, registry
+from agentctl.adapters.base import Option
 
 
 @pytest.fixture
@@ -90,21 +95,100 @@ def test_lists_and_free_keys(run: Any, config: Path) -> None:
     run("config set adapters.opencode.args -- --variant high")
     run("config set adapters.opencode.command oc")
     run("config set adapters.exec.command -- nice -n 5")
-    run("config set adapters.openclaw.port 18789")
-    run("config set adapters.openclaw.secure true")
-    run("config set adapters.openclaw.code 007")
+    run("config set adapters.opencode.agent 007")
+    run("config set adapters.slate.skip_permissions true")
+    run("config set adapters.slate.permission.depth 3")
     assert tomllib.loads(config.read_text()) == {
         "webhook": {"events": ["session.stopped", "fuse.*"]},
         "adapters": {
-            "opencode": {"args": ["--variant", "high"], "command": "oc"},
+            "opencode": {"args": ["--variant", "high"], "command": "oc", "agent": "007"},
             "exec": {"command": ["nice", "-n", "5"]},
-            "openclaw": {"port": 18789, "secure": True, "code": "007"},
+            "slate": {"skip_permissions": True, "permission": {"depth": 3}},
         },
     }
     assert run("config get webhook.events").lines == ["session.stopped", "fuse.*"]
-    assert run("config get adapters.openclaw.secure").stdout == "true\n"
-    assert run("config get adapters.openclaw.port --json").json()["value"] == 18789
-    assert "adapters.openclaw.port" in run("config show").stdout
+    assert run("config get adapters.slate.skip_permissions").stdout == "true\n"
+    assert run("config get adapters.slate.permission.depth --json").json()["value"] == 3
+    assert "adapters.opencode.agent" in run("config show").stdout
+
+
+@pytest.fixture
+def choosy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An adapter with an option of each kind."""
+    options = (
+        Option("mode", "Its mode.", choices=("fast", "careful")),
+        Option("tools", "Its tools.", choices=("read", "write"), kind=list),
+        Option("loud", "Whether it is loud.", kind=bool),
+        Option("extra", "A table.", kind=dict),
+    )
+    module = ModuleType("choosy")
+    vars(module).update(vars(demo) | {"NAME": "choosy", "OPTIONS": options})
+    monkeypatch.setitem(sys.modules, "choosy", module)
+    monkeypatch.setitem(registry.ADAPTERS, "choosy", "choosy")
+
+
+@pytest.mark.usefixtures("choosy")
+@pytest.mark.parametrize(
+    ("words", "written"),
+    [
+        ("mode fast", {"mode": "fast"}),
+        ("tools read write", {"tools": ["read", "write"]}),
+        ("tools read", {"tools": ["read"]}),
+        ("loud false", {"loud": False}),
+        ("extra.deep.key 5", {"extra": {"deep": {"key": 5}}}),
+    ],
+)
+def test_an_option_of_an_adapter_is_written_as_its_kind(
+    run: Any, config: Path, words: str, written: dict[str, Any]
+) -> None:
+    run(f"config set adapters.choosy.{words}")
+    assert tomllib.loads(config.read_text()) == {"adapters": {"choosy": written}}
+
+
+@pytest.mark.usefixtures("choosy")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("mode fats", "adapters.choosy.mode cannot be 'fats', did you mean fast? (allowed: fast, careful)"),
+        ("mode fast careful", "adapters.choosy.mode takes one value"),
+        ("tools read run", "adapters.choosy.tools cannot be 'run' (allowed: read, write)"),
+        ("loud 1", "adapters.choosy.loud must be true or false"),
+        ("extra 5", "adapters.choosy.extra is a table"),
+    ],
+)
+def test_a_value_that_an_adapter_does_not_take_is_not_written(
+    run: Any, config: Path, words: str, said: str
+) -> None:
+    assert said in run(f"config set adapters.choosy.{words}", exit=2).stderr
+    assert not config.exists()
+
+
+@pytest.mark.usefixtures("choosy")
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("adapters.choosy.lood", "did you mean adapters.choosy.loud?"),
+        ("adapters.choosy.modell", "adapters.choosy.model"),
+        ("adapters.choosy.x", "[adapters.choosy] takes command, model, args, mode, tools, loud, extra"),
+        ("adapters.choosy.mode.deep", "adapters.choosy.mode"),
+        ("adapters.chosy.mode", "did you mean choosy?"),
+        ("adapters.zzz.command", "agentctl adapters"),
+    ],
+)
+def test_a_key_that_no_adapter_has_is_not_written(run: Any, config: Path, key: str, hint: str) -> None:
+    error = run(f"config set --json {key} fast", exit=10).error()
+    assert error["message"].startswith(f"no setting {key}")
+    assert hint in error["hint"]
+    assert not config.exists()
+
+
+@pytest.mark.usefixtures("choosy")
+def test_a_key_that_no_adapter_has_can_be_taken_out(run: Any, config: Path) -> None:
+    config.parent.mkdir(exist_ok=True)
+    config.write_text("[adapters.choosy]\nmod = 1\n[adapters.zzz]\nx = 1\n")
+    run("config unset adapters.choosy.mod")
+    run("config unset adapters.zzz")
+    assert tomllib.loads(config.read_text()) == {"adapters": {"choosy": {}}}
 
 
 def test_get_prints_the_default_of_what_is_not_set(run: Any) -> None:

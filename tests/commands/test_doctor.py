@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from agentctl.host.clock import utcnow
 from agentctl.store import db as store
 from agentctl.store import locks as directory_locks
 from agentctl.store import sessions
+from tests.modest import modestly
 
 Run = Callable[..., Any]
 Wait = Callable[..., Any]
@@ -112,6 +114,48 @@ def test_a_state_that_is_a_file(run: Run, sealed_home: Path) -> None:
     assert f"fail state: {sealed_home} is no directory" in troubles(run, exit=1)
 
 
+def test_with_a_state_that_is_a_file_nothing_is_promised_of_the_database(run: Run, sealed_home: Path) -> None:
+    sealed_home.write_text("not a directory")
+    assert "database" not in {one["subject"] for one in findings(run, exit=1)}
+    for words in ("list", "launch exec -- true", "doctor --rebuild"):
+        error = run(f"{words} --json" if "--" not in words else words.replace("exec", "exec --json"), exit=13)
+        assert f"{sealed_home} is no directory" in error.stderr
+        assert "move" in error.stderr
+
+
+def test_a_database_that_is_a_directory(run: Run, sealed_home: Path) -> None:
+    (sealed_home / "agentctl.db").mkdir(parents=True)
+    sealed_home.chmod(0o700)
+    (one,) = (one for one in findings(run, exit=1) if one["level"] == "fail")
+    assert (one["subject"], one["fact"]) == ("database", f"{sealed_home}/agentctl.db is a directory")
+    assert "move it away" in one["remedy"]
+    for words in ("list", "launch exec -- true", "doctor --rebuild"):
+        refused = run(words, exit=13).stderr
+        assert "agentctl.db is a directory" in refused
+        assert "hint: move it away" in refused
+
+
+@pytest.mark.parametrize("closed", [".", "agentctl.db", "sessions", "config.toml"])
+def test_what_may_not_be_read_is_a_failure_with_a_remedy(ended: str, sealed_home: Path, closed: str) -> None:
+    (sealed_home / "config.toml").write_text("")
+    place = sealed_home / closed
+    mode = place.stat().st_mode
+    place.chmod(0)
+    try:
+        looked = modestly("doctor --json")
+        refused = modestly("launch exec --cwd / -- true")
+    finally:
+        place.chmod(mode)
+    assert (looked.returncode, looked.stderr) == (1, "")
+    failed = [one for one in json.loads(looked.stdout)["checks"] if one["level"] == "fail"]
+    assert any(str(place) in one["fact"] for one in failed)
+    assert [one for one in failed if not one["remedy"]] == []
+    assert not any("rebuild" in one["remedy"] for one in failed)
+    assert refused.returncode == 13
+    assert str(place) in refused.stderr
+    assert "hint: " in refused.stderr
+
+
 @pytest.fixture
 def read_only(sealed_home: Path) -> Iterator[Callable[[], None]]:
     """Make the state read-only: by a mount where we may, by its modes elsewhere."""
@@ -143,6 +187,29 @@ def test_a_read_only_state_is_reported(
     found = troubles(run, exit=1)
     assert any(str(sealed_home) in one and "cannot be written" in one for one in found)
     assert any("read-only" in one for one in found)
+
+
+def test_what_no_adapter_reads_is_a_warning_with_what_was_meant(
+    run: Run, sealed_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed_home.mkdir(mode=0o700)
+    (sealed_home / "config.toml").write_text(
+        'adapter = "exce"\n'
+        '[adapters.opencode]\nagnet = "build"\nagent = 5\nargs = []\n'
+        '[adapters.dmeo]\nmodel = "m"\n'
+        '[adapters.exec]\ncommand = ["nice"]\n'
+    )
+    told = {one["fact"]: one["remedy"] for one in findings(run) if one["level"] == "warn"}
+    assert told == {
+        "adapter names no adapter: exce": "did you mean exec?",
+        "adapters.opencode.agnet is no setting": "did you mean adapters.opencode.agent?",
+        "adapters.opencode.agent must be a text in quotes": (
+            "agentctl config set adapters.opencode.agent writes another value"
+        ),
+        "adapters.dmeo is the table of no adapter: dmeo": "did you mean demo?",
+    }
+    monkeypatch.setenv("AGENTCTL_ADAPTER", "dem")
+    assert "warn configuration: AGENTCTL_ADAPTER names no adapter: dem" in troubles(run)
 
 
 def test_a_wrong_configuration_is_a_failure_and_the_rest_is_looked_at(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from agentctl.core.ledger import EVENT_TYPES
 from agentctl.store import db as store
 from agentctl.store import events
 
@@ -65,10 +67,34 @@ def test_without_since_the_last_twenty_or_n(run: Run, plant: Plant) -> None:
     assert cursors(run("events --json -n 100")) == list(range(1, 31))
 
 
+def test_a_type_that_no_event_has_is_a_usage_error(run: Run, plant: Plant) -> None:
+    error = run("events --type session.stoped --json", exit=2).error()
+    assert error["code"] == "usage"
+    assert error["message"] == "no event has the type session.stoped"
+    assert error["hint"].startswith("did you mean session.stopped")
+    assert "nosuch" in run("events --type session.stopped --type nosuch", exit=2).stderr
+    plant(["nosuch"])
+    assert cursors(run("events --json --type nosuch")) == [1]
+
+
+def test_every_type_that_is_recorded_is_known() -> None:
+    """Read from the source: whatever looks like a type of event is one that can be asked for."""
+    package = Path(store.__file__).parents[1]
+    elsewhere = {"session.json", "fuse.ceph", "fuse.ceph-fuse"}
+    named = {
+        name
+        for part in ("core", "ops")
+        for path in (package / part).glob("*.py")
+        for name in re.findall(r'"((?:session|fuse|lock|state|worktree|group)\.[a-z_]+)"', path.read_text())
+    }
+    assert named - elsewhere - set(EVENT_TYPES) == set()
+    assert set(EVENT_TYPES) <= named
+
+
 def test_the_last_of_a_type_are_found_however_far_back(run: Run, plant: Plant) -> None:
     plant(["rare.done", "rare.done", *["a.done"] * 200, "rare.done"])
     assert cursors(run("events --json --type rare.done -n 2")) == [2, 203]
-    assert cursors(run("events --json --type rare.done --type none.done")) == [1, 2, 203]
+    assert cursors(run("events --json --type rare.done --type session.gone")) == [1, 2, 203]
 
 
 def test_since_a_cursor_goes_on_after_it_without_a_limit(run: Run, plant: Plant) -> None:

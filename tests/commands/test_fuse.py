@@ -70,6 +70,7 @@ def events(home: Path) -> list[dict[str, Any]]:
 
 
 def timer_file(home: Path, session: str) -> str:
+    """What the shim's timer waits for: a second or two before the instant, which its call waits for."""
     return (home / "sessions" / session / "fuse").read_text().strip()
 
 
@@ -93,7 +94,7 @@ def test_setting_replaces_the_one_armed_fuse(run: Run, launch: Launch, sealed_ho
     ]
     # The timer is to wake for the warning, which comes first.
     warned = datetime.fromisoformat(after["warn_at"]).timestamp()
-    assert 0 <= int(timer_file(sealed_home, session)) - warned <= 1
+    assert -2 < int(timer_file(sealed_home, session)) - warned <= -1
 
 
 def test_extending_moves_deadline_and_warning(run: Run, launch: Launch, sealed_home: Path) -> None:
@@ -106,7 +107,7 @@ def test_extending_moves_deadline_and_warning(run: Run, launch: Launch, sealed_h
     assert [e["type"] for e in events(sealed_home)] == ["fuse.extended"]
     run(f"fuse set {session} --for 3h")  # replaces the warning, too
     due = deadline(listed(run)[0]).timestamp()
-    assert 0 <= int(timer_file(sealed_home, session)) - due <= 1
+    assert -2 < int(timer_file(sealed_home, session)) - due <= -1
 
 
 def test_cancelling_disarms_once(run: Run, launch: Launch, sealed_home: Path) -> None:

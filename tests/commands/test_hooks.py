@@ -101,3 +101,32 @@ def test_what_is_to_be_retried_must_be_said_and_exist(run: Run, failed: str) -> 
     run("hooks retry 1 --all", exit=2)
     assert run("hooks retry 999 --json", exit=10).error()["message"] == "no delivery 999"
     assert rows(run)[0]["attempts"] == 1
+
+
+def test_numbers_and_all_exclude_each_other_and_one_must_be_given(run: Run) -> None:
+    both = run("hooks retry --all 5", exit=2).stderr
+    assert "--all means delivery 5, too: name deliveries or give --all." in both
+    neither = run("hooks retry", exit=2).stderr
+    assert "no delivery is named: give numbers of `agentctl hooks list`, or --all." in neither
+
+
+def test_a_reap_whose_deliveries_fail_is_partly_done(run: Run, sealed_home: Path) -> None:
+    sealed_home.mkdir(mode=0o700)
+    db = store.connect(str(sealed_home / "agentctl.db"), busy=timedelta(seconds=5))
+    with store.transaction(db):
+        outbox.enqueue(
+            db,
+            kind="hook",
+            name="on_complete",
+            target="exit 5",
+            event_id="key",
+            payload={"cwd": "/", "env": {}},
+            created_at=utcnow(),
+            session_id=None,
+        )
+    db.close()
+    outcome = run("reap --quiet --json", exit=3)
+    assert (outcome.json()["failed"], outcome.error()["code"]) == (1, "partly_done")
+    assert outcome.error()["message"] == "1 deliveries of hooks or webhooks failed"
+    assert "agentctl hooks" in outcome.error()["hint"]
+    assert run("reap --quiet").stderr == ""

@@ -225,6 +225,19 @@ def test_what_cannot_be_locked(run: Run, work: Path) -> None:
     assert held(run) == []
 
 
+@pytest.mark.parametrize("holder", ["two\nlines", "a\tb", "\x1b[31mred", "bell\x07", "\u202eback"])
+def test_a_holder_is_one_line_of_plain_text(run: Run, work: Path, holder: str) -> None:
+    error = run(["lock", ".", "--by", holder, "--json"], exit=2).error()
+    assert repr(holder) in error["message"]
+    assert "--by" in error["hint"]
+    assert held(run) == []
+
+
+def test_a_holder_may_have_any_letters_and_blanks(run: Run, work: Path) -> None:
+    run(["lock", ".", "--by", "Zoë  と 👩‍💻"])
+    assert held(run)[0]["holder"] == "Zoë  と 👩‍💻"
+
+
 def test_a_current_directory_that_is_gone(run: Run, work: Path) -> None:
     run(["lock", str(work), "--by", "ann"])
     os.rmdir(work)

@@ -15,6 +15,7 @@ from agentctl.core.model import Held, Outcome, Status
 from agentctl.host import locks
 from agentctl.store import db as store
 from agentctl.store import sessions
+from tests.modest import modestly
 
 Run = Callable[..., Any]
 Wait = Callable[..., Any]
@@ -138,7 +139,7 @@ def test_what_a_killed_prune_left_is_deleted_by_the_next(
 
 
 def test_what_is_no_session_of_ours_is_left_alone(run: Run, sealed_home: Path, tmp_path: Path) -> None:
-    run("list")
+    run("reap")
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").touch()
@@ -168,3 +169,17 @@ def test_links_in_a_session_are_not_followed(
     assert list((sealed_home / "sessions").iterdir()) == []
     assert (outside / "precious").exists()
     assert (moved / "output.log").exists()
+
+
+def test_what_cannot_be_deleted_is_named(ended: Callable[..., str], sealed_home: Path) -> None:
+    directory = sealed_home / "sessions" / ended(ago=timedelta(days=8))
+    directory.chmod(0o500)
+    try:
+        done = modestly("prune --json")
+    finally:
+        for left in (sealed_home / "sessions").iterdir():
+            left.chmod(0o700)
+    assert done.returncode == 3, done
+    (left_path,) = json.loads(done.stdout)["not_deleted"]
+    error = json.loads(done.stderr)["error"]
+    assert (error["code"], error["message"]) == ("partly_done", f"could not be deleted: {left_path}")

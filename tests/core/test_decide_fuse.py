@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from signal import SIGTERM
 from typing import Any
 
@@ -17,35 +17,15 @@ from agentctl.core.model import (
     FuseAction,
     FuseState,
     Listing,
-    Liveness,
     Lock,
-    Observation,
     Outcome,
-    Session,
     Status,
     StopCause,
 )
+from tests.core.deciding import ABSENT, ALIVE, DEAD, RUNNING, START, TICK
 
-START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 DEADLINE = START + timedelta(hours=2)
 WARN_AT = DEADLINE - timedelta(minutes=10)
-TICK = timedelta(microseconds=1)
-
-RUNNING = Session(
-    id="s",
-    adapter="opencode",
-    cwd="/work",
-    status=Status.RUNNING,
-    created_at=START,
-    started_at=START,
-    pid=42,
-    start_token="t",
-    native_id="ses_1",
-    store_path="/store",
-)
-ALIVE = Observation(liveness=Liveness.ALIVE, evidence="liveness lock held, pid 42 alive")
-ABSENT = ALIVE._replace(listing=Listing.ABSENT)
-DEAD = Observation(liveness=Liveness.DEAD, evidence="liveness lock free, pid 42 gone")
 
 
 def fused(action: FuseAction = FuseAction.STOP, **more: Any) -> Fuse:

@@ -8,7 +8,7 @@ are mixed in too. The rows themselves are written down a second time, in `expect
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import product
 from math import gcd, prod
 
@@ -36,11 +36,10 @@ from agentctl.core.model import (
     Verdict,
 )
 from agentctl.core.transitions import TRANSITIONS, is_legal
+from tests.core.deciding import START, TICK
 
-START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 CREATED = START - timedelta(seconds=20)
 """Before the agent began: its launcher had a worktree to make."""
-TICK = timedelta(microseconds=1)
 SOON = START + timedelta(seconds=10)
 """A deadline inside the grace."""
 LATER = START + timedelta(hours=2)

@@ -83,3 +83,11 @@ def opencode(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PATH", f"{agents / 'bin'}{os.pathsep}{os.environ['PATH']}")
     return tmp_path / "home" / ".local" / "share" / "opencode"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A directory for agents to work in."""
+    directory = tmp_path / "work"
+    directory.mkdir()
+    return directory

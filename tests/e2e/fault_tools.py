@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 
 from agentctl.core.model import Fuse, Lock, Session, Status
+from agentctl.core.model import Outcome as Ending
 from agentctl.host import locks as liveness
 from agentctl.host.clock import utcnow
 from agentctl.host.files import write_private
@@ -243,3 +244,14 @@ def is_refused_cleanly(launched: Outcome, tmp_path: Path, wait_until: WaitUntil)
         launched
     )
     wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
+
+
+def nothing_stays_claimed(run_real: RunReal, place: Path, wait_until: WaitUntil) -> None:
+    """Whatever became of a launch in `place`: no directory is held, no row open, and the next one works."""
+    run_real("list")
+    assert held() == []
+    assert all(session.is_settled for session in rows())
+    (place / GATE).unlink()
+    again = launch_at_gate(run_real, place)
+    open_gate(place)
+    wait_until(lambda: row(again).outcome is Ending.SUCCEEDED, timeout=PATIENCE)

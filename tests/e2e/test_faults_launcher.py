@@ -35,13 +35,6 @@ DRIVER = (sys.executable, "-P", str(Path(__file__).with_name("killed_launcher.py
 WITH_AGENT = [step for step in STEPS if step not in WITHOUT_ROW | WITHOUT_AGENT]
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    directory = tmp_path / "work"
-    directory.mkdir()
-    return directory
-
-
 def launch_killed(step: str, place: Path, *options: str, code: int = 7) -> None:
     words = ["launch", "exec", "--cwd", str(place), *options, "--", *at_gate(place, code)]
     killed = finish(begin([step, *words], program=DRIVER))

@@ -157,7 +157,9 @@ def test_a_pid_without_a_start_token_is_never_signalled(
     """Nothing is known of it, so nothing is claimed; the ladder's whole time passes: 100 ms and 5 s twice."""
     session = a_session(tmp_path, pid=stranger.pid, start_token=None)
     plant(session)
-    run_real(f"stop {session.id} --timeout 100ms", exit=3)
+    error = run_real(f"stop {session.id} --timeout 100ms --json", exit=3).error()
+    assert (error["code"], session.id[:8] in error["message"]) == ("partly_done", True)
+    assert f"agentctl why {session.id[:8]}" in error["hint"]
     assert row(session.id).outcome is None
     assert is_unharmed(stranger)
 

@@ -28,13 +28,6 @@ COMMAND = shlex.join(AGENTCTL)
 SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE)
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    directory = tmp_path / "work"
-    directory.mkdir()
-    return directory
-
-
 def shell(script: str, *words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run agentctl as a shell script would: `$@` are its words."""
     return subprocess.run(

@@ -19,13 +19,6 @@ from tests.conftest import RunReal, WaitUntil
 from tests.e2e.fault_tools import AGENTCTL, PATIENCE, begin, finish, processes_of, row
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    directory = tmp_path / "work"
-    directory.mkdir()
-    return directory
-
-
 @pytest.mark.parametrize("path", [None, "", "/nowhere", "."])
 def test_without_a_path_programs_named_in_full_run_and_end_well(
     path: str | None, place: Path, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agentctl.host.programs import find_program
+from agentctl.host.programs import find_program, obstacle
 
 
 def program(path: Path, mode: int = 0o700) -> str:
@@ -66,3 +66,19 @@ def test_a_link_is_not_resolved(tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(program(tmp_path / "real"))
     assert find_program("link", "/", {"PATH": str(tmp_path)}) == str(link)
+
+
+def test_why_nothing_was_found(tmp_path: Path) -> None:
+    shut = program(tmp_path / "bin" / "shut", 0o600)
+    (tmp_path / "bin" / "broken").symlink_to("nowhere")
+    (tmp_path / "bin" / "directory").mkdir()
+    os.mkfifo(tmp_path / "bin" / "fifo")
+    path = {"PATH": f"/nonexistent:{tmp_path / 'bin'}"}
+    for name in ("shut", shut):
+        assert obstacle(name, "/", path) == f"{shut} may not be executed"
+    assert obstacle("bin/shut", str(tmp_path), {}) == f"{shut} may not be executed"
+    assert obstacle("broken", "/", path) == f"{tmp_path}/bin/broken is a link to nothing"
+    assert obstacle("fifo", "/", path) == f"{tmp_path}/bin/fifo is not a regular file"
+    assert obstacle(str(tmp_path), "/", path) == f"{tmp_path} is a directory"
+    for name in ("", "none", "directory", "/no/such/program"):
+        assert obstacle(name, "/", path) is None

@@ -11,6 +11,7 @@ import pytest
 from agentctl.core.model import Life
 from agentctl.host import processes, shell, waiting
 from agentctl.host.shell import KEPT, Ran
+from tests.planting import without_descriptors
 
 ENVIRON = {"PATH": os.defpath, "GREETING": "hello"}
 
@@ -74,3 +75,13 @@ def test_at_its_limit_the_whole_group_is_ended(tmp_path: Path) -> None:
     assert stat is None or waiting.poll(
         lambda: processes.look(child, processes.token(stat.ticks)) is not Life.ALIVE, timeout=10
     )
+
+
+def test_what_could_not_begin_for_want_of_a_resource_is_worth_repeating(tmp_path: Path) -> None:
+    with without_descriptors():
+        ran = run("echo began >began", tmp_path)
+    assert (ran.code, ran.is_worth_repeating) == (None, True)
+    assert "cannot start" in (ran.error or "")
+    assert not (tmp_path / "began").exists()
+    assert not run("exit 3", tmp_path).is_worth_repeating
+    assert not run("true", tmp_path / "nowhere").is_worth_repeating

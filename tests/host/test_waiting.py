@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import freezegun
+import pytest
 
 from agentctl.host import clock, waiting
 from tests.planting import NOON, touch
@@ -65,6 +67,23 @@ class TestTicks:
             assert not waiting.poll(lambda: False, timeout=0.02)
             assert list(waiting.ticks(interval=0.01, timeout=0.02))[-1] >= 0.02
             assert clock.utcnow() == NOON
+
+
+class TestWithin:
+    def test_the_answer_is_the_works_own(self) -> None:
+        assert waiting.within(20, lambda: "done") == "done"
+
+    def test_work_that_is_late_is_not_waited_for(self) -> None:
+        over = threading.Event()
+        stopwatch = waiting.ticks(interval=0)
+        began = next(stopwatch)
+        assert waiting.within(0.05, lambda: over.wait(20)) is None
+        assert 0.05 <= next(stopwatch) - began < 10
+        over.set()
+
+    def test_a_failure_is_the_callers(self) -> None:
+        with pytest.raises(ZeroDivisionError):
+            waiting.within(20, lambda: 1 // 0)
 
 
 class TestClock:

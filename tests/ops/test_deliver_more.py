@@ -21,7 +21,7 @@ import pytest
 from agentctl.core.effects import AppendEvent, PostWebhook, RunHook
 from agentctl.core.ids import new_id
 from agentctl.core.ledger import Delivery, DeliveryState
-from agentctl.host import http, tree
+from agentctl.host import http, shell, tree
 from agentctl.host.clock import utcnow
 from agentctl.ops import deliver
 from agentctl.ops.deliver import Delivered
@@ -30,7 +30,7 @@ from agentctl.runtime import Runtime
 from agentctl.store import outbox
 from agentctl.store.db import reading, transaction
 from tests.conftest import WaitUntil
-from tests.planting import NOON, Field, field_in
+from tests.planting import NOON, Field, field_in, without_descriptors
 
 
 @pytest.fixture
@@ -77,6 +77,28 @@ def test_a_payload_that_no_environment_can_hold_fails_alone(
     assert (left[poisoned].state, left[after].state) == (DeliveryState.FAILED, DeliveryState.DONE)
     assert "cannot start" in (left[poisoned].last_error or "")
     assert (tmp_path / "next").read_text() == "delivered\n"
+
+
+def test_a_hook_that_could_not_begin_is_tried_again(
+    runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queued = queue_hook(runtime, "echo run >>runs", tmp_path)
+    real = shell.run
+
+    def starved(*arguments: Any, **named: Any) -> shell.Ran:
+        with without_descriptors():
+            return real(*arguments, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shell, "run", starved)
+        assert deliver.deliver(runtime, runtime.state) == Delivered(failed=1)
+    row = rows(runtime)[queued]
+    assert (row.state, row.attempts) == (DeliveryState.PENDING, 1)
+
+    later = Runtime(paths=runtime.paths, environ=runtime.environ, clock=lambda: utcnow() + timedelta(days=1))
+    assert deliver.deliver(later, later.state) == Delivered(done=1)
+    later.close()
+    assert (tmp_path / "runs").read_text() == "run\n"
 
 
 def test_the_on_create_hook_of_a_killed_launcher_is_not_run_again(

@@ -62,7 +62,7 @@ def test_sixteen_extensions_add_up(session: str, runtime: Runtime, sealed_home: 
     assert [event.type for event in ledger].count("fuse.extended") == 16
     # And the timer waits for the last one, whichever process wrote its file last.
     due = int((sealed_home / "sessions" / session / "fuse").read_text())
-    assert 0 <= due - after.deadline.timestamp() <= 1
+    assert -2 < due - after.deadline.timestamp() <= -1, "early enough for a timer of whole seconds"
 
 
 def test_setting_at_once_leaves_one_armed_fuse(session: str, runtime: Runtime) -> None:

@@ -14,11 +14,11 @@ import psutil
 import pytest
 
 from agentctl.adapters import exec, registry
-from agentctl.core.model import Outcome, Result, Session, Status
+from agentctl.core.model import FuseAction, Outcome, Result, Session, Status
 from agentctl.host.clock import utcnow
 from agentctl.ops.upkeep import finalise, reap
 from agentctl.runtime import Runtime
-from agentctl.store import outbox, sessions
+from agentctl.store import events, outbox, sessions
 from agentctl.store.db import transaction
 from tests.conftest import RunReal, WaitUntil
 from tests.planting import NOON, Field, field_in, make_fuse, write_exit
@@ -121,7 +121,7 @@ def test_a_timer_does_not_wait_for_the_hook_that_warns(
 def test_a_hook_that_warns_and_takes_its_time_does_not_put_off_the_deadline(
     place: Field, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
 ) -> None:
-    """Real seconds: the timer of a real shim warns after one of them (rounded up), and stops after three."""
+    """Real seconds: the timer of a real shim warns after one of them, and stops after three."""
     warn = "echo $$ >new; mv new warned; exec sleep 60"
     options = ["--fuse", "3s", "--fuse-warn", "2s", "--on-fuse-warn", warn, "--cwd", str(tmp_path)]
     words = ["launch", "exec", "--settle", "0", *options, "--", "sleep", "60"]
@@ -139,3 +139,37 @@ def test_a_hook_that_warns_and_takes_its_time_does_not_put_off_the_deadline(
     hook = psutil.Process(int((tmp_path / "warned").read_text()))
     assert hook.is_running()
     hook.kill()
+
+
+def test_a_warning_of_one_second_is_given_inside_its_second(
+    place: Field, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+) -> None:
+    """Real seconds: the timer of a real shim knows whole ones only, and its nap may end one late."""
+    options = ["--fuse", "3s", "--fuse-warn", "1s", "--cwd", str(tmp_path)]
+    session_id = run_real(["launch", "exec", "--settle", "0", *options, "--", "sleep", "60"]).stdout.strip()
+    with place.database() as db:
+        session = sessions.get(db, session_id)
+    assert session is not None
+    deadline = place.fuse(session).deadline
+    wait_until(lambda: place.stored(session).is_final, timeout=30)
+    with place.database() as db:
+        told = {event.type: event.at for event in events.for_session(db, session_id)}
+    assert deadline - timedelta(seconds=1) <= told["fuse.warned"] < deadline
+    assert deadline <= told["fuse.expired"]
+    assert place.stored(session).outcome is Outcome.TIMED_OUT
+
+
+def test_a_timer_that_calls_early_is_kept_until_the_instant(place: Field, run_real: RunReal) -> None:
+    now = utcnow()
+    fuse = make_fuse(timedelta(hours=1), since=now, warn_at=now + timedelta(seconds=1.5))
+    session = place.plant(place.start(began=now), fuse=fuse, created_at=now, started_at=now)
+    run_real(f"_tick {session.id}", timeout=20)
+    assert place.event_types(session) == ["fuse.warned"]
+
+
+def test_a_timer_that_calls_long_before_a_moved_deadline_is_let_go(place: Field, run_real: RunReal) -> None:
+    now = utcnow()
+    fuse = make_fuse(timedelta(hours=1), FuseAction.STOP, since=now)
+    session = place.plant(place.start(began=now), fuse=fuse, created_at=now, started_at=now)
+    run_real(f"_tick {session.id}", timeout=20)
+    assert place.event_types(session) == []

@@ -1,0 +1,172 @@
+"""Claude Code: `claude -p` as a detached process, its stream of events and its transcripts.
+
+The session's id is chosen before the start. The last `result` line of the log is the
+agent's own verdict; claude may work on after one, so none of them says that it has ended.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+
+from agentctl.adapters import transcripts
+from agentctl.adapters.base import Capability, Message, Option, never_transient
+from agentctl.adapters.claude_code import log, transcript
+from agentctl.adapters.claude_code.commands import PERMISSION_MODES
+from agentctl.adapters.claude_code.commands import launch_command as launch_command
+from agentctl.adapters.claude_code.commands import resume_command as resume_command
+from agentctl.adapters.claude_code.discovery import discover as discover
+from agentctl.adapters.claude_code.discovery import match as match
+from agentctl.adapters.claude_code.discovery import sources as sources
+from agentctl.adapters.claude_code.log import LoggedRun, Spent
+from agentctl.adapters.claude_code.rendering import log_messages as log_messages
+from agentctl.adapters.claude_code.rendering import transcript_messages
+from agentctl.adapters.claude_code.transcript import StoredRun
+from agentctl.adapters.transcripts import integer, string
+from agentctl.core.model import TERM_THEN_KILL, AgentVerdict, Listing, Result, Rung, Session
+from agentctl.core.text import one_line
+
+NAME = "claude-code"
+SUMMARY = "Claude Code, Anthropic's own agent."
+PROGRAM: str | None = "claude"
+INSTALL: str | None = "npm install -g @anthropic-ai/claude-code"
+VERIFIED = "2.1.330 (transcripts and logs also of 2.1.197)"
+CAPABILITIES = frozenset(
+    {
+        Capability.LAUNCH,
+        Capability.PROMPT,
+        Capability.MODEL,
+        Capability.RESUME,
+        Capability.PEEK,
+        Capability.DISCOVER,
+    }
+)
+LADDER: tuple[Rung, ...] = TERM_THEN_KILL
+"""Never INT: claude leaves with exit code 0 then, as after a success."""
+PROCESS_NAMES = frozenset({"claude", "claude.exe"})
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "permission_mode",
+        "What it may do unasked; claude's own setting by default. Nobody can be asked in a detached run:"
+        " in mode default edits and most commands are denied and the run still ends well (its notes name"
+        " them); acceptEdits lets it write in its directory; bypassPermissions lets it run anything.",
+        choices=PERMISSION_MODES,
+    ),
+    Option(
+        "use_api_key",
+        "Pass ANTHROPIC_API_KEY and ANTHROPIC_AUTH_TOKEN on, so that the key is billed and not"
+        " the subscription; false by default.",
+        kind=bool,
+    ),
+)
+
+is_transient = never_transient
+
+HEAD_BYTES = 256 * 1024
+TAIL_BYTES = 4 * 1024 * 1024
+
+
+def store_path(environ: Mapping[str, str]) -> str | None:
+    """The directory of projects, each with its transcripts."""
+    return transcript.path_in(environ)
+
+
+def native_id(session: Session, log_path: str) -> str | None:
+    """From the first event. It is asked for only where the launch did not choose it."""
+    return log.read_run(transcripts.head_lines(log_path, HEAD_BYTES)).native_id
+
+
+def listing(session: Session) -> Listing:
+    """`running` where there is a transcript, else `unavailable`: its absence proves nothing.
+
+    claude runs on without one where it cannot write, and where its settings keep none.
+    """
+    if session.native_id is None or session.store_path is None:
+        return Listing.UNAVAILABLE
+    is_there = transcript.find(session.store_path, session.native_id) is not None
+    return Listing.RUNNING if is_there else Listing.UNAVAILABLE
+
+
+def result(session: Session, log_path: str) -> Result:
+    """From the log's `result` lines; from the transcript what a run that was cut short did not print."""
+    logged = _logged(log_path)
+    path = _transcript(session, logged.native_id)
+    # A launch takes the session's own id, so another one is that of an earlier session.
+    is_resumed = session.native_id not in (None, session.id)
+    stored = StoredRun()
+    if path is not None and (is_resumed or not logged.results):
+        stored = transcript.run_since(path, session.created_at)
+    verdict, text = _verdict(logged, stored)
+    spent = _spent(logged, stored, is_resumed=is_resumed)
+    turns = [count for line in logged.results if (count := integer(line.get("num_turns"))) is not None]
+    return Result(
+        verdict=verdict,
+        text=text,
+        native_id=logged.native_id,
+        model=logged.model or stored.model,
+        tokens=spent.tokens,
+        cost_usd=spent.cost_usd,
+        turns=sum(turns) if turns else None,
+        notes=log.notes_of(logged),
+        transcript_path=path,
+        adapter_version=logged.version or stored.version,
+    )
+
+
+def _logged(log_path: str) -> LoggedRun:
+    """The log's end, with its head where that is not in it: who and what is said first, the result last."""
+    logged = log.read_run(transcripts.tail_lines(log_path, TAIL_BYTES))
+    if transcripts.size(log_path) <= TAIL_BYTES:
+        return logged
+    first = log.read_run(transcripts.head_lines(log_path, HEAD_BYTES))
+    return logged._replace(
+        native_id=first.native_id or logged.native_id,
+        version=first.version or logged.version,
+        model=first.model or logged.model,
+        complaint=None if first.has_begun else logged.complaint,
+    )
+
+
+def _transcript(session: Session, logged_id: str | None) -> str | None:
+    if session.transcript_path is not None and os.path.isfile(session.transcript_path):
+        return session.transcript_path
+    native = session.native_id or logged_id
+    return transcript.find(session.store_path, native) if session.store_path and native else None
+
+
+def _verdict(logged: LoggedRun, stored: StoredRun) -> tuple[AgentVerdict, str | None]:
+    """The verdict with the agent's last word or its error. Silent while nothing is decided."""
+    if logged.results:
+        last = logged.results[-1]
+        error = log.error_of(last)
+        if error is not None:
+            return AgentVerdict.ERROR, error
+        return AgentVerdict.OK, string(last.get("result")) or None
+    if stored.turn is not None:
+        return stored.turn.verdict, stored.turn.text
+    if logged.complaint is not None:
+        return AgentVerdict.ERROR, one_line(logged.complaint)
+    return AgentVerdict.SILENT, None
+
+
+def _spent(logged: LoggedRun, stored: StoredRun, *, is_resumed: bool) -> Spent:
+    """Tokens and cost of this run alone.
+
+    claude's totals are those of the whole conversation, so what it had cost before is taken
+    off; without that, only the counts of each turn or message are this run's own.
+    """
+    total = log.spent_by_models(logged.results[-1]) if logged.results else stored.after
+    before = stored.before if is_resumed else Spent()
+    if total is not None and before is not None and (own := log.minus(total, before)) is not None:
+        return own
+    usages = [line.get("usage") for line in logged.results] or list(stored.usages)
+    return Spent(log.sum_usage(usages))
+
+
+def messages(session: Session, log_path: str) -> Iterator[Message]:
+    """The conversation from its transcript, with its prompts; from the log where there is none."""
+    path = _transcript(session, None)
+    if path is not None:
+        lines = transcripts.tail_lines(path, transcript.RUN_BYTES)
+        return transcript_messages(transcripts.json_objects(lines))
+    return log_messages(transcripts.tail_lines(log_path, TAIL_BYTES))

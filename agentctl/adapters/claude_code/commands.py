@@ -1,0 +1,156 @@
+"""How `claude -p` is started: its words, its environment, what a user's own words must not set.
+
+Must not look at the world: everything here is pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agentctl.adapters.base import Command, LaunchRequest
+from agentctl.adapters.transcripts import string
+from agentctl.core.model import Session
+from agentctl.errors import NotFound, UsageFault
+
+PERMISSION_MODES = ("acceptEdits", "auto", "bypassPermissions", "default", "dontAsk", "manual", "plan")
+
+_RESUME = "use agentctl resume"
+_OUTPUT = "agentctl reads the stream of JSON events"
+_ELSEWHERE = "the agent would work in another process, which agentctl cannot watch"
+_DIRECTORY = "use agentctl launch --worktree, so that its directory is known"
+_NO_RUN = "claude would print and leave without a run"
+
+OURS = {
+    "-p": "agentctl gives it",
+    "--print": "agentctl gives it",
+    "--session-id": "agentctl chooses the id, so that the session is known from its start",
+    "-r": _RESUME,
+    "--resume": _RESUME,
+    "-c": _RESUME,
+    "--continue": _RESUME,
+    "--fork-session": "a resumed conversation keeps its id",
+    "--from-pr": _RESUME,
+    "--teleport": _RESUME,
+    "--no-session-persistence": "nothing could be shown or resumed later",
+    "--output-format": _OUTPUT,
+    "--input-format": "agentctl gives the prompt as text",
+    "--replay-user-messages": "agentctl gives the prompt as text",
+    "--bg": _ELSEWHERE,
+    "--background": _ELSEWHERE,
+    "--cloud": _ELSEWHERE,
+    "--environment": _ELSEWHERE,
+    "--desktop": _ELSEWHERE,
+    "--remote-control": _ELSEWHERE,
+    "-w": _DIRECTORY,
+    "--worktree": _DIRECTORY,
+    "--tmux": _DIRECTORY,
+    "-h": _NO_RUN,
+    "--help": _NO_RUN,
+    "-v": _NO_RUN,
+    "--version": _NO_RUN,
+}
+"""Options that a user's own words must not set, and why."""
+
+KEEP_KEY = "AGENTCTL_CLAUDE_USE_API_KEY"
+"""Variable that lets claude bill an API key (1), as `use_api_key = true` does."""
+
+KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+"""Either of them wins over a subscription's login, and is billed by use."""
+
+OF_PARENT = (
+    "AI_AGENT",
+    "CLAUDECODE",
+    "CLAUDE_CODE_CHILD_NOTES_DIR",
+    "CLAUDE_CODE_CHILD_SESSION",
+    "CLAUDE_CODE_ENTRYPOINT",
+    "CLAUDE_CODE_EXECPATH",
+    "CLAUDE_CODE_MESSAGING_SOCKET",
+    "CLAUDE_CODE_MESSAGING_TOKEN",
+    "CLAUDE_CODE_SESSION_ATTENDED",
+    "CLAUDE_CODE_SESSION_ID",
+    "CLAUDE_EFFORT",
+    "CLAUDE_PID",
+)
+"""What a claude tells the tools that it starts: of no use to another session, and partly secret."""
+
+
+def launch_command(request: LaunchRequest) -> Command:
+    """A run with the prompt on standard input, under an id that is known before it starts."""
+    model = request.model or string(request.config.get("model"))
+    return _command(request, "--session-id", request.session_id, model=model)
+
+
+def resume_command(session: Session, request: LaunchRequest) -> Command:
+    """A further turn of the same conversation. It keeps its model and system prompt, not its permissions."""
+    if session.native_id is None:
+        raise NotFound(
+            f"session {session.id[:8]} has no claude session id",
+            hint=f"start it again with the same prompt and options: agentctl rerun {session.id[:8]}",
+        )
+    return _command(request, "--resume", session.native_id, model=request.model)
+
+
+def _command(request: LaunchRequest, option: str, native_id: str, *, model: str | None) -> Command:
+    if not request.prompt or not request.prompt.strip():
+        raise UsageFault("claude needs a prompt", hint="give one with --prompt or --prompt-file")
+    words = _words(request)
+    program = request.program or ("claude",)
+    ours = ("-p", option, native_id, "--output-format", "stream-json", "--verbose")
+    # The user's words come last: an option that takes several values swallows what follows it.
+    argv = (*program, *ours, *_model(model, words), *_permissions(request, words), *words)
+    removed, notes = _keys(request)
+    env = dict.fromkeys((*(name for name in OF_PARENT if name not in request.given), *removed))
+    return Command(argv=argv, env=env, stdin=request.prompt, native_id=native_id, notes=notes)
+
+
+def _model(model: str | None, words: Sequence[str]) -> tuple[str, ...]:
+    return () if model is None or _has_option(words, "--model") else ("--model", model)
+
+
+def _permissions(request: LaunchRequest, words: Sequence[str]) -> tuple[str, ...]:
+    """The configured mode, unless the user's own words choose one."""
+    mode = request.config.get("permission_mode")
+    if mode is None or _has_option(words, "--permission-mode", "--dangerously-skip-permissions"):
+        return ()
+    if mode not in PERMISSION_MODES:
+        raise UsageFault(
+            f"permission_mode in [adapters.claude-code] is not one that claude has: {mode}",
+            hint=f"choose one of {', '.join(PERMISSION_MODES)}",
+        )
+    return ("--permission-mode", str(mode))
+
+
+def _keys(request: LaunchRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The variables to take away so that a subscription is billed, and a note on those that were set."""
+    if request.environ.get(KEEP_KEY) == "1" or request.config.get("use_api_key") is True:
+        return (), ()
+    removed = tuple(name for name in KEYS if name not in request.given)
+    found = [name for name in removed if request.environ.get(name)]
+    if not found:
+        return removed, ()
+    note = (
+        f"{' and '.join(found)} not taken over from the environment, so that claude bills its own login;"
+        f" to bill the key, set {KEEP_KEY}=1 or use_api_key = true in [adapters.claude-code]"
+    )
+    return removed, (note,)
+
+
+def _words(request: LaunchRequest) -> tuple[str, ...]:
+    """The configured arguments, then the user's own."""
+    configured = request.config.get("args", [])
+    if not isinstance(configured, list) or not all(isinstance(word, str) for word in configured):
+        raise UsageFault("args in [adapters.claude-code] must be a list of strings")
+    words = (*configured, *request.args)
+    for option, reason in OURS.items():
+        if _has_option(words, option):
+            raise UsageFault(f"claude's option {option} cannot be given here: {reason}")
+    return words
+
+
+def _has_option(words: Sequence[str], *names: str) -> bool:
+    """Whether one of these is given; a short one also with its value in the same word (`-rID`)."""
+    before = words[: words.index("--")] if "--" in words else words
+    return any(
+        word.partition("=")[0] in names or (not word.startswith("--") and word[:2] in names)
+        for word in before
+    )

@@ -1,0 +1,203 @@
+"""Conversations of claude that agentctl did not start, and the processes proved to run them.
+
+A transcript can be hundreds of megabytes: only its head and its tail are read. Which
+process has it open is told by claude's own registry of live sessions, whose files outlive
+a killed claude: one is believed only where it names the process as the kernel does.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from agentctl.adapters import transcripts
+from agentctl.adapters.base import NativeSession, Process
+from agentctl.adapters.claude_code import transcript
+from agentctl.adapters.claude_code.log import Spent, spent_by_models
+from agentctl.adapters.claude_code.transcript import Turn
+from agentctl.adapters.transcripts import integer, json_object, string
+from agentctl.core.model import AgentVerdict, Result
+
+HEAD_WINDOWS = (16 * 1024, 512 * 1024)
+TAIL_WINDOWS = (64 * 1024, 1024 * 1024, 8 * 1024 * 1024)
+"""Bytes that are read of a transcript: the next window only where one has not told enough."""
+
+TITLE_LENGTH = 2000
+
+REGISTRY_BYTES = 16 * 1024
+
+
+class Head(NamedTuple):
+    """What the beginning of a transcript tells."""
+
+    created_at: datetime | None = None
+    cwd: str | None = None
+    title: str | None = None
+    is_own: bool = False
+    """A line names the conversation that the file is called after."""
+
+
+class Tail(NamedTuple):
+    """What the end of a transcript tells."""
+
+    updated_at: datetime | None = None
+    cwd: str | None = None
+    turn: Turn | None = None
+    model: str | None = None
+    version: str | None = None
+    spent: Spent = Spent()
+    is_own: bool = False
+
+
+def sources(store_path: str) -> Iterable[str]:
+    """The transcripts of all projects; those of subagents are in directories below them."""
+    return [
+        os.path.join(project.path, name)
+        for project in _directories(store_path)
+        for name in _names(project.path)
+        if name.endswith(".jsonl") and transcript.is_id(name.removesuffix(".jsonl"))
+    ]
+
+
+def _directories(path: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(path) as entries:
+            return [entry for entry in entries if entry.is_dir()]
+    except OSError:
+        return []
+
+
+def _names(path: str) -> list[str]:
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []
+
+
+def discover(source: str) -> Iterable[NativeSession]:
+    """The transcript's conversation; none where nobody has asked anything yet, or it is no transcript."""
+    native_id, suffix = os.path.splitext(os.path.basename(source))
+    if suffix != ".jsonl" or not transcript.is_id(native_id) or not os.path.isfile(source):
+        return []
+    head, tail = _read_head(source, native_id), _read_tail(source, native_id)
+    updated_at = tail.updated_at or head.created_at
+    created_at = head.created_at or updated_at
+    if tail.turn is None or created_at is None or updated_at is None or not (head.is_own or tail.is_own):
+        return []
+    result = Result(
+        verdict=tail.turn.verdict,
+        text=tail.turn.text,
+        native_id=native_id,
+        model=tail.model,
+        tokens=tail.spent.tokens,
+        cost_usd=tail.spent.cost_usd,
+        transcript_path=source,
+        adapter_version=tail.version,
+    )
+    native = NativeSession(
+        native_id=native_id,
+        store_path=os.path.dirname(os.path.dirname(source)),
+        cwd=head.cwd or tail.cwd,
+        title=head.title,
+        created_at=created_at,
+        updated_at=max(created_at, updated_at),
+        model=tail.model,
+        result=result,
+        is_open=tail.turn.verdict is AgentVerdict.SILENT,
+        tokens=tail.spent.tokens,
+    )
+    return [native]
+
+
+def _read_head(path: str, native_id: str) -> Head:
+    head = Head()
+    for window in HEAD_WINDOWS:
+        head = _head(transcripts.json_objects(transcripts.head_lines(path, window)), native_id)
+        if head.title and head.cwd:
+            break
+    return head
+
+
+def _head(records: Iterator[Mapping[str, Any]], native_id: str) -> Head:
+    created_at = cwd = title = None
+    is_own = False
+    for record in records:
+        created_at = created_at or transcript.instant(record)
+        # The first one: a later line may come from a directory that a tool has changed to.
+        cwd = cwd or string(record.get("cwd"))
+        title = title or transcript.prompt_of(record)
+        is_own = is_own or record.get("sessionId") == native_id
+        if created_at and cwd and title and is_own:
+            break
+    return Head(created_at, cwd, title and title.strip()[:TITLE_LENGTH], is_own)
+
+
+def _read_tail(path: str, native_id: str) -> Tail:
+    size, tail = transcripts.size(path), Tail()
+    for window in TAIL_WINDOWS:
+        lines = transcripts.tail_lines(path, window)
+        tail = _tail(transcripts.json_objects(reversed(lines)), native_id)
+        if (tail.turn and tail.model) or window >= size:
+            break
+    return tail
+
+
+def _tail(records: Iterator[Mapping[str, Any]], native_id: str) -> Tail:
+    """From the newest line backwards, until the last turn and the model that worked on it are known."""
+    updated_at = cwd = turn = version = model = None
+    spent: Spent | None = None
+    is_own = False
+    for record in records:
+        updated_at = updated_at or transcript.instant(record)
+        cwd = cwd or string(record.get("cwd"))
+        version = version or string(record.get("version"))
+        is_own = is_own or record.get("sessionId") == native_id
+        if spent is None and record.get("type") == "cost-state":
+            spent = spent_by_models(record)
+        if transcript.is_turn(record):
+            turn = turn or transcript.turn_of(record)
+            model = model or transcript.model_of(record)
+        if model is not None or record.get("type") == "assistant":
+            # Totals that are older than an answer leave it out.
+            spent = spent or Spent()
+        if turn and model and is_own:
+            break
+    return Tail(updated_at, cwd, turn, model, version, spent or Spent(), is_own)
+
+
+def match(natives: Sequence[NativeSession], processes: Sequence[Process]) -> Mapping[str, Process]:
+    """Native id → the newest process that claude's registry names, if it is that process.
+
+    A background session is claude's own daemon's to end: it starts anew one that was
+    signalled. So where the session's directory tells that it is at work, its process is
+    not given out as one to be stopped; elsewhere its being alive counts for more.
+    """
+    by_id = {native.native_id: native for native in natives}
+    configs = {os.path.dirname(native.store_path) for native in natives}
+    found: dict[str, Process] = {}
+    for process in sorted(processes, key=lambda one: one.started_at):
+        for config in configs:
+            entry = _entry(config, process)
+            native = by_id.get(string(entry.get("sessionId")) or "")
+            if native is None or os.path.dirname(native.store_path) != config:
+                continue
+            is_told = process.cwd == native.cwd and process.session_tag is None
+            if entry.get("kind") != "bg" or not is_told:
+                found[native.native_id] = process
+    return found
+
+
+def _entry(config: str, process: Process) -> Mapping[str, Any]:
+    """What the registry says of this very process; empty where it speaks of another one, or not at all."""
+    path = os.path.join(config, "sessions", f"{process.pid}.json")
+    entry = json_object("\n".join(transcripts.head_lines(path, REGISTRY_BYTES))) or {}
+    ticks, _, machine, namespace = (*process.start_token.split(":"), "", "", "")[:4]
+    if integer(entry.get("pid")) != process.pid or entry.get("procStart") != ticks:
+        return {}
+    # A home may be shared: then a process of another machine or container can have both.
+    # `linux:MACHINE:pid:[NAMESPACE]`; containers often have no machine id, and then it is empty.
+    domain = string(entry.get("pidDomain")) or ""
+    here = {f"linux:{known}:pid:[{namespace}]" for known in (machine, "")}
+    return {} if domain.startswith("linux:") and domain not in here else entry

@@ -1,0 +1,180 @@
+"""Reading claude's transcripts: one file of JSON lines a conversation, `PROJECT/SESSION-ID.jsonl`.
+
+Most of a transcript's bytes are attachments and requests, so lines are told apart by
+their type before anything of them is believed. A resumed run appends to the same file.
+Must not write; what cannot be read is empty, never an exception.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from agentctl.adapters import transcripts
+from agentctl.adapters.claude_code.log import Spent, spent_by_models
+from agentctl.adapters.transcripts import mapping, string
+from agentctl.core.model import AgentVerdict
+from agentctl.core.text import one_line
+
+RUN_BYTES = 32 * 1024 * 1024
+"""How much of a transcript's end is searched for one run."""
+
+SYNTHETIC = "<synthetic>"
+"""The model of messages that the CLI itself made."""
+
+INTERRUPTED = "[Request interrupted by user"
+
+_ID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+
+
+class Turn(NamedTuple):
+    """What the newest line of a conversation says of its last turn."""
+
+    verdict: AgentVerdict
+    """Silent for a turn that has not come to its end."""
+    text: str | None = None
+
+
+class StoredRun(NamedTuple):
+    """What a transcript says of the run that began at some instant."""
+
+    turn: Turn | None = None
+    version: str | None = None
+    model: str | None = None
+    usages: tuple[object, ...] = ()
+    """The `usage` of each message of the model."""
+    before: Spent | None = None
+    """What the conversation had cost when the run began; None where that cannot be known."""
+    after: Spent | None = None
+    """The same at the run's end; None where it was killed."""
+
+
+def path_in(environ: Mapping[str, str]) -> str | None:
+    """The directory of all projects under this environment; None where the environment does not say."""
+    config = environ.get("CLAUDE_CONFIG_DIR")
+    if not config and environ.get("HOME"):
+        config = os.path.join(environ["HOME"], ".claude")
+    return os.path.join(config, "projects") if config and os.path.isabs(config) else None
+
+
+def is_id(text: str) -> bool:
+    """Whether this is a session's id: only such names are looked for, so none leads out of the store."""
+    return _ID.fullmatch(text) is not None
+
+
+def find(store_path: str, native_id: str) -> str | None:
+    """The conversation's file, whichever project it is in."""
+    if not is_id(native_id):
+        return None
+    try:
+        projects = os.listdir(store_path)
+    except OSError:
+        return None
+    paths = (os.path.join(store_path, project, f"{native_id}.jsonl") for project in projects)
+    return next((path for path in paths if os.path.isfile(path)), None)
+
+
+def instant(record: Mapping[str, Any]) -> datetime | None:
+    """When this line was written; None where it does not say."""
+    text = string(record.get("timestamp"))
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None else None
+
+
+def is_turn(record: Mapping[str, Any]) -> bool:
+    """A line of the conversation itself: no subagent's, none that the CLI put in for itself."""
+    if record.get("type") not in ("user", "assistant") or record.get("isSidechain") is True:
+        return False
+    if any(record.get(key) is True for key in ("isMeta", "isCompactSummary", "isVisibleInTranscriptOnly")):
+        return False
+    message = mapping(record.get("message"))
+    if record["type"] == "assistant":
+        return message.get("model") != SYNTHETIC or record.get("isApiErrorMessage") is True
+    content = message.get("content")
+    return not (isinstance(content, str) and content.startswith(("<command-", "<local-command-")))
+
+
+def prompt_of(record: Mapping[str, Any]) -> str | None:
+    """What a person asked, if this line is that."""
+    if record.get("type") != "user" or not is_turn(record):
+        return None
+    content = mapping(record.get("message")).get("content")
+    if isinstance(content, str):
+        return None if content.startswith("<task-notification>") else content or None
+    parts = [mapping(part) for part in content] if isinstance(content, list) else []
+    if any(part.get("type") == "tool_result" for part in parts):
+        return None
+    text = "".join(string(part.get("text")) or "" for part in parts)
+    return None if text.startswith(INTERRUPTED) else text or None
+
+
+def text_of(record: Mapping[str, Any]) -> str:
+    """The text of this line's message."""
+    content = mapping(record.get("message")).get("content")
+    parts = [mapping(part) for part in content] if isinstance(content, list) else []
+    return "\n".join(text for part in parts if (text := string(part.get("text"))))
+
+
+def turn_of(record: Mapping[str, Any]) -> Turn:
+    """How the turn stands that this line (the last for which `is_turn`) belongs to."""
+    text = text_of(record)
+    if record["type"] == "user":
+        if text.startswith(INTERRUPTED):
+            return Turn(AgentVerdict.ERROR, "interrupted by the user")
+        return Turn(AgentVerdict.SILENT)
+    if record.get("isApiErrorMessage") is True:
+        return Turn(AgentVerdict.ERROR, one_line(text) or "an error without a message")
+    reason = string(mapping(record.get("message")).get("stop_reason"))
+    if reason is None or reason in ("tool_use", "pause_turn"):
+        return Turn(AgentVerdict.SILENT, text or None)
+    return Turn(AgentVerdict.OK, text or None)
+
+
+def model_of(record: Mapping[str, Any]) -> str | None:
+    """The model that wrote this line; None for any other line."""
+    model = string(mapping(record.get("message")).get("model"))
+    return None if record.get("type") != "assistant" or model == SYNTHETIC else model
+
+
+def run_since(path: str, since: datetime) -> StoredRun:
+    """What the transcript says of the run whose lines are not older than `since`.
+
+    `cost-state` lines have no time of their own: the last one before the run's first line
+    tells what the conversation had cost by then. A run that was killed leaves none, and
+    claude itself then counts on from the one before.
+    """
+    lines = transcripts.tail_lines(path, RUN_BYTES)
+    before = None if transcripts.size(path) > RUN_BYTES else Spent()
+    ours: list[Mapping[str, Any]] = []
+    for record in transcripts.json_objects(lines):
+        if ours or ((at := instant(record)) is not None and at >= since):
+            ours.append(record)
+        elif record.get("type") == "cost-state":
+            before = spent_by_models(record) or before
+    return _run(ours)._replace(before=before) if ours else StoredRun()
+
+
+def _run(records: Iterable[Mapping[str, Any]]) -> StoredRun:
+    usages: dict[str, object] = {}
+    turn = version = model = after = None
+    for record in records:
+        version = version or string(record.get("version"))
+        if record.get("type") == "cost-state":
+            after = spent_by_models(record)
+        if is_turn(record):
+            turn = turn_of(record)
+            model = model or model_of(record)
+        if model_of(record) is not None:
+            message = mapping(record.get("message"))
+            # Each block of a message has a line of its own, and each repeats the same usage.
+            usages[str(message.get("id"))] = message.get("usage")
+            after = None  # totals from before an answer leave it out
+    return StoredRun(turn, version, model, usages=tuple(usages.values()), after=after)

@@ -1,0 +1,228 @@
+"""codex's session files: where they are, and what they say of each turn.
+
+`sessions/YYYY/MM/DD/rollout-<time>-<thread id>.jsonl`, by local time; an archived one lies in
+`archived_sessions/`. A resumed thread appends to its old file. Nothing but these files is
+read: codex's databases carry their schema's number in their names and change with it.
+Must not write; what cannot be read is passed over.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from agentctl.adapters import transcripts
+from agentctl.adapters.codex.log import LINE, error_text, tokens
+from agentctl.adapters.transcripts import instant, integer, json_object, mapping, string
+from agentctl.core.model import AgentVerdict, Tokens
+from agentctl.core.text import one_line
+
+SESSIONS, ARCHIVED, LOCKS = "sessions", "archived_sessions", "thread-writer-locks"
+
+HEXADECIMAL = frozenset("0123456789abcdef")
+
+DAY = 24 * 60 * 60 * 1000
+"""Milliseconds by which local time may differ from that in an id."""
+
+HEAD = 128 * 1024
+TAIL = 16 * 1024 * 1024
+
+KINDS = (
+    '"session_meta"',
+    '"turn_context"',
+    '"token_usage_record"',
+    '"task_started"',
+    '"task_complete"',
+    '"turn_aborted"',
+    '"UserMessage"',
+    '"function_call_output"',
+)
+"""Records that tell of turns. They are named near the beginning of their lines."""
+
+NAMED_WITHIN = 400
+
+# Compiled when first used: a listing that reads no session file does not need it.
+_REFUSED = r"(?s)exited with code [1-9].*\n([^\n]*Read-only file system|bwrap: [^\n]*)"
+
+NO_SANDBOX = "danger-full-access"
+
+
+class Turn(NamedTuple):
+    """One prompt and what came of it. Whatever the file does not say is None."""
+
+    id: str
+    began_at: datetime | None = None
+    verdict: AgentVerdict = AgentVerdict.SILENT
+    is_over: bool = False
+    text: str | None = None
+    """The agent's last word, or the error."""
+    prompt: str | None = None
+    model: str | None = None
+    cwd: str | None = None
+    sandbox: str | None = None
+    tokens: Tokens = Tokens()
+    thread_tokens: Tokens = Tokens()
+    answers: int = 0
+    """How often the model has answered."""
+    refused: tuple[str, ...] = ()
+    """What the sandbox said to commands that it kept from writing or from running."""
+
+
+class Rollout(NamedTuple):
+    """A session file, or its head and its end."""
+
+    path: str
+    meta: Mapping[str, Any]
+    turns: tuple[Turn, ...]
+    updated_at: datetime | None
+    """Of its last record."""
+
+
+def native_id(path: str) -> str | None:
+    """The thread's id in a session file's name; None for any other file."""
+    name = os.path.basename(path)
+    thread = name[-42:-6]
+    is_named_so = name.startswith("rollout-") and name.endswith(f"-{thread}.jsonl")
+    return thread if is_named_so and _is_id(thread) else None
+
+
+def _is_id(text: str) -> bool:
+    """An id as codex makes them. One comes from an agent's log: it must not lead out of the store."""
+    parts = text.split("-")
+    return [len(part) for part in parts] == [8, 4, 4, 4, 12] and set("".join(parts)) <= HEXADECIMAL
+
+
+def store_of(path: str) -> str:
+    """The store that this session file lies in."""
+    directory = os.path.dirname(path)
+    while os.path.basename(directory) not in (SESSIONS, ARCHIVED, ""):
+        directory = os.path.dirname(directory)
+    return os.path.dirname(directory)
+
+
+def paths(store: str) -> Iterator[str]:
+    """Every session file but the archived ones."""
+    directories = [os.path.join(store, SESSIONS)]
+    for _ in ("year", "month", "day"):
+        directories = [
+            os.path.join(parent, name) for parent in directories for name in _names(parent) if name.isdigit()
+        ]
+    for directory in directories:
+        yield from (os.path.join(directory, name) for name in _names(directory) if native_id(name))
+
+
+def find(store: str, thread: str) -> str | None:
+    """The session file of this thread: by the day that its id tells, then wherever it is."""
+    if not _is_id(thread):
+        return None
+    born = int(thread.replace("-", "")[:12], 16)
+    days = [day for offset in (0, -1, 1) if (day := instant(born + offset * DAY)) is not None]
+    for directory in (*(day.strftime("%Y/%m/%d") for day in days), os.path.join(os.pardir, ARCHIVED)):
+        parent = os.path.normpath(os.path.join(store, SESSIONS, directory))
+        for name in _names(parent):
+            if name.endswith(f"-{thread}.jsonl"):
+                return os.path.join(parent, name)
+    return next((path for path in paths(store) if native_id(path) == thread), None)
+
+
+def lock_of(store: str, thread: str) -> str:
+    """The file that the process which writes this thread holds locked."""
+    return os.path.join(store, LOCKS, f"{thread}.lock")
+
+
+def read(path: str, *, head: int = HEAD, tail: int = TAIL) -> Rollout | None:
+    """What the file's first and last bytes say; None where it names no thread."""
+    lines = transcripts.head_lines(path, head) if transcripts.size(path) > tail else []
+    last = transcripts.tail_lines(path, tail)
+    found = [record for line in (*lines, *last) if (record := _record(line)) is not None]
+    meta = next((payload_of(record) for record in found if record.get("type") == "session_meta"), None)
+    if meta is None:
+        return None
+    final = next(transcripts.json_objects(reversed(last)), {})
+    return Rollout(path, meta, _turns(found), timestamp(final.get("timestamp")))
+
+
+def _record(line: str) -> dict[str, Any] | None:
+    """The record, if it is one of KINDS: most of a long file is not, and need not be parsed."""
+    begin = line[:NAMED_WITHIN]
+    return json_object(line) if any(kind in begin for kind in KINDS) else None
+
+
+def payload_of(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A record's own content."""
+    return mapping(record.get("payload"))
+
+
+def timestamp(text: object) -> datetime | None:
+    """The UTC instant of an ISO 8601 text; None for anything else."""
+    try:
+        found = datetime.fromisoformat(string(text) or "")
+    except ValueError:
+        return None
+    return found.astimezone(UTC) if found.tzinfo else None
+
+
+def _turns(records: Iterable[Mapping[str, Any]]) -> tuple[Turn, ...]:
+    """The turns in the order in which they began. A turn whose beginning is missing counts, too."""
+    turns: dict[str, Turn] = {}
+    current = ""
+    for record in records:
+        payload = payload_of(record)
+        of = string(payload.get("turn_id")) or current
+        if of:
+            current = of
+            turns[of] = _after(turns.get(of, Turn(of)), record, payload)
+    return tuple(turns.values())
+
+
+def _after(turn: Turn, record: Mapping[str, Any], payload: Mapping[str, Any]) -> Turn:
+    """What is known of the turn once this record is."""
+    if turn.began_at is None:
+        # The record of a turn's end has only the second in which it began: its last moment is taken.
+        second = integer(payload.get("started_at"))
+        exact = timestamp(record.get("timestamp")) if payload.get("type") == "task_started" else None
+        turn = turn._replace(began_at=exact or (instant(second * 1000 + 999) if second else None))
+    match record.get("type"), payload.get("type"):
+        case "turn_context", _:
+            return turn._replace(
+                model=string(payload.get("model")),
+                cwd=string(payload.get("cwd")),
+                sandbox=string(mapping(payload.get("sandbox_policy")).get("type")),
+            )
+        case "token_usage_record", _:
+            return turn._replace(
+                tokens=tokens(payload.get("turn_token_usage")),
+                thread_tokens=tokens(payload.get("thread_token_usage")),
+                answers=turn.answers + 1,
+            )
+        case _, "item_completed" if not turn.prompt:
+            return turn._replace(prompt=item_text(mapping(payload.get("item"))))
+        case _, "function_call_output" if turn.sandbox != NO_SANDBOX:
+            refused = re.search(_REFUSED, string(payload.get("output")) or "")
+            if refused is not None:
+                return turn._replace(refused=(*turn.refused, one_line(refused[1], LINE)))
+        case _, "task_complete" if payload.get("error"):
+            text = error_text(payload.get("error"))
+            return turn._replace(is_over=True, verdict=AgentVerdict.ERROR, text=text)
+        case _, "task_complete":
+            text = string(payload.get("last_agent_message")) or ""
+            return turn._replace(is_over=True, verdict=AgentVerdict.OK, text=text or None)
+        case _, "turn_aborted":
+            text = f"the turn was {one_line(string(payload.get('reason')) or 'aborted', LINE)}"
+            return turn._replace(is_over=True, verdict=AgentVerdict.ERROR, text=text)
+    return turn
+
+
+def item_text(item: Mapping[str, Any]) -> str:
+    """What a message's parts say together."""
+    content = item.get("content")
+    parts = content if isinstance(content, list) else []
+    return "".join(string(mapping(part).get("text")) or "" for part in parts)
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []

@@ -1,0 +1,164 @@
+"""Where the gateway is and what opens it: the environment first asked, then OpenClaw's own configuration.
+
+Reads one file. A secret stays inside `Place`: it is in no address, no message and no `repr`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from agentctl.adapters.transcripts import integer, mapping, string
+from agentctl.errors import AdapterUnavailable
+
+PORT = 18789
+CONFIG = "openclaw.json"
+CONFIG_LIMIT = 4 * 1024 * 1024
+
+# JSON5 as people write it: comments, single quotes, bare keys, a comma before the end.
+_WORD = re.compile(
+    r'"(?:\\.|[^"\\])*"'
+    r"|'(?:\\.|[^'\\])*'"
+    r"|//[^\n]*|/\*.*?\*/"
+    r"|[A-Za-z_$][\w$]*(?=\s*:)",
+    re.DOTALL,
+)
+_LAST_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])', re.DOTALL)
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+class Secret(NamedTuple):
+    """A shared secret of the gateway; `kind` is `token` or `password`."""
+
+    kind: str
+    value: str
+
+    def __repr__(self) -> str:
+        return f"Secret({self.kind})"
+
+
+class Place(NamedTuple):
+    """A gateway: its WebSocket address, without any credential in it, and the secret that opens it."""
+
+    address: str
+    secret: Secret | None
+    problem: str | None = None
+    """Why no secret could be read, where the configuration seems to hold one."""
+
+
+def find(environ: Mapping[str, str]) -> Place | None:
+    """The gateway that this environment means; None where nothing speaks of OpenClaw."""
+    if url := environ.get("OPENCLAW_GATEWAY_URL"):
+        # As OpenClaw has it: who names another gateway brings the credentials for it, too.
+        return Place(_cleaned(url), _from_environment(environ))
+    path = config_path(environ)
+    if path is None or not os.path.exists(path):
+        secret = _from_environment(environ)
+        return Place(_local(environ, None), secret) if secret else None
+    config, problem = _read(path)
+    gateway = mapping(config.get("gateway"))
+    secret, unreadable = _secret(gateway, environ)
+    remote = string(mapping(gateway.get("remote")).get("url"))
+    is_remote = gateway.get("mode") == "remote" and remote
+    address = _cleaned(remote or "") if is_remote else _local(environ, gateway.get("port"))
+    return Place(address, secret, None if secret else problem or unreadable)
+
+
+def config_path(environ: Mapping[str, str]) -> str | None:
+    """OpenClaw's configuration file; None without a home."""
+    if path := environ.get("OPENCLAW_CONFIG_PATH"):
+        return path
+    if state := environ.get("OPENCLAW_STATE_DIR"):
+        return os.path.join(state, CONFIG)
+    home = environ.get("OPENCLAW_HOME") or environ.get("HOME")
+    return os.path.join(home, ".openclaw", CONFIG) if home else None
+
+
+def parse(text: str) -> Any:
+    """A JSON5 document, as far as configurations use more than JSON. Raises ValueError."""
+    return json.loads(_LAST_COMMA.sub(r"\1", _WORD.sub(_as_json, text)), strict=False)
+
+
+def _as_json(found: re.Match[str]) -> str:
+    word = found[0]
+    if word.startswith(("//", "/*")):
+        return " "
+    if word.startswith('"'):
+        return word.replace("\\\n", "")
+    if word.startswith("'"):
+        inner = word[1:-1].replace("\\\n", "").replace("\\'", "'")
+        return '"' + re.sub(r'(\\.)|"', lambda one: one[1] or '\\"', inner) + '"'
+    return f'"{word}"'
+
+
+def _read(path: str) -> tuple[Mapping[str, Any], str | None]:
+    """The configuration, or what keeps it from being read."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = parse(file.read(CONFIG_LIMIT))
+    except OSError as error:
+        return {}, f"{path} cannot be read: {error.strerror}"
+    except (ValueError, RecursionError):
+        return {}, f"{path} cannot be read: it is not JSON5 as this adapter knows it"
+    return mapping(content), None
+
+
+def _local(environ: Mapping[str, str], configured: object) -> str:
+    given = environ.get("OPENCLAW_GATEWAY_PORT", "")
+    port = int(given) if given.isascii() and given.isdigit() else integer(configured)
+    return f"ws://127.0.0.1:{port if port and 0 < port < 65536 else PORT}"
+
+
+def _cleaned(url: str) -> str:
+    """The address alone: WebSocket scheme, host, port, path. Raises AdapterUnavailable for no address."""
+    from urllib.parse import urlsplit
+
+    scheme, separator, rest = url.strip().partition("://")
+    scheme = {"http": "ws", "https": "wss"}.get(scheme.lower(), scheme.lower())
+    try:
+        parts = urlsplit(f"{scheme}{separator}{rest}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if scheme not in ("ws", "wss") or not host or not url.isprintable():
+        raise AdapterUnavailable(
+            "openclaw: the gateway's address is none of ws, wss, http or https",
+            hint="set OPENCLAW_GATEWAY_URL to one such as ws://127.0.0.1:18789",
+        )
+    host = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{host}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
+
+
+def _from_environment(environ: Mapping[str, str]) -> Secret | None:
+    for kind in ("token", "password"):
+        if value := environ.get(f"OPENCLAW_GATEWAY_{kind.upper()}"):
+            return Secret(kind, value)
+    return None
+
+
+def _secret(gateway: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Secret | None, str | None]:
+    """The secret in OpenClaw's own order, or why the configured one cannot be used."""
+    auth, remote = mapping(gateway.get("auth")), mapping(gateway.get("remote"))
+    kinds = ("password", "token") if auth.get("mode") == "password" else ("token", "password")
+    first, last = (remote, auth) if gateway.get("mode") == "remote" else (auth, remote)
+    for table in (first, None, last):
+        if table is None:
+            if secret := _from_environment(environ):
+                return secret, None
+            continue
+        for kind in kinds:
+            if value := _value(table.get(kind), environ):
+                return Secret(kind, value), None
+    if any(isinstance(table.get(kind), dict) for table in (first, last) for kind in kinds):
+        return None, "its token is kept outside its configuration (a SecretRef)"
+    return None, None
+
+
+def _value(configured: object, environ: Mapping[str, str]) -> str | None:
+    """A secret written out, or as the name of a variable: `${NAME}`."""
+    text = string(configured)
+    named = _VARIABLE.fullmatch(text) if text else None
+    return environ.get(named[1]) if named else text

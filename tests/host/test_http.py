@@ -1,0 +1,91 @@
+"""A post to a real receiver on the loopback: one limit for all of it, whatever the receiver does."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+
+from agentctl.host.http import post
+from agentctl.host.waiting import ticks
+
+LIMIT = 0.5
+PORTION = 0.05
+"""Seconds between two bytes: well within the limit each."""
+
+Send = Callable[[bytes], None]
+
+
+@contextmanager
+def serving(answer: Callable[[Send], None]) -> Iterator[str]:
+    """The address of a receiver that answers one post in its own way, until the block is left."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+
+            def send(data: bytes) -> None:
+                if over.is_set():
+                    raise ConnectionAbortedError
+                connection.sendall(data)
+
+            with connection, suppress(OSError):  # who posts has given up
+                connection.recv(65536)
+                answer(send)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}/hook"
+        finally:
+            over.set()
+            thread.join(timeout=20)
+            assert not thread.is_alive()
+
+
+def trickle_a_header(send: Send) -> None:
+    send(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    for _ in ticks(interval=PORTION, timeout=10):
+        send(b"x")
+
+
+def trickle_the_status(send: Send) -> None:
+    for _ in ticks(interval=PORTION, timeout=10):
+        send(b"H")
+
+
+def say_nothing(send: Send) -> None:
+    for _ in ticks(interval=PORTION, timeout=10):
+        send(b"")
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "*")
+
+
+@pytest.mark.parametrize("answer", [trickle_a_header, trickle_the_status, say_nothing])
+def test_a_receiver_does_not_outlast_the_limit(answer: Callable[[Send], None]) -> None:
+    with serving(answer) as url:
+        began = time.monotonic()
+        posted = post(url, b"{}", headers={}, secret=None, limit=LIMIT)
+        took = time.monotonic() - began
+    assert "timed out" in (posted.error or "")
+    assert took < LIMIT + 1.5
+
+
+@pytest.mark.parametrize(("status", "error"), [("204 Fine", None), ("500 No", "the receiver answered 500")])
+def test_a_prompt_answer_is_the_receivers_own(status: str, error: str | None) -> None:
+    head = f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode()
+    with serving(lambda send: send(head)) as url:
+        assert post(url, b"{}", headers={}, secret="s", limit=20).error == error
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "nonsense"])
+def test_what_is_no_web_address_is_posted_nowhere(url: str) -> None:
+    assert post(url, b"{}", headers={}, secret=None, limit=20).error
