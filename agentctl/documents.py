@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import is_dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from agentctl.core.ledger import Event
 from agentctl.core.model import Fuse, Lock, Session, Status
 
 if TYPE_CHECKING:
+    from agentctl.core.ledger import Event
     from agentctl.ops.find import Found
 
 SCHEMA_VERSION = 1
@@ -138,9 +137,10 @@ def _encoded(value: object) -> object:
         return timestamp(value)
     if isinstance(value, timedelta):
         return value // timedelta(milliseconds=1)
-    if is_dataclass(value) and not isinstance(value, type):
-        # Not asdict: it deep-copies, and fails on read-only mappings.
-        return {name: getattr(value, name) for name in value.__dataclass_fields__}
+    fields = getattr(value, "__dataclass_fields__", None)
+    if fields is not None and not isinstance(value, type):
+        # Not asdict: it deep-copies, and fails on read-only mappings. Nor its module: it loads slowly.
+        return {name: getattr(value, name) for name in fields}
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, (set, frozenset)):
