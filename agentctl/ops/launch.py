@@ -98,6 +98,8 @@ def _launch_once(runtime: Runtime, db: Database, request: LaunchRequest) -> Sess
     try:
         _await_agent(runtime, db, plan, files, shim)
         return _record_start(runtime, db, plan, files)
+    except KeyboardInterrupt:
+        raise _goes_on(plan.session) from None
     finally:
         spawn.forget(shim)
 
@@ -258,14 +260,19 @@ def _settle(runtime: Runtime, db: Database, session: Session, settle: timedelta)
         if not waiting.poll(is_over, timeout=settle.total_seconds(), longest=0.05):
             return None
     except KeyboardInterrupt:
-        raise Interrupted(
-            f"session {session.id} has started and goes on",
-            hint=f"agentctl stop {short(session.id)} ends it",
-        ) from None
+        raise _goes_on(session) from None
     record_end(runtime, db, session.id)
     with reading(db):
         current = sessions.get(db, session.id)
     return current if current is not None and current.is_final else None
+
+
+def _goes_on(session: Session) -> Interrupted:
+    """What a person who interrupts a launch must know: the agent is at work."""
+    return Interrupted(
+        f"session {session.id} has started and goes on",
+        hint=f"agentctl stop {short(session.id)} ends it",
+    )
 
 
 def _ended_early(runtime: Runtime, session: Session) -> OperationFailed:

@@ -82,6 +82,19 @@ def test_right_after_the_fork_of_the_shim_it_leaves_a_session_that_is_adopted(
     assert not agent.is_running()
 
 
+@pytest.mark.parametrize("step", ["_await_agent", "_record_start"])
+def test_once_the_agent_runs_it_names_the_session_that_goes_on(
+    step: str, run: Run, runtime: Runtime, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_after(monkeypatch, launch, step, lambda _: None)
+    said = run(f"launch exec --cwd {place} -- sleep 60", exit=130).stderr
+    run("list")
+    left = only_row(runtime)
+    assert left.status is Status.RUNNING
+    assert f"session {left.id} has started and goes on" in said
+    run(f"stop {left.id}")
+
+
 def test_right_after_the_first_commit_it_leaves_a_row_that_the_next_call_ends(
     run: Run, runtime: Runtime, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
