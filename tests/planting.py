@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import freezegun
+import psutil
 
 from agentctl.core.ids import new_id
 from agentctl.core.ledger import Event
@@ -53,6 +54,10 @@ def without_descriptors() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+def suspend(pid: int) -> None:
+    """Stop a process, and return once it has stopped: until then it may still see its child die."""
+    os.kill(pid, signal.SIGSTOP)
+    assert waiting.poll(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, timeout=10)
 
 
 @dataclass(frozen=True, slots=True)

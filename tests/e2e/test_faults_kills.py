@@ -29,6 +29,7 @@ from tests.e2e.fault_tools import (
     processes_of,
     row,
 )
+from tests.planting import suspend
 
 
 def kill(pid: int, wait_until: WaitUntil) -> None:
@@ -118,7 +119,7 @@ def test_both_killed_is_lost_and_its_code_unknown(
     session_id = launch_at_gate(run_real, tmp_path / "work")
     pids = pids_of(session_id)
     if first == "agent":
-        os.kill(pids.shim, signal.SIGSTOP)  # so that it cannot record anything
+        suspend(pids.shim)  # so that it cannot record anything
     order = (pids.agent, pids.shim) if first == "agent" else (pids.shim, pids.agent)
     for pid in order:
         kill(pid, wait_until)
@@ -136,7 +137,7 @@ def test_a_zombie_agent_whose_shim_is_slow_is_ending_and_then_ends(
 ) -> None:
     session_id = launch_at_gate(run_real, tmp_path / "work")
     pids = pids_of(session_id)
-    os.kill(pids.shim, signal.SIGSTOP)
+    suspend(pids.shim)
     os.kill(pids.agent, signal.SIGTERM)
     wait_until(lambda: not is_running(pids.agent), timeout=PATIENCE)
     assert processes.look(pids.agent, row(session_id).start_token).value == "zombie"

@@ -16,7 +16,7 @@ from agentctl.host import processes
 from agentctl.ops.observe import look, observe, read_agent, read_exit
 from tests.adapters.opencode_samples import LOGS, copy_store
 from tests.conftest import WaitUntil
-from tests.planting import ABSENT, NOON, Field, field_in, make_fuse, seconds, touch, write_exit
+from tests.planting import ABSENT, NOON, Field, field_in, make_fuse, seconds, suspend, touch, write_exit
 
 ID = "4b1f0f9e-0000-4000-8000-000000000001"
 
@@ -139,7 +139,7 @@ class TestOrder:
         """No lock to wait for: the shim is held up for 0.1 s after its agent has gone."""
         agent = field.start()
         session = field.plant(agent)
-        os.kill(agent.shim.pid, signal.SIGSTOP)
+        suspend(agent.shim.pid)
         agent.kill(signal.SIGTERM)
         wait_until(agent.is_gone)
         os.unlink(agent.files.lock)
@@ -168,7 +168,7 @@ class TestLiveness:
     def test_a_zombie_under_a_held_lock_is_ending(self, field: Field, wait_until: WaitUntil) -> None:
         agent = field.start()
         session = field.plant(agent)
-        os.kill(agent.shim.pid, signal.SIGSTOP)
+        suspend(agent.shim.pid)
         agent.kill()
         wait_until(agent.is_gone)
         assert look(session, agent.files).liveness is Liveness.ENDING

@@ -35,7 +35,19 @@ from agentctl.host import waiting
 from agentctl.ops.observe import look
 from tests.adapters.opencode_samples import FINISHED, LOGS, copy_store
 from tests.conftest import Run, WaitUntil
-from tests.planting import ABSENT, NOON, Agent, Field, field_in, make_fuse, sealed, seconds, touch, write_exit
+from tests.planting import (
+    ABSENT,
+    NOON,
+    Agent,
+    Field,
+    field_in,
+    make_fuse,
+    sealed,
+    seconds,
+    suspend,
+    touch,
+    write_exit,
+)
 
 Clock = FrozenDateTimeFactory
 JUST_BEFORE = 29.999
@@ -236,7 +248,7 @@ class TestLingering:
 
     def test_reap_ends_the_process(self, agent: Agent, session: Session, field: Field, run: Run) -> None:
         """Its shim is slow to record the end (0.3 s): one `reap` leaves nothing to the next all the same."""
-        os.kill(agent.shim.pid, signal.SIGSTOP)
+        suspend(agent.shim.pid)
         later = subprocess.Popen(["/bin/sh", "-c", f"sleep 0.3; kill -CONT {agent.shim.pid}"])
         run("reap")
         later.wait()
@@ -398,7 +410,7 @@ class TestEnding:
         """The shim is held up between the agent's end and the exit file."""
         agent = field.start()
         session = unlisted(field, agent, store, fuse=make_fuse(HOUR, FuseAction.STOP))
-        os.kill(agent.shim.pid, signal.SIGSTOP)
+        suspend(agent.shim.pid)
         agent.kill(signal.SIGTERM)
         wait_until(agent.is_gone)
         at(clock, 7200)
