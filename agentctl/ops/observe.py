@@ -37,8 +37,12 @@ def observe(session: Session, fuse: Fuse | None, files: SessionFiles, now: datet
     if session.is_final:
         return seen
     # Only a program that keeps sessions has an id of its own to be learnt while it runs.
-    if seen.exit is not None or (session.native_id is None and session.store_path is not None):
-        seen = seen._replace(result=report_of(session, files, ended=seen.exit is not None))
+    if seen.exit is not None:
+        # The row has no code yet, but the adapter must know that it speaks of an ended run.
+        told = session._replace(exit_code=seen.exit.code)
+        seen = seen._replace(result=report_of(told, files, ended=True))
+    elif session.native_id is None and session.store_path is not None:
+        seen = seen._replace(result=report_of(session, files, ended=False))
     if needs_listing(session, fuse, seen, now):
         seen = seen._replace(listing=listing_of(session))
     return seen
@@ -102,9 +106,15 @@ def report_of(session: Session, files: SessionFiles, *, ended: bool) -> Result:
         adapter = registry.load(session.adapter)
     except AdapterUnavailable as error:
         return Result(notes=(error.message,)) if ended else Result()
-    if not ended:
-        return Result(native_id=adapter.native_id(session, files.log))
-    return _same_conversation(session, adapter.result(session, files.log))
+    try:
+        if not ended:
+            return Result(native_id=adapter.native_id(session, files.log))
+        return _same_conversation(session, adapter.result(session, files.log))
+    except Exception as error:
+        if session.adapter in registry.ADAPTERS:
+            raise
+        # Another package's code: what is wrong with it must not keep a session from ending.
+        return Result(notes=(f"adapter {session.adapter} failed: {type(error).__name__}: {error}",))
 
 
 def _same_conversation(session: Session, result: Result) -> Result:
@@ -119,7 +129,12 @@ def _same_conversation(session: Session, result: Result) -> Result:
 
 
 def listing_of(session: Session) -> Listing:
+    """What the agent's own store says; unavailable where nobody can ask it."""
     try:
         return registry.load(session.adapter).listing(session)
     except AdapterUnavailable:
+        return Listing.UNAVAILABLE
+    except Exception:
+        if session.adapter in registry.ADAPTERS:
+            raise
         return Listing.UNAVAILABLE
