@@ -54,6 +54,8 @@ def without_descriptors() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def suspend(pid: int) -> None:
     """Stop a process, and return once it has stopped: until then it may still see its child die."""
     os.kill(pid, signal.SIGSTOP)

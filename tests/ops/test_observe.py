@@ -241,3 +241,13 @@ class TestTheAgentsOwnStore:
             )
         else:
             assert report.verdict is AgentVerdict.OK
+
+    @pytest.mark.parametrize("has_ended", [True, False])
+    def test_silence_is_a_verdict_only_once_the_agent_has_ended(self, has_ended: bool, field: Field) -> None:
+        """slate can leave with exit 0 without having asked its model."""
+        agent = field.start("exit:0" if has_ended else "sleep:60")
+        session = field.plant(agent, adapter="slate")
+        if has_ended:
+            agent.shim.wait()
+        verdict = observe(session, None, agent.files, NOON).result.verdict
+        assert verdict is (AgentVerdict.ERROR if has_ended else AgentVerdict.SILENT)
