@@ -73,6 +73,8 @@ class Command:
     """Text for standard input, handed over as a file; None is /dev/null."""
     native_id: str | None = None
     """Where the program takes an id of our choice."""
+    programs: tuple[str, ...] = ()
+    """Programs that the first one starts in turn: without them there is no launch either."""
     notes: tuple[str, ...] = ()
     """What a person should know of how it is started: a variable that was taken away."""
 

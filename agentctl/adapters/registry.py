@@ -26,6 +26,7 @@ ADAPTERS: dict[str, str] = {
     "pi": "agentctl.adapters.pi",
     "pi-rust": "agentctl.adapters.pi_rust",
     "slate": "agentctl.adapters.slate",
+    "acp": "agentctl.adapters.acp",
     "openclaw": "agentctl.adapters.openclaw",
     "exec": "agentctl.adapters.exec",
     "demo": "agentctl.adapters.demo",
@@ -51,6 +52,10 @@ DISCOVERING: dict[str, tuple[str, ...]] = {
 """Adapters with Capability.DISCOVER and where their sessions would be: where nothing is,
 `list` need not import them. The exact place is the adapter's own business. `$NAME?` is a
 variable that says so by being set, whatever its value."""
+
+NAMELESS = frozenset({"exec", "demo"})
+"""Adapters whose program has no id of its own: while it runs there is nothing to be learnt of it,
+so `list` need not import them."""
 
 ENTRY_POINT_GROUP = "agentctl.adapters"
 
@@ -174,7 +179,7 @@ def unknown(name: str) -> AdapterUnavailable:
 
 
 if TYPE_CHECKING:
-    from agentctl.adapters import claude_code, codex, demo, exec, openclaw, opencode, pi, pi_rust, slate
+    from agentctl.adapters import acp, claude_code, codex, demo, exec, openclaw, opencode, pi, pi_rust, slate
 
     _CHECKED: tuple[Adapter, ...] = (
         claude_code,
@@ -183,6 +188,7 @@ if TYPE_CHECKING:
         pi,
         pi_rust,
         slate,
+        acp,
         openclaw,
         exec,
         demo,

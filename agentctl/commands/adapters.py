@@ -38,14 +38,9 @@ def command(runtime: Runtime, names: tuple[str, ...], as_json: bool) -> None:
       2  something in the configuration file is wrong
       12 there is no such adapter
     """
-    from agentctl.adapters import registry
     from agentctl.ops.adapters import survey
 
-    found = survey(runtime, runtime.settings.adapters)
-    for name in names:
-        if name not in {one.name for one in found}:
-            raise registry.unknown(name)
-    found = [one for one in found if not names or one.name in names]
+    found = survey(runtime, runtime.settings.adapters, names)
     if as_json:
         from agentctl.documents import document
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,13 +47,24 @@ class AdapterFacts:
     options: tuple[OptionFacts, ...] = ()
 
 
-def survey(runtime: Runtime, tables: Mapping[str, Mapping[str, Any]]) -> list[AdapterFacts]:
-    """Every adapter, built-in ones first; `tables` are the configured `[adapters.NAME]`."""
-    found = [_facts(runtime, name, "built in", tables.get(name, {})) for name in registry.ADAPTERS]
-    for name, module in registry.third_party().items():
+def survey(
+    runtime: Runtime, tables: Mapping[str, Mapping[str, Any]], names: Sequence[str] = ()
+) -> list[AdapterFacts]:
+    """Every adapter, built-in ones first, or those named; `tables` are the configured `[adapters.NAME]`."""
+    others = registry.third_party()
+    for name in names:
+        if name not in registry.ADAPTERS and name not in others:
+            raise registry.unknown(name)
+    wanted = set(names) or {*registry.ADAPTERS, *others}
+    found = [
+        _facts(runtime, name, "built in", tables.get(name, {}))
+        for name in registry.ADAPTERS
+        if name in wanted
+    ]
+    for name, module in others.items():
         if name in registry.ADAPTERS:
-            found.append(AdapterFacts(name=name, source=module, error=TAKEN))
-        else:
+            found += [AdapterFacts(name=name, source=module, error=TAKEN)] if name in wanted else []
+        elif name in wanted:
             found.append(_facts(runtime, name, module, tables.get(name, {})))
     return found
 

@@ -64,7 +64,7 @@ def _of_adapter(
         return []
     natives = sessions_of(db, module, path, since=since, progress=runtime.progress)
     with reading(db):
-        tracked = sessions.native_ids(db, module.NAME, among={native.native_id for native in natives})
+        tracked = sessions.native_ids(db, {native.native_id for native in natives})
         ours = sessions.known(db, {_launch_of(native) for native in natives})
         # Launched here, but its id for the conversation has not been read yet.
         unnamed = {row.id for row in sessions.unsettled(db) if row.native_id is None}
@@ -113,18 +113,15 @@ def stand_ins(runtime: Runtime, db: Database, text: str) -> dict[str, Session]:
                 natives = sessions_of(db, module, path, progress=runtime.progress)
         for native in natives:
             hidden = external_id(name, native.store_path, native.native_id)
-            if hidden.startswith(text.lower()) and (row := _row_of(db, name, native)) is not None:
+            if hidden.startswith(text.lower()) and (row := _row_of(db, native)) is not None:
                 found[hidden] = row
     return found
 
 
-def _row_of(db: Database, adapter: str, native: NativeSession) -> Session | None:
+def _row_of(db: Database, native: NativeSession) -> Session | None:
     with reading(db):
-        rows = [
-            row
-            for row in sessions.candidates(db, native.native_id)
-            if (row.adapter, row.native_id) == (adapter, native.native_id)
-        ]
+        found = sessions.candidates(db, native.native_id)
+        rows = [row for row in found if row.native_id == native.native_id]
         launched = sessions.get(db, _launch_of(native))
     return resolve(native.native_id, rows) if rows else launched
 

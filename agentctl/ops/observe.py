@@ -36,12 +36,11 @@ def observe(session: Session, fuse: Fuse | None, files: SessionFiles, now: datet
     seen = look(session, files)
     if session.is_final:
         return seen
-    # Only a program that keeps sessions has an id of its own to be learnt while it runs.
     if seen.exit is not None:
         # The row has no code yet, but the adapter must know that it speaks of an ended run.
         told = session._replace(exit_code=seen.exit.code)
         seen = seen._replace(result=report_of(told, files, ended=True))
-    elif session.native_id is None and session.store_path is not None:
+    elif session.native_id is None and session.adapter not in registry.NAMELESS:
         seen = seen._replace(result=report_of(session, files, ended=False))
     if needs_listing(session, fuse, seen, now):
         seen = seen._replace(listing=listing_of(session))

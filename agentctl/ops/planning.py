@@ -96,6 +96,10 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
     if program is None:
         why_not = obstacle(command.argv[0], cwd, adapter_request.environ)
         raise _not_installed(command.argv[0], name, adapter, why_not)
+    for further in command.programs:
+        if find_program(further, cwd, adapter_request.environ) is None:
+            why_not = obstacle(further, cwd, adapter_request.environ)
+            raise _not_installed(further, name, adapter, why_not)
     command = replace(command, argv=(program, *command.argv[1:]))
     for word in command.argv:
         if len(os.fsencode(word)) > ARGUMENT_LIMIT:

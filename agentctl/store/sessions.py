@@ -101,14 +101,15 @@ def older_than(db: Database, ended_before: datetime) -> list[Session]:
     return fetch(db, _decode, sql, (codecs.instant(ended_before),))
 
 
-def native_ids(db: Database, adapter: str, *, among: Collection[str] | None = None) -> set[str]:
-    """Native ids that have a row. `among` asks for these only: then the number of rows costs nothing."""
-    if among is None:
-        sql = "SELECT native_id FROM sessions WHERE native_id IS NOT NULL AND adapter = ?"
-        return set(fetch(db, _first, sql, (adapter,)))
+def native_ids(db: Database, among: Collection[str]) -> set[str]:
+    """Which of these native ids have a row, whatever its adapter; the number of other rows costs nothing.
+
+    One conversation can have rows of two adapters: an agent that was led through ACP keeps it in its
+    own store as well.
+    """
     sql = """SELECT native_id FROM sessions
-        WHERE native_id IN (SELECT value FROM json_each(?)) AND native_id IS NOT NULL AND adapter = ?"""
-    return set(fetch(db, _first, sql, (codecs.to_json(sorted(among)), adapter)))
+        WHERE native_id IN (SELECT value FROM json_each(?)) AND native_id IS NOT NULL"""
+    return set(fetch(db, _first, sql, (codecs.to_json(sorted(among)),)))
 
 
 def live_names(db: Database) -> dict[str, str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.adapters import registry
-from agentctl.adapters.base import Adapter, Capability, Command, LaunchRequest, Message
+from agentctl.adapters.base import Adapter, Capability, Command, LaunchRequest, Message, no_native_id
 from agentctl.core.model import AgentVerdict, Listing, Result, Rung, Session, Status
 from agentctl.errors import AdapterUnavailable, NotFound, UsageFault
 
@@ -369,6 +369,11 @@ def test_a_store_belongs_to_its_home(adapter: Adapter, tmp_path: Path) -> None:
     assert Path(store_path).is_relative_to(home)
     assert [native for source in adapter.sources(store_path) for native in adapter.discover(source)] == []
     assert not home.exists(), "looking for a store must not create one"
+
+
+def test_the_registry_names_those_without_ids() -> None:
+    nameless = {name for name in registry.ADAPTERS if registry.load(name).native_id is no_native_id}
+    assert {name for name in nameless if can(registry.load(name), Capability.LAUNCH)} == registry.NAMELESS
 
 
 def test_a_missing_store_has_no_sessions(adapter: Adapter, tmp_path: Path) -> None:

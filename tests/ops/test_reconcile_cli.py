@@ -5,6 +5,7 @@ The clock is frozen at the instant that matters, and the instant just before it.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -311,6 +312,8 @@ class TestAnExitRecordBeatsEverything:
     ) -> None:
         agent = field.start()
         session = unlisted(field, agent, store, fuse=make_fuse(HOUR, FuseAction.STOP))
+        answered = {"type": "step_finish", "sessionID": ABSENT, "part": {"reason": "stop"}}
+        Path(agent.files.log).write_text(json.dumps(answered) + "\n")
         write_exit(agent.files, "0\n", NOON + seconds(5))
         at(clock, age)
         shown = see(session)

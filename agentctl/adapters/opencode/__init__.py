@@ -82,7 +82,8 @@ def listing(session: Session) -> Listing:
 
 def result(session: Session, log_path: str) -> Result:
     """From the log's end; from the store what the log does not hold, or no longer holds as a whole."""
-    logged = log.read_run(transcripts.tail_lines(log_path, TAIL_BYTES), title=title_of(session.id))
+    lines = transcripts.tail_lines(log_path, TAIL_BYTES)
+    logged = log.read_run(lines, title=title_of(session.id))
     is_whole = transcripts.size(log_path) <= TAIL_BYTES
     native = session.native_id or logged.native_id
     stored: StoredRun | None = None
@@ -92,7 +93,9 @@ def result(session: Session, log_path: str) -> Result:
         stored = store.run(session.store_path, native, since)
     steps = [message for message in stored.messages if finish_of(message)] if stored else []
     from_log = is_whole and logged.turns is not None
-    verdict, text = _verdict(logged, stored, is_over=logged.is_over or session.exit_code == 0)
+    # It always prints: an empty log was lost, and proves nothing of the run.
+    is_over = logged.is_over or (session.exit_code == 0 and bool(lines or stored))
+    verdict, text = _verdict(logged, stored, is_over=is_over)
     return Result(
         verdict=verdict,
         text=text,

@@ -1,0 +1,127 @@
+"""How a session's runner is started, and which agent it is to start in turn.
+
+Must not look at the world: everything here is pure.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from agentctl.adapters.base import Command, LaunchRequest, Option
+from agentctl.adapters.transcripts import mapping, string
+from agentctl.core.durations import parse_duration
+from agentctl.core.model import Session
+from agentctl.errors import NotFound, UsageFault
+
+RUNNER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "runner")
+"""A directory with a `__main__.py`, which needs nothing but the standard library."""
+
+POLICIES = ("deny", "allow")
+
+OPTIONS = (
+    Option(
+        "agents",
+        'Commands by a name that can be given after --, as in gemini = ["gemini", "--acp"]; none by default.',
+        kind=dict,
+    ),
+    Option("agent", "The name of the agent of a launch with nothing after --; none by default."),
+    Option(
+        "permissions",
+        "What an agent is told that asks before it acts: deny, so that some can only read (the default);"
+        " or allow, and then nobody looks at what it runs.",
+        choices=POLICIES,
+    ),
+    Option("timeout", 'How long an agent may take to start and to open a session; "1m" by default.'),
+)
+
+
+def launch_command(request: LaunchRequest) -> Command:
+    """A runner for a new session, with the prompt on standard input."""
+    model = request.model or string(request.config.get("model"))
+    options = ("--model", model) if model else ()
+    words = agent_words(request, request.args)
+    return Command(argv=_runner(request, options, words), stdin=_prompt(request), programs=words[:1])
+
+
+def resume_command(session: Session, request: LaunchRequest) -> Command:
+    """A runner for a further turn of an earlier session, with the same agent.
+
+    Without a model in the request, the agent chooses: most go on with the one used last.
+    """
+    native_id = session.native_id
+    if native_id is None:
+        raise NotFound(
+            f"session {session.id[:8]} has no id of its agent's: it ended before the agent opened a session",
+            hint=f"start it again with the same prompt and options: agentctl rerun {session.id[:8]}",
+        )
+    options = ("--resume", native_id, *(("--model", request.model) if request.model else ()))
+    words = agent_words(request, request.args or session.args)
+    return Command(
+        argv=_runner(request, options, words),
+        stdin=_prompt(request),
+        native_id=native_id,
+        programs=words[:1],
+    )
+
+
+def _runner(request: LaunchRequest, options: tuple[str, ...], words: tuple[str, ...]) -> tuple[str, ...]:
+    policy = request.config.get("permissions", POLICIES[0])
+    if policy not in POLICIES:
+        raise UsageFault(
+            f"permissions in [adapters.acp] must be one of {', '.join(POLICIES)}, not {policy!r}"
+        )
+    return (
+        *(sys.executable, "-I", "-S", "-u", RUNNER),
+        *("--permissions", policy, "--timeout", _seconds(request.config.get("timeout", "1m"))),
+        *options,
+        "--",
+        *words,
+    )
+
+
+def agent_words(request: LaunchRequest, given: tuple[str, ...]) -> tuple[str, ...]:
+    """The agent's command: the given words, or one that a name stands for, or the default.
+
+    A configured `command` goes before it, as a wrapper does, or stands alone.
+    """
+    agents = {name: _words(name, command) for name, command in mapping(request.config.get("agents")).items()}
+    default = string(request.config.get("agent"))
+    if len(given) == 1:
+        chosen = agents.get(given[0], given)
+    elif given or default is None:
+        chosen = given
+    elif default in agents:
+        chosen = agents[default]
+    else:
+        raise UsageFault(
+            f"[adapters.acp] has agent {default!r} for its default, and no such name among its agents",
+            hint=f'add it below [adapters.acp.agents], as in {default} = ["{default}", "--acp"]',
+        )
+    words = (*request.program, *chosen)
+    if not words or not words[0]:
+        raise UsageFault(
+            "acp needs the command of an agent",
+            hint="put it after --, for example: agentctl launch acp -p PROMPT -- opencode acp",
+        )
+    return (*words, *_words("args", request.config.get("args", ())))
+
+
+def _words(name: str, command: object) -> tuple[str, ...]:
+    words = (command,) if isinstance(command, str) else command
+    if isinstance(words, list | tuple) and all(isinstance(word, str) for word in words):
+        return tuple(words)
+    raise UsageFault(f'{name} in [adapters.acp] must be a list of texts, such as ["gemini", "--acp"]')
+
+
+def _seconds(text: object) -> str:
+    try:
+        return f"{parse_duration(str(text)).total_seconds():g}"
+    except ValueError as error:
+        raise UsageFault(f"timeout in [adapters.acp]: {error}") from error
+
+
+def _prompt(request: LaunchRequest) -> str:
+    if not request.prompt or not request.prompt.strip():
+        raise UsageFault("acp needs a prompt", hint="give one with --prompt or --prompt-file")
+    return request.prompt

@@ -1,0 +1,220 @@
+"""The program behind the `acp` adapter: one process for one session, between agentctl and an ACP agent.
+
+    python RUNNER [--model M] [--resume ID] [--permissions allow|deny] [--timeout S] [--grace S] -- AGENT…
+
+Takes the prompt from standard input, starts the agent as the only holder of its pipes, leads it
+through one turn of the Agent Client Protocol (version 1), and sees that it leaves. One JSON
+object a line on standard output:
+
+    {"at": …, "type": "start",      "agent": ["opencode", "acp"], "pid": 4242}
+    {"at": …, "type": "out",        "phase": …, "frame": {…}}      what was sent
+    {"at": …, "type": "in",         "phase": …, "frame": {…}}      what came, known or not
+    {"at": …, "type": "garbage",    "text": …}                     what came and is no frame
+    {"at": …, "type": "stderr",     "text": …}
+    {"at": …, "type": "session",    "id": …, "how": "new", "agent": "OpenCode 1.18.33", "model": …}
+    {"at": …, "type": "permission", "title": …, "answer": "denied", "option": …}
+    {"at": …, "type": "end",        "stop_reason": …, "error": …, "usage": …, "text": …, "agent_exit": 0, …}
+
+Phases are setup, replay, turn, closing, and aside for what another session says: only what comes
+in `turn` belongs to the reply.
+
+Exit: 0 the turn came to its end, or to the limit of the model's output · 1 it failed or was
+refused · 126, 127 the agent cannot be started · 128 + n ended on request, by signal n.
+
+Killed with KILL it cannot see to anything; but then the agent finds its input at the end, and leaves.
+Must import nothing of ours but its neighbours, and these by their bare names: it is started as a
+directory, by an interpreter that may not see the package.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING or __package__:
+    from agentctl.adapters.acp.runner.link import NO_METHOD, Agent, Order
+    from agentctl.adapters.acp.runner.records import (
+        Frame,
+        Log,
+        Stopped,
+        Trouble,
+        listed,
+        mapping,
+        model_option,
+    )
+    from agentctl.adapters.acp.runner.turn import Turn
+else:
+    from link import NO_METHOD, Agent, Order
+    from records import Frame, Log, Stopped, Trouble, listed, mapping, model_option
+    from turn import Turn
+
+PROTOCOL = 1
+NO_LOGIN = -32000
+HELLO = {
+    "protocolVersion": PROTOCOL,
+    # None at all: an agent that finds `writeTextFile` sends its files as well as writing them.
+    "clientCapabilities": {"fs": {"readTextFile": False, "writeTextFile": False}, "terminal": False},
+    "clientInfo": {"name": "agentctl", "version": "1"},
+}
+NOT_DONE = {
+    "refusal": "the agent refused to answer",
+    "cancelled": "the agent cancelled the turn",
+    "max_turn_requests": "the agent stopped early: it reached its limit of requests in one turn",
+}
+"""Reasons for a turn's end that are no success, in words."""
+
+SILENCE = "the agent ended its turn without a word and without a tool call"
+
+
+def main(arguments: list[str]) -> int:
+    """Lead one session; the exit code."""
+    order, log, turn = read_order(arguments), Log(), Turn()
+    prompt = sys.stdin.buffer.read().decode("utf-8", "replace")
+    end: dict[str, Any] = {}
+    try:
+        agent = Agent(order, log, turn)
+    except OSError as error:
+        log.record("end", error=f"the agent {order.words[0]} cannot be started: {error.strerror}")
+        return 127 if isinstance(error, FileNotFoundError) else 126
+    try:
+        end["error"], code = lead(agent, prompt, end)
+    finally:
+        agent.end()
+    log.record("end", **end, **outcome(agent))
+    return code
+
+
+def lead(agent: Agent, prompt: str, end: dict[str, Any]) -> tuple[str | None, int]:
+    """From the greeting to the answer; the error if there is one, and the exit code."""
+    try:
+        session = greet(agent, end)
+        content = [{"type": "text", "text": prompt}]
+        answer = agent.call("session/prompt", {"sessionId": session, "prompt": content}, is_prompt=True)
+    except Stopped:
+        number = agent.stop or 0
+        end["stopped_by"] = number
+        end["stop_reason"] = (agent.cancel() or {}).get("stopReason")
+        return None, 128 + number
+    except Trouble as trouble:
+        return str(trouble), 1
+    end["stop_reason"], end["usage"] = answer.get("stopReason"), answer.get("usage")
+    error = judge(end["stop_reason"], agent.turn)
+    return error, 0 if error is None else 1
+
+
+def judge(reason: object, turn: Turn) -> str | None:
+    """What is wrong with a turn that was answered; None for one that came to its end.
+
+    An agent may answer an error of its model's server with `end_turn` and nothing else.
+    """
+    if reason == "end_turn" and turn.is_denied_last:
+        return f"the agent stopped early: permission for {turn.denied[-1]} was denied"
+    if reason == "max_tokens" or (reason == "end_turn" and (turn.has_spoken or turn.tools)):
+        return None
+    if reason == "end_turn":
+        retried = " (but for notices that it tried again)" if turn.retries else ""
+        return SILENCE + retried
+    return NOT_DONE.get(str(reason)) or f"the agent ended its turn for a reason that is not known: {reason}"
+
+
+def greet(agent: Agent, end: dict[str, Any]) -> str:
+    """Everything before the prompt; the session's id."""
+    hello = agent.call("initialize", HELLO)
+    info = mapping(hello.get("agentInfo"))
+    end["agent"] = " ".join(str(info[key]) for key in ("name", "version") if info.get(key)) or None
+    version = hello.get("protocolVersion")
+    if version != PROTOCOL:
+        raise Trouble(f"the agent speaks version {version} of the protocol, and not {PROTOCOL}")
+    how, told = open_session(agent, hello)
+    session = told.get("sessionId", agent.order.resume)
+    if not isinstance(session, str):
+        raise Trouble(f"the agent answered session/{how} without an id of the session")
+    agent.session = session
+    end["session"], end["how"] = session, how
+    agent.log.record("session", id=session, how=how, agent=end["agent"], model=agent.model)
+    if agent.order.model is not None:
+        choose_model(agent, told, agent.order.model)
+    return session
+
+
+def open_session(agent: Agent, hello: Frame) -> tuple[str, Frame]:
+    """A new session, or an earlier one by the best means that the agent announces."""
+    where: Frame = {"cwd": os.getcwd(), "mcpServers": []}
+    earlier = agent.order.resume
+    if earlier is None:
+        try:
+            return "new", agent.call("session/new", where)
+        except Trouble as trouble:
+            offers = [str(each.get("name") or each.get("id")) for each in listed(hello.get("authMethods"))]
+            if trouble.code == NO_LOGIN and offers:
+                raise Trouble(f"{trouble} (it offers: {', '.join(offers)})") from None
+            raise
+    where["sessionId"] = earlier
+    can = mapping(hello.get("agentCapabilities"))
+    if mapping(can.get("sessionCapabilities")).get("resume") is not None:
+        return "resume", agent.call("session/resume", where)
+    if can.get("loadSession") is True:
+        agent.phase = "replay"
+        told = agent.call("session/load", where)
+        agent.phase = "setup"
+        return "load", told
+    raise Trouble(
+        "the agent cannot go on with an earlier session: it announces neither session/resume nor session/load"
+    )
+
+
+def choose_model(agent: Agent, told: Frame, model: str) -> None:
+    """By the agent's own option, or as older agents have it. Raises Trouble where there is no choice."""
+    session = {"sessionId": agent.session}
+    option = model_option(told)
+    try:
+        if option is not None:
+            agent.call("session/set_config_option", {**session, "configId": option.get("id"), "value": model})
+            return
+    except Trouble as trouble:
+        if trouble.code != NO_METHOD or not told.get("models"):
+            raise Trouble(f"model {model} was refused: {trouble}") from None
+    if not told.get("models"):
+        raise Trouble(f"the agent takes no choice of a model, so it cannot be asked for {model}")
+    try:
+        agent.call("session/set_model", {**session, "modelId": model})
+    except Trouble as trouble:
+        raise Trouble(f"model {model} was refused: {trouble}") from None
+    agent.model = model
+
+
+def outcome(agent: Agent) -> dict[str, Any]:
+    """What is to be told of a session once its agent has gone."""
+    turn = agent.turn
+    return {
+        "text": turn.text,
+        "model": agent.model if agent.is_asked else None,
+        "tools": len(turn.tools),
+        "denied": turn.denied,
+        "retries": turn.retries,
+        "cost_usd": turn.spent(is_new=agent.order.resume is None),
+        "agent_exit": agent.exit,
+        "lost_records": agent.log.lost,
+    }
+
+
+def read_order(arguments: list[str]) -> Order:
+    """The arguments as the adapter gives them: pairs, then the agent's words."""
+    end = arguments.index("--")
+    given = dict(zip(arguments[:end:2], arguments[1:end:2], strict=True))
+    order = Order(
+        words=arguments[end + 1 :],
+        model=given.pop("--model", None),
+        resume=given.pop("--resume", None),
+        permissions=given.pop("--permissions", "deny"),
+        timeout=float(given.pop("--timeout", 60)),
+        grace=float(given.pop("--grace", 10)),
+    )
+    if given or not order.words:
+        raise SystemExit(f"not arguments of the ACP runner: {arguments}")
+    return order
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
