@@ -117,8 +117,7 @@ class Standing(NamedTuple):
     """One plain clause."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NativeSession:
+class NativeSession(NamedTuple):
     """A session found in the agent's own store."""
 
     native_id: str

@@ -88,7 +88,6 @@ def command(
     if as_json:
         click.echo(_show.sessions_document(runtime, found))
     elif quiet:
-        for one in found:
-            click.echo(one.session.id)
+        click.echo("".join(f"{one.session.id}\n" for one in found), nl=False)
     elif found:
         click.echo(_show.sessions_table(runtime, found, tree=tree))

@@ -19,7 +19,7 @@ from agentctl.errors import AgentctlError
 from agentctl.host import locks, processes, shell
 from agentctl.host.programs import find_program
 from agentctl.ops import manifest
-from agentctl.ops.findings import Finding, Level, adapters, configuration
+from agentctl.ops.findings import Finding, Level, adapters, configuration, own_sessions
 from agentctl.ops.observe import read_agent, read_exit
 from agentctl.ops.prune import is_lost, strays
 from agentctl.runtime import OPTIONAL, Runtime
@@ -59,7 +59,7 @@ def examine(runtime: Runtime) -> list[Finding]:
     db = _open(runtime)
     if db is not None:
         try:
-            for inside in (_directories, _contradictions, _settled_locks, _deliveries, _young_rows):
+            for inside in INSIDE:
                 found += _guarded(inside, runtime, db)
         finally:
             db.close()
@@ -325,6 +325,10 @@ def _young_rows(runtime: Runtime, db: Database) -> Iterator[Finding]:
     if future:
         fact = f"the clock was set back: these sessions began in the future: {_named(future)}"
         yield Finding(Level.WARN, "clock", fact, "set the clock; fuses count by it")
+
+
+INSIDE = (_directories, _contradictions, _settled_locks, _deliveries, _young_rows, own_sessions)
+"""Looks at a state that can be opened, in the order of what rests on what."""
 
 
 def _named(names: list[str]) -> str:

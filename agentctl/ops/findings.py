@@ -1,19 +1,27 @@
-"""What `doctor` finds, and its looks at the configuration and at the agents' programs."""
+"""What `doctor` finds, and its looks at the configuration, the agents' programs and their stores."""
 
 from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from agentctl.adapters import transcripts
 from agentctl.errors import AgentctlError
 from agentctl.host import shell
 from agentctl.ops.adapters import AdapterFacts, survey
+from agentctl.ops.stores import discovering
 from agentctl.ops.tables import adapter_problems
 from agentctl.runtime import Runtime
+from agentctl.store import discovery
+from agentctl.store.db import Database, reading
+
+HEAD_BYTES = 1024 * 1024
+NAMED = 3
+"""Files named in one finding; the rest is counted."""
 
 VERSION_WITHIN = 5.0
 """Seconds that a program gets to say its version."""
@@ -88,3 +96,32 @@ def _installed(runtime: Runtime, subject: str, one: AdapterFacts, path: str) -> 
     return Finding(
         Level.OK, subject, f"{path}, version {said or 'not told'} (checked against {one.verified})"
     )
+
+
+def own_sessions(runtime: Runtime, db: Database) -> Iterator[Finding]:
+    """Files of the agents' own stores that the latest listings could make nothing of."""
+    for name in discovering(runtime):
+        with reading(db):
+            kept = discovery.get(db, name)
+        silent = [path for path, one in kept.items() if one.payload == "[]" and path.endswith(".jsonl")]
+        broken = sorted(path for path in silent if _is_broken(path))
+        if broken:
+            yield Finding(
+                Level.WARN,
+                f"sessions of {name}",
+                f"{len(broken)} of {len(kept)} files cannot be read as its sessions: {_few(broken)}",
+                "they are skipped; look at them, or delete them",
+            )
+        elif kept:
+            yield Finding(Level.OK, f"sessions of {name}", f"{len(kept)} files were read")
+
+
+def _is_broken(path: str) -> bool:
+    """Not one record in its beginning: cut short, or no transcript at all. A file that has gone is none."""
+    lines = transcripts.head_lines(path, HEAD_BYTES)
+    return os.path.exists(path) and next(transcripts.json_objects(lines), None) is None
+
+
+def _few(paths: Sequence[str]) -> str:
+    rest = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+    return ", ".join(paths[:NAMED]) + rest

@@ -21,13 +21,10 @@ class Cached(NamedTuple):
     payload: str
 
 
-def get(db: Database, adapter: str) -> dict[str, Cached]:
-    """Path → what is kept of it, for one adapter."""
-    return dict(
-        fetch(
-            db, _decode, "SELECT path, mtime_ns, size, payload FROM discovery WHERE adapter = ?", (adapter,)
-        )
-    )
+def get(db: Database, adapter: str, *, since_ns: int = 0) -> dict[str, Cached]:
+    """Path → what is kept of it, for one adapter; of files that have changed since then."""
+    sql = "SELECT path, mtime_ns, size, payload FROM discovery WHERE adapter = ? AND mtime_ns >= ?"
+    return dict(fetch(db, _decode, sql, (adapter, since_ns)))
 
 
 def put(db: Database, adapter: str, path: str, mtime_ns: int, size: int, payload: str) -> None:

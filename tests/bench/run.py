@@ -23,7 +23,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench.measure import Costs, Subject, measure
-from tests.bench.worlds import World, opencode_store, private_memory, world_in
+from tests.bench.worlds import TRANSCRIPTS as HOMES
+from tests.bench.worlds import World, home_with_transcripts, opencode_store, private_memory, world_in
 
 SCRIPT = Path(sys.executable).with_name("agentctl")
 AGENTCTL = (str(SCRIPT),) if SCRIPT.exists() else (sys.executable, "-P", "-m", "agentctl")
@@ -76,6 +77,7 @@ def _groups(directory: Path, stack: ExitStack, rounds: Rounds) -> Iterator[tuple
         world.add_final(rows - 10)
     yield _listing(few, many), rounds.light
     yield _discovering(few, opencode_store(directory / "data", TRANSCRIPTS)), rounds.light
+    yield _discovering_transcripts(plain, directory), rounds.light
     crowd = stack.enter_context(world_in(directory, "crowd"))
     crowd.add_live(CROWD)
     yield _crowded(crowd), rounds.heavy
@@ -136,6 +138,16 @@ def _discovering(world: World, data_home: str) -> list[Subject]:
             XDG_DATA_HOME=data_home,
         ),
     ]
+
+
+def _discovering_transcripts(world: World, directory: Path) -> list[Subject]:
+    without = "list -a -q without discovery"
+    subjects = [_reference(world), _subject(world, without, "list", "-a", "-q", budget=1.5)]
+    for agent in HOMES:
+        home = home_with_transcripts(directory / f"home-{agent}", agent, TRANSCRIPTS)
+        name = f"list -a -q, {TRANSCRIPTS:,} of {agent}"
+        subjects.append(_subject(world, name, "list", "-a", "-q", budget=1.5, against=without, HOME=home))
+    return subjects
 
 
 def _crowded(world: World) -> list[Subject]:

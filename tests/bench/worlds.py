@@ -28,7 +28,8 @@ from agentctl.ops.observe import read_agent
 from agentctl.store import fuses, locks, sessions
 from agentctl.store.db import Database, connect, transaction
 
-SAMPLE = Path(__file__).parents[1] / "data" / "opencode" / "opencode-1.18.33.db"
+DATA = Path(__file__).parents[1] / "data"
+SAMPLE = DATA / "opencode" / "opencode-1.18.33.db"
 SAMPLE_SESSION = "ses_dfdd44dc5ffewUU8S5CqY9sWpb"
 
 NO_FINALISER = "/bin/true"
@@ -204,6 +205,44 @@ def opencode_store(directory: Path, count: int) -> str:
             message = {"id": f"msg_bench{number:024d}", "session_id": native}
             _copy(db, "message", newest, SAMPLE_SESSION, message)
     db.close()
+    return str(directory)
+
+
+TRANSCRIPTS: dict[str, tuple[str, str]] = {
+    "claude-code": ("transcripts/2.1.330-finished.jsonl", ".claude/projects/-srv-{project}/{id}.jsonl"),
+    "codex": (
+        "rollouts/finished.jsonl",
+        ".codex/sessions/2026/11/{day:02}/rollout-2026-11-{day:02}T10-00-00-{id}.jsonl",
+    ),
+    "pi": (
+        "sessions/0.73.1/ok.jsonl",
+        ".pi/agent/sessions/--srv-{project}--/2026-11-{day:02}T10-00-00-000Z_{id}.jsonl",
+    ),
+}
+"""Agent → a recorded transcript, and where its own would lie below a home."""
+
+RECENT = 50
+"""Transcripts of the last week; the others are older, as with somebody who has worked for months."""
+
+LONG_AGO = timedelta(days=60)
+
+
+def home_with_transcripts(directory: Path, agent: str, count: int) -> str:
+    """A home where this agent keeps `count` ended sessions, each a copy of a recorded one."""
+    sample, place = TRANSCRIPTS[agent]
+    text = (DATA / agent / sample).read_text()
+    found = re.search(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", text)
+    if found is None:
+        raise RuntimeError(f"the sample of {agent} names no session")
+    before = (datetime.now(UTC) - LONG_AGO).timestamp()
+    for number in range(count):
+        native = f"{number:08x}-0000-4000-8000-000000000000"
+        name = place.format(project=number % 20, day=number % 28 + 1, id=native)
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace(found[0], native))
+        if number >= RECENT:
+            os.utime(path, (before, before))
     return str(directory)
 
 

@@ -287,5 +287,23 @@ def test_an_installed_program_is_asked_for_its_version(
     assert said in one["fact"] and str(program) in one["fact"]
 
 
+def test_a_transcript_that_nobody_can_read_is_skipped_and_noted(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CODEX_HOME", str(tmp_path / "codex"))
+    day = tmp_path / "codex" / "sessions" / "2026" / "11" / "22"
+    day.mkdir(parents=True)
+    sample = Path(__file__).parent.parent / "data" / "codex" / "rollouts" / "finished.jsonl"
+    whole = day / "rollout-2026-11-22T10-00-00-01a00000-0000-7000-8000-000000000001.jsonl"
+    shutil.copyfile(sample, whole)
+    torn = day / "rollout-2026-11-22T10-00-00-01a00000-0000-7000-8000-000000000002.jsonl"
+    torn.write_bytes(b"\x00\xff" * 5000)
+    assert len(run("list -a --since 9999d --json").json()["sessions"]) == 1
+    assert f"warn sessions of codex: 1 of 2 files cannot be read as its sessions: {torn}" in troubles(run)
+    torn.unlink()
+    run("list -a")
+    assert [one for one in troubles(run) if "sessions of" in one] == []
+
+
 def test_force_goes_with_rebuild(run: Run) -> None:
     run("doctor --force", exit=2)
