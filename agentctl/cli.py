@@ -158,7 +158,7 @@ Exit status:
   3    some of several were done
   10   no such object, or an ambiguous one
   11   held by somebody else, or still running
-  12   adapter unavailable
+  12   adapter or program unavailable
   13   state unusable
   70   a bug in agentctl
   124  gave up waiting

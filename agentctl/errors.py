@@ -63,6 +63,13 @@ class AdapterUnavailable(AgentctlError):
     slug = "adapter_unavailable"
 
 
+class ProgramUnavailable(AgentctlError):
+    """A program that a command needs beside the agents', such as git or gh, is not installed."""
+
+    exit_code = 12
+    slug = "program_unavailable"
+
+
 class StateUnusable(AgentctlError):
     """The state directory or database cannot be read or written."""
 

@@ -29,6 +29,7 @@ DOCUMENTED = {
     errors.Ambiguous: (10, "ambiguous"),
     errors.Locked: (11, "locked"),
     errors.AdapterUnavailable: (12, "adapter_unavailable"),
+    errors.ProgramUnavailable: (12, "program_unavailable"),
     errors.StateUnusable: (13, "state_unusable"),
     errors.GaveUp: (124, "gave_up"),
     errors.Interrupted: (130, "interrupted"),

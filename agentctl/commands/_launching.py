@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from agentctl.commands import _show
-from agentctl.commands._options import DURATION, DURATION_OR_ZERO, json_option
+from agentctl.commands._options import COUNT_FROM_1, DURATION, DURATION_OR_ZERO, SIZE, json_option
 from agentctl.errors import OperationFailed
 
 if TYPE_CHECKING:
+    from agentctl.ops.context import ContextRequest
     from agentctl.ops.launch import Launched
     from agentctl.ops.planning import LaunchRequest
     from agentctl.runtime import Runtime
@@ -45,6 +46,43 @@ _OPTIONS = (
     click.option("--wait", "wait", is_flag=True, help="Wait for its end; exit as `agentctl wait` does."),
     json_option,
 )
+
+_CONTEXT_OPTIONS = (
+    click.option("--spec", type=click.Path(), help="Put this file before the prompt, as the specification."),
+    click.option("--file", "files", type=click.Path(), multiple=True, help="Put this file in; repeatable."),
+    click.option("--max-file-size", type=SIZE, help="Largest such file.  [default: 50KiB]"),
+    click.option("--issue", type=COUNT_FROM_1, help="Put this issue of GitHub in, read with gh."),
+    click.option("--repo", metavar="OWNER/NAME", help="The issue's repository.  [default: the directory's]"),
+)
+
+_REPOSITORY = re.compile(r"(?:[\w.-]+/)?[\w.-]+/[\w.-]+", re.ASCII)
+
+
+def context_options(command: F) -> F:
+    """The options that put text of files and issues into a prompt; `context_of` reads them."""
+    for option in reversed(_CONTEXT_OPTIONS):
+        command = option(command)
+    return command
+
+
+def context_of(options: Mapping[str, Any]) -> ContextRequest:
+    """What is to go into the prompt, as a request of its own."""
+    from agentctl.ops.context import MAX_FILE_SIZE, ContextRequest
+
+    repo, size = options["repo"], options["max_file_size"]
+    if repo is not None and options["issue"] is None:
+        raise click.UsageError("--repo says where an issue is: it needs --issue.")
+    if repo is not None and (not _REPOSITORY.fullmatch(repo) or repo.startswith("-")):
+        raise click.UsageError(f"--repo {repo}: give it as OWNER/NAME.")
+    if size is not None and options["spec"] is None and not options["files"]:
+        raise click.UsageError("--max-file-size needs --spec or --file.")
+    return ContextRequest(
+        spec=options["spec"],
+        files=tuple(options["files"]),
+        issue=options["issue"],
+        repo=repo,
+        max_file_size=MAX_FILE_SIZE if size is None else size,
+    )
 
 
 def launching_options(command: F) -> F:

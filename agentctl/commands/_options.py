@@ -94,6 +94,22 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic only since
             self.fail(f"{error}.", param, ctx)
 
 
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.4
+    """`4096`, `500k`, `10MB`, `1GiB` → bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        from agentctl.core.sizes import parse_size
+
+        try:
+            return parse_size(value)
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+
+
 class Since(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.4
     """A duration ago → timedelta, or an RFC 3339 instant → aware datetime; `instant` makes it one."""
 
@@ -188,6 +204,7 @@ COUNT_FROM_1 = Count(1)
 DURATION = Duration()
 DURATION_OR_ZERO = Duration(allow_zero=True)
 SINCE = Since()
+SIZE = Size()
 SESSION = Known("session", "live_sessions")
 ANY_SESSION = Known("session", "any_sessions")
 ENDED_SESSION = Known("session", "ended_sessions")

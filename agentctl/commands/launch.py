@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agentctl.commands._launching import common, launching_options, read_text, start
+from agentctl.commands._launching import (
+    common,
+    context_of,
+    context_options,
+    launching_options,
+    read_text,
+    start,
+)
 from agentctl.commands._options import ADAPTER, COUNT_FROM_0, pass_runtime
 
 if TYPE_CHECKING:
@@ -36,6 +43,7 @@ class LaunchCommand(click.Command):
 @click.option("--prompt-file", type=click.Path(), help="Read the prompt from this file; - is standard input.")
 @click.option("--model", help="Model, in the agent's own notation.")
 @click.option("--cwd", type=click.Path(), default=".", help="Directory to work in.  [default: this one]")
+@context_options
 @launching_options
 @click.option("--max-depth", type=COUNT_FROM_0, help="How deep agents may launch agents.  [default: 3]")
 @click.pass_context
@@ -59,6 +67,10 @@ def command(
     first one installed. A lone - reads the prompt from standard input. What follows -- goes
     to the agent's program as it is; with adapter exec it is the command to run.
 
+    --spec, --file and --issue put text before the prompt, each between fences; the whole is
+    what `rerun` sends again. Their paths are seen from the current directory. A specification
+    or an issue may stand for the prompt.
+
     The directory is held until the session has ended: a second launch in it is refused.
     Every session has a fuse. With --fuse it is stopped at that deadline: on time while its
     session lives, else by the first agentctl after it. Without, a fuse of 4 h ends nothing;
@@ -68,6 +80,8 @@ def command(
     Examples:
       agentctl launch demo -p "Say hello"
       agentctl launch opencode -p "Fix the build" --fuse 1h --name build
+      agentctl launch opencode --spec docs/plan.md --file src/app.py -p "Do step 2"
+      agentctl launch opencode --issue 42 -p "Fix it, with a test"
       agentctl launch opencode --cwd ../other - < prompt.md
       id=$(agentctl launch exec -- make check) && agentctl wait "$id"
 
@@ -75,10 +89,12 @@ def command(
     Exit status:
       0   started (or ended well already); with --wait as `agentctl wait`
       1   it could not be started, or ended badly within --settle
-      2   usage
+      2   usage; a file that is too large or no text
+      10  no such file, issue or repository
       11  the directory or the name is taken
-      12  the adapter or its program is not there
+      12  the adapter or its program is not there; gh is not
     """
+    from agentctl.ops.context import with_context
     from agentctl.ops.planning import MAX_DEPTH, LaunchRequest
 
     runtime.actor = "launch"
@@ -88,14 +104,16 @@ def command(
         raise click.UsageError(
             f"unexpected argument '{dash}'. A prompt is given with -p; the agent's own arguments follow --."
         )
+    asked = _prompt(prompt, prompt_file, from_stdin=dash is not None)
+    shared = common(runtime, options)
     request = LaunchRequest(
         adapter=adapter,
-        prompt=_prompt(prompt, prompt_file, from_stdin=dash is not None),
+        prompt=with_context(runtime, context_of(options), asked, cwd=cwd),
         model=model,
         cwd=cwd,
         args=ctx.meta.get(AGENT_ARGS, ()),
         max_depth=MAX_DEPTH if max_depth is None else max_depth,
-        **common(runtime, options),
+        **shared,
     )
     return start(runtime, request, wait=options["wait"], as_json=options["as_json"])
 

@@ -1,4 +1,4 @@
-"""Runs a user's hook and keeps what it printed. The only module that waits for a program."""
+"""Runs a user's hook and keeps what it printed, even of one that leaves children behind."""
 
 from __future__ import annotations
 
