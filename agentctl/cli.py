@@ -42,6 +42,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Events and hooks": {
         "events": ("agentctl.commands.events", "Print or follow what has happened."),
         "hooks": ("agentctl.commands.hooks", "List and retry deliveries of hooks and webhooks."),
+        "metrics": ("agentctl.commands.metrics", "Print metrics in the text format of Prometheus."),
     },
     "Upkeep": {
         "reap": ("agentctl.commands.reap", "Bring everything up to date; made for cron."),

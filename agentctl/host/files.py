@@ -1,4 +1,4 @@
-"""Small files written whole or not at all, private from the first moment."""
+"""Small files written whole or not at all; private from the first moment unless said otherwise."""
 
 from __future__ import annotations
 
@@ -7,9 +7,20 @@ import os
 
 def write_private(path: str, data: bytes) -> None:
     """Put `data` at `path` by rename; mode 0600; a failure leaves the old file as it was."""
+    _replace(path, data, 0o600)
+
+
+def write_shared(path: str, data: bytes) -> None:
+    """The same with mode 0644, whatever the umask: for a file that another user is to read."""
+    _replace(path, data, 0o644)
+
+
+def _replace(path: str, data: bytes, mode: int) -> None:
     temporary = f"{path}.{os.getpid()}.new"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
+        if mode != 0o600:
+            os.fchmod(descriptor, mode)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
         os.replace(temporary, path)

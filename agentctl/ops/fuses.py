@@ -21,7 +21,7 @@ from agentctl.errors import Ambiguous, NotFound, OperationFailed, UsageFault
 from agentctl.ops import deliver, manifest
 from agentctl.ops.find import find_one
 from agentctl.ops.locks import existing_directory, possible_paths
-from agentctl.ops.reconcile import reconcile
+from agentctl.ops.reconcile import Reconciled, reconcile
 from agentctl.ops.record import record_effects, record_fuse_effects
 from agentctl.runtime import Runtime
 from agentctl.store import fuses, sessions
@@ -107,12 +107,23 @@ def list_fuses(runtime: Runtime, *, ended: bool = False) -> list[Fuse]:
     db = runtime.readable_state
     reconciled = reconcile(runtime, db)
     with reading(db):
-        rows = fuses.all(db, include_ended=True) if ended else fuses.armed(db)
+        if not ended:
+            return armed_fuses(runtime, db, reconciled)
+        return _as_judged(runtime, fuses.all(db, include_ended=True), reconciled)
+
+
+def armed_fuses(runtime: Runtime, db: Database, reconciled: Reconciled) -> list[Fuse]:
+    """The fuses that are armed after this reconcile, the nearest deadline first."""
+    rows = _as_judged(runtime, fuses.armed(db), reconciled)
+    return [row for row in rows if row.state is FuseState.ARMED]
+
+
+def _as_judged(runtime: Runtime, rows: list[Fuse], reconciled: Reconciled) -> list[Fuse]:
+    """The rows as they would be, had a reconcile that could not write been written."""
     if reconciled.written:
         return rows
     judged = {verdict.fuse.id: verdict.fuse for verdict in reconciled.verdicts if verdict.fuse is not None}
-    shown = [judged.get(row.id, row) if row.session_id else decide_fuse(row, runtime.now)[0] for row in rows]
-    return [row for row in shown if ended or row.state is FuseState.ARMED]
+    return [judged.get(row.id, row) if row.session_id else decide_fuse(row, runtime.now)[0] for row in rows]
 
 
 # Whose fuse

@@ -15,7 +15,7 @@ from agentctl.core.ids import short
 from agentctl.core.model import Lock
 from agentctl.core.text import clean
 from agentctl.errors import Locked, NotFound, UsageFault
-from agentctl.ops.reconcile import reconcile
+from agentctl.ops.reconcile import Reconciled, reconcile
 from agentctl.runtime import Runtime
 from agentctl.store import events, locks
 from agentctl.store.db import Database, reading, transaction
@@ -96,10 +96,15 @@ def held_locks(runtime: Runtime) -> list[Lock]:
     """Every lock that still binds, by directory; those of ended sessions are freed first."""
     db = runtime.readable_state
     reconciled = reconcile(runtime, db)
-    # Where that could not be written the rows are still there, but they bind nobody.
-    over = {verdict.session.id for verdict in reconciled.verdicts if verdict.session.is_settled}
     with reading(db):
-        rows = locks.all(db)
+        return binding_locks(runtime, db, reconciled)
+
+
+def binding_locks(runtime: Runtime, db: Database, reconciled: Reconciled) -> list[Lock]:
+    """The rows that bind somebody after this reconcile."""
+    # Where it could not be written the others are still there.
+    over = {verdict.session.id for verdict in reconciled.verdicts if verdict.session.is_settled}
+    rows = locks.all(db)
     return [row for row in rows if row.session_id not in over and not decide_lock(row, runtime.now)]
 
 

@@ -8,11 +8,12 @@ them alive is the lock that they hold.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
 from agentctl.core.ids import short
+from agentctl.core.metrics import FUSES_EXPIRED, counts_of
 from agentctl.core.model import Fuse, Session
 from agentctl.errors import Locked
 from agentctl.host import waiting
@@ -21,7 +22,7 @@ from agentctl.ops import manifest
 from agentctl.ops.prune import strays
 from agentctl.ops.reconcile import reconcile
 from agentctl.runtime import REQUIRED, Runtime
-from agentctl.store import events, fuses, locks, salvage, sessions
+from agentctl.store import counters, events, fuses, locks, salvage, sessions
 from agentctl.store.db import Database, check, connect, dump_version, reading, set_aside, transaction
 from agentctl.store.faults import newer
 from agentctl.store.journal import COMPANIONS
@@ -37,7 +38,7 @@ CANNOT_COME_BACK: Mapping[str, str] = {
     "locks": "locks put on directories by people",
     "fuses": "fuses of directories",
     "outbox": "hooks and webhooks still to be delivered",
-    "counters": "totals of the metrics",
+    "counters": "totals of the metrics, of sessions that were forgotten",
 }
 """Table → what of it is in no session's files."""
 
@@ -210,6 +211,7 @@ def _fill(
                 if fuse.session_id is None or fuse.session_id in known:
                     fuses.insert(db, fuse)
                     carried["fuses"] = carried.get("fuses", 0) + (fuse.session_id is None)
+            _count_again(db, salvaged, rows)
             events.append(
                 db,
                 type="state.rebuilt",
@@ -222,6 +224,21 @@ def _fill(
     finally:
         db.close()
     return {name: count for name, count in carried.items() if count}
+
+
+def _count_again(db: Database, salvaged: salvage.Salvaged, rows: Iterable[Session]) -> None:
+    """Totals that did not all come over, as far as the sessions and events at hand make them."""
+    if salvaged.rows.get("counters") and "counters" not in salvaged.incomplete:
+        return
+    totals: dict[str, int] = {}
+    for session in rows:
+        for name, by in counts_of(session).items():
+            totals[name] = totals.get(name, 0) + by
+    expired = sum(row["type"] == "fuse.expired" for row in salvaged.rows.get("events", ()))
+    if expired:
+        totals[FUSES_EXPIRED] = expired
+    for name, value in totals.items():
+        counters.raise_to(db, name, value)
 
 
 def _lock_directory(db: Database, session: Session) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentctl.core.effects import AppendEvent, Effect, PostWebhook, ReleaseLocks, RunHook
 from agentctl.core.ids import new_id
+from agentctl.core.metrics import FUSES_EXPIRED, counts_of
 from agentctl.core.model import Fuse, Session
 from agentctl.runtime import Runtime
 from agentctl.store import counters, events, locks, outbox
@@ -40,8 +41,9 @@ def record_effects(
             case AppendEvent():
                 event_id = new_id(os.urandom(16))  # what follows is about this event, and no other
                 append_event(runtime, db, effect, session.id, now)
-                if session.outcome is not None and effect.type in ENDINGS:
-                    counters.increment(db, f"sessions_total.{session.outcome}")
+                if effect.type in ENDINGS:
+                    for name, by in counts_of(session).items():
+                        counters.increment(db, name, by)
             case RunHook():
                 queued += queue_hook(runtime, db, session, effect.name, event_id, now)
             case PostWebhook():
@@ -101,7 +103,7 @@ def append_event(
         data=event.data,
     )
     if event.type == "fuse.expired":
-        counters.increment(db, "fuses_expired_total")
+        counters.increment(db, FUSES_EXPIRED)
 
 
 def queue_hook(

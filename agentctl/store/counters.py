@@ -14,6 +14,13 @@ def increment(db: Database, name: str, by: int = 1) -> None:
     change(db, sql, (name, by))
 
 
+def raise_to(db: Database, name: str, value: int) -> None:
+    """Make a counter at least this; one that is higher stays."""
+    sql = """INSERT INTO counters (name, value) VALUES (?, ?)
+        ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)"""
+    change(db, sql, (name, value))
+
+
 def all(db: Database) -> dict[str, int]:  # noqa: A001
     """Every counter, by name."""
     return dict(fetch(db, _decode, "SELECT name, value FROM counters ORDER BY name"))

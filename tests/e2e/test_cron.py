@@ -27,19 +27,17 @@ from tests.e2e.receiver import Receiver, free_port, receive
 pytestmark = pytest.mark.system
 
 README = Path(__file__).parent.parent.parent / "README.md"
-LINE = re.compile(
-    r"^[ \t]*(?P<times>(?:[\d*/,-]+[ \t]+){5})(?P<command>\S.*\bagentctl reap\b.*)$", re.MULTILINE
-)
+LINE = r"^[ \t]*(?P<times>(?:[\d*/,-]+[ \t]+){{5}})(?P<command>\S.*\bagentctl {verb}\b.*)$"
 SECRET = "known to both"
 
 
-def documented_command(agentctl: Path, home: Path) -> str:
-    """The command of the README's first crontab line, with this program and this home put in."""
-    match = LINE.search(README.read_text())
+def documented_command(agentctl: Path, home: Path, verb: str = "reap") -> str:
+    """The command of the README's first crontab line of this verb, with this program and this home put in."""
+    match = re.search(LINE.format(verb=verb), README.read_text(), re.MULTILINE)
     if match is None:
-        pytest.fail(f"{README.name} shows no crontab line that runs `agentctl reap`")
+        pytest.fail(f"{README.name} shows no crontab line that runs `agentctl {verb}`")
     command = re.sub(r"\bAGENTCTL_HOME=\S+", f"AGENTCTL_HOME={home}", match["command"])
-    return re.sub(r"(?<![\w./~$-])[\w./~$-]*\bagentctl(?= reap\b)", str(agentctl), command, count=1)
+    return re.sub(rf"(?<![\w./~$-])[\w./~$-]*\bagentctl(?= {verb}\b)", str(agentctl), command, count=1)
 
 
 def cron_daemons() -> list[psutil.Process]:
@@ -110,23 +108,31 @@ def test_the_documented_line_enforces_fuses_and_delivers(
     wait_until(lambda: not deliverers(sealed_home), timeout=30)
 
     surroundings = tmp_path / "cron.env"
+    collected = tmp_path / "agentctl.prom"
+    metrics = re.sub(
+        r"--output \S+", f"--output {collected}", documented_command(agentctl, sealed_home, "metrics")
+    )
     lines = [
         'MAILTO=""',
         f"HOME={tmp_path / 'home'}",
         f"AGENTCTL_HOME={sealed_home}",
         f"* * * * * env > {surroundings}",
         f"* * * * * {command}",
+        f"* * * * * {metrics}",
         "",
     ]
     with receive(port) as receiver, running_cron(tmp_path / "cron.log"), crontab("\n".join(lines)):
         wait_until(lambda: not psutil.pid_exists(pid), timeout=75)
         wait_until(lambda: is_delivered(receiver, done), timeout=20)
         wait_until(lambda: not tagged(due), timeout=20)
+        wait_until(collected.exists, timeout=20)
         wait_until(lambda: not deliverers(sealed_home), timeout=20)
     given = dict(line.split("=", 1) for line in surroundings.read_text().splitlines() if "=" in line)
     assert not {"AGENTCTL_WEBHOOK_URL", "VIRTUAL_ENV", "XDG_RUNTIME_DIR"} & set(given)
     assert str(agentctl.parent) not in given["PATH"].split(":"), "cron knows the system's programs only"
 
+    assert collected.stat().st_mode & 0o777 == 0o644
+    assert '\nagentctl_sessions_total{status="succeeded"} 1\n' in collected.read_text()
     assert_timed_out_by_cron(run_real, due)
     (post,) = receiver.posts(session_id=done, hook_type="session.stopped")
     assert post.is_signed_with(SECRET)
