@@ -52,6 +52,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "adapters": ("agentctl.commands.adapters", "List adapters and what each can do."),
         "doctor": ("agentctl.commands.doctor", "Check the installation and repair the state."),
         "config": ("agentctl.commands.config", "Show and change settings."),
+        "import": ("agentctl.commands.import_", "Take over what the TypeScript agentctl kept."),
         "completion": ("agentctl.commands.completion", "Print a completion script for your shell."),
     },
 }
