@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "peek": ("agentctl.commands.peek", "Show the latest messages of an agent."),
         "logs": ("agentctl.commands.logs", "Print or follow the output of a session."),
         "wait": ("agentctl.commands.wait", "Wait until sessions have ended."),
+        "compare": ("agentctl.commands.compare", "Compare the sessions of one group."),
         "stop": ("agentctl.commands.stop", "Stop sessions, gently first."),
         "resume": ("agentctl.commands.resume", "Go on with an ended session's conversation."),
         "rerun": ("agentctl.commands.rerun", "Launch an ended session's prompt and options again."),
