@@ -29,6 +29,9 @@ QUIET = {
     "GIT_TERMINAL_PROMPT": "0",
 }
 
+UNWANTED = ("GIT_", "GH_FORCE_TTY", "CLICOLOR_FORCE")
+"""Beginnings of variables that would turn it to another repository, or paint its JSON."""
+
 _NO_REPOSITORY = re.compile(
     r"no git remotes|none of the git remotes|not a git repository|unable to determine.*repo", re.IGNORECASE
 )
@@ -53,7 +56,8 @@ def read_issue(
     argv = [program, "issue", "view", str(number), "--json", FIELDS]
     if repo is not None:
         argv += ["--repo", repo]
-    ended = capture(argv, cwd=cwd, environ={**environ, **QUIET}, limit=limit)
+    kept = {name: value for name, value in environ.items() if not name.startswith(UNWANTED)}
+    ended = capture(argv, cwd=cwd, environ={**kept, **QUIET}, limit=limit)
     if ended.code != 0:
         raise _explained(ended, number, repo)
     return _parsed(ended.stdout, number)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from agentctl.core.context import Attached, compose
 from agentctl.errors import AgentctlError, NotFound, OperationFailed, UsageFault
-from agentctl.host import gh
 from agentctl.ops.planning import real_directory
 from agentctl.runtime import Runtime
 
@@ -50,6 +49,8 @@ def with_context(runtime: Runtime, request: ContextRequest, prompt: str | None, 
     files = [_attached(path, directory, limit) for path in request.files]
     issue = None
     if request.issue is not None:
+        from agentctl.host import gh
+
         # Last: the one step that can take long.
         issue = gh.read_issue(request.issue, repo=request.repo, cwd=directory, environ=runtime.environ)
     return compose(prompt, issue=issue, spec=spec, files=files)

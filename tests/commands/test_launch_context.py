@@ -71,7 +71,7 @@ def gh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
         program.write_text(
             f"#!{sys.executable} -IS\nimport json, os, sys\n"
             f"kept = {{'argv': sys.argv[1:], 'cwd': os.getcwd(), 'stdin': sys.stdin.read(),\n"
-            f"  'prompts': os.environ.get('GH_PROMPT_DISABLED')}}\n"
+            f"  'prompts': os.environ.get('GH_PROMPT_DISABLED'), 'tty': os.environ.get('GH_FORCE_TTY')}}\n"
             f"open({str(record)!r}, 'w').write(json.dumps(kept))\n"
             f"sys.stdout.write({out!r}); sys.stderr.write({err!r}); sys.exit({code})\n"
         )
@@ -202,14 +202,15 @@ def test_an_issue_goes_first(run: Run, project: Path, gh: Callable[..., Path]) -
 
 
 def test_without_a_repository_gh_tells_it_from_the_directory(
-    run: Run, project: Path, gh: Callable[..., Path]
+    run: Run, project: Path, gh: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subprocess.run(["git", "init", "-q", str(project)], check=True)
     record = gh()
+    monkeypatch.setenv("GH_FORCE_TTY", "80")
     assert sent(run, "--issue 42", project).endswith("````")
     asked = json.loads(record.read_text())
     assert "--repo" not in asked["argv"]
-    assert asked["cwd"] == str(project)
+    assert (asked["cwd"], asked["tty"]) == (str(project), None)
 
 
 @pytest.mark.parametrize(
