@@ -164,7 +164,7 @@ def _refuse_known(db: Database, session: Session) -> None:
         if events.since(db, 0, limit=1, session_id=session.id):
             raise ValueError("it was imported before, and forgotten since")
         native = session.native_id
-        if native is not None and sessions.native_ids(db, session.adapter, among=[native]):
+        if native is not None and sessions.native_ids(db, among=[native]):
             raise ValueError("agentctl has a session of this conversation already")
 
 
