@@ -73,7 +73,8 @@ def _chosen(runtime: Runtime, db: Database, request: CleanRequest, notes: list[s
         rows = [one.session for one in in_group(runtime, request.group) if one.session.repo]
         texts = [row.id for row in rows]
     elif not request.targets:
-        yield from (one for one in list_worktrees(runtime, request.place, sizes=False) if one.is_ours)
+        listed = list_worktrees(runtime, request.place, sizes=False)
+        yield from (one for one in listed if one.is_ours and not one.live)
         return
     else:
         texts = list(request.targets)
@@ -83,10 +84,10 @@ def _chosen(runtime: Runtime, db: Database, request: CleanRequest, notes: list[s
         if path in seen:
             continue
         seen.add(path)
-        listed = worktrees_of(runtime, db, found, only=path)
-        if not listed:
+        there = worktrees_of(runtime, db, found, only=path)
+        if not there:
             notes.append(f"worktree {path} is gone already")
-        yield from listed
+        yield from there
 
 
 def _place_of(runtime: Runtime, db: Database, text: str) -> tuple[Repository, str]:

@@ -1,7 +1,7 @@
 """Saving the state of a worktree as a commit before it is removed by force, and bringing it back.
 
 `refs/agentctl/salvage/<id>` is a commit on top of what was checked out: tracked and
-untracked files as they were. Ignored files are not in it.
+untracked files as they were, and what of them was staged. Ignored files are not in it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -36,21 +37,23 @@ class Restored(NamedTuple):
 
 
 def save(found: Repository, seen: Inspected, name: str) -> str:
-    """Save a worktree's state; the ref's last part, which `restore` takes. Raises GitError if it cannot."""
+    """Save a worktree's state; the ref's last part, which `restore` takes. Raises GitError if it cannot.
+
+    Its first parent is what was checked out; a second one holds what was staged, if anything was.
+    """
     checkout = seen.checkout
     path = os.path.realpath(checkout.path)
-    if not seen.git_directory:
-        tree, parents = (
-            found.run("rev-parse", f"{checkout.head}^{{tree}}").strip(),
-            ["-p", checkout.head or ""],
-        )
+    head = checkout.head if checkout.head and set(checkout.head) != {"0"} else None
+    parents = [head] if head else []
+    if seen.git_directory:
+        tree, staged = _trees(found, seen.git_directory, path)
+        if head and staged and staged != _tree_of(found, head):
+            parents.append(_commit(found, staged, [head], "What was staged"))
     else:
-        tree = _tree(found, seen.git_directory, path)
-        head = found.commit("HEAD", cwd=path)
-        parents = ["-p", head] if head else []
-    facts = json.dumps({"path": path, "branch": checkout.branch, "head": checkout.head})
+        tree = _tree_of(found, head or "HEAD")
+    facts = json.dumps({"path": path, "branch": checkout.branch, "head": head})
     message = f"State of a worktree that was removed by force\n\n{_MARK}{facts}"
-    commit = found.run(*_IDENTITY, "commit-tree", tree, *parents, "-m", message).strip()
+    commit = _commit(found, tree, parents, message)
     taken = set(saved(found))
     last, number = name, 2
     while last in taken:
@@ -60,21 +63,34 @@ def save(found: Repository, seen: Inspected, name: str) -> str:
     return last
 
 
-def _tree(found: Repository, git_directory: str, path: str) -> str:
-    """The tree of everything that is not ignored, by a copy of its index: the real one stays as it is.
+def _commit(found: Repository, tree: str, parents: Sequence[str], message: str) -> str:
+    words = [word for parent in parents for word in ("-p", parent)]
+    return found.run(*_IDENTITY, "commit-tree", tree, *words, "-m", message).strip()
 
-    A copy, because it knows which files a sparse checkout leaves out on purpose.
+
+def _tree_of(found: Repository, commit: str) -> str:
+    return found.run("rev-parse", f"{commit}^{{tree}}").strip()
+
+
+def _trees(found: Repository, git_directory: str, path: str) -> tuple[str, str | None]:
+    """The tree of everything that is not ignored, and of what is staged, None in the middle of a merge.
+
+    By a copy of the index: the real one stays as it is, and knows which files a sparse
+    checkout leaves out on purpose.
     """
     with tempfile.TemporaryDirectory(prefix="agentctl-") as place:
         extra = {"GIT_INDEX_FILE": os.path.join(place, "index")}
 
         def index(*words: str) -> str:
-            return git.run(words, cwd=path, environ=found.environ, limit=git.LONG, extra=extra)
+            return git.run(words, cwd=path, environ=found.environ, limit=git.LONG, extra=extra).strip()
 
         with suppress(FileNotFoundError):
             shutil.copy(os.path.join(git_directory, "index"), extra["GIT_INDEX_FILE"])
+        staged = None
+        with suppress(git.GitError):
+            staged = index("write-tree")
         index("-c", "core.safecrlf=false", "add", "--all", "--", ":/")
-        return index("write-tree").strip()
+        return index("write-tree"), staged
 
 
 def saved(found: Repository) -> list[str]:
@@ -103,8 +119,10 @@ def restore(runtime: Runtime, text: str, place: str | None) -> Restored:
             notes.append(f"{wanted} is taken")
         branch = _add(found, path, head or commit, branch, notes)
         found.run("read-tree", "--reset", "-u", commit, cwd=path, limit=git.LONG)
-        if head:
-            found.run("reset", "--quiet", "--mixed", cwd=path, limit=git.LONG)
+        staged = found.commit(f"{commit}^2") or head
+        if staged:
+            # The index alone: files stay, and what was not staged is not.
+            found.run("read-tree", staged, cwd=path, limit=git.LONG)
         found.run("update-ref", "-d", ref, commit)
     return Restored(path, branch, name, tuple(notes))
 
