@@ -40,6 +40,9 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "unlock": ("agentctl.commands.unlock", "Free a held directory."),
         "locks": ("agentctl.commands.locks", "List held directories and their holders."),
     },
+    "Worktrees": {
+        "worktree": ("agentctl.commands.worktree", "List, remove and restore worktrees of agents."),
+    },
     "Events and hooks": {
         "events": ("agentctl.commands.events", "Print or follow what has happened."),
         "hooks": ("agentctl.commands.hooks", "List and retry deliveries of hooks and webhooks."),

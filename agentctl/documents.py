@@ -73,6 +73,8 @@ def session_document(
         "group": session.group,
         "cwd": session.cwd,
         "branch": session.branch,
+        "repo": session.repo,
+        "base_commit": session.base_commit,
         "model": session.model,
         "prompt": session.prompt,
         "created_at": timestamp(session.created_at),

@@ -66,6 +66,17 @@ class Runtime:
             environ["AGENTCTL_HOME"] = paths.state
         return Runtime(paths=paths, environ=environ, actor=actor)
 
+    def another(self) -> Runtime:
+        """The same surroundings for another thread: a connection to the state belongs to one."""
+        return Runtime(
+            paths=self.paths,
+            environ=self.environ,
+            clock=self.clock,
+            interpreter=self.interpreter,
+            actor=self.actor,
+            delivers=self.delivers,
+        )
+
     @cached_property
     def now(self) -> datetime:
         """The instant of this invocation: a whole listing speaks of one."""

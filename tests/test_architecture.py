@@ -54,6 +54,7 @@ KNOWS: dict[str, set[str]] = {
     "sqlite3": {"store", "adapters"},
     "psutil": {"host"},
     "platformdirs": {"host"},
+    "yaml": {"host"},
     "subprocess": {"host", "adapters/demo_agent.py"},
 }
 """Library → who alone may import it."""

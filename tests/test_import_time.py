@@ -12,7 +12,7 @@ import pytest
 
 HEAVY = {
     "asyncio", "http", "importlib.metadata", "multiprocessing", "platformdirs", "psutil", "sqlite3",
-    "ssl", "subprocess", "tabulate", "tempfile", "tomlkit", "tomllib", "unittest", "urllib.request",
+    "ssl", "subprocess", "tabulate", "tempfile", "tomlkit", "tomllib", "unittest", "urllib.request", "yaml",
 }  # fmt: skip
 
 PROBE = """
@@ -95,6 +95,12 @@ def test_list_for_programs_loads_only_the_database(words: list[str]) -> None:
 
 def test_list_for_people_with_nothing_to_show_loads_no_table(sealed_home: Path) -> None:
     assert loaded("list") & HEAVY == {"sqlite3"}
+
+
+def test_a_launch_of_one_agent_loads_nothing_for_several(sealed_home: Path) -> None:
+    modules = loaded("launch", "exec", "--settle", "0s", "--", "true")
+    parallel = {"core.plan", "host.git", "host.repository", "ops.trees", "ops.group", "host.matrix"}
+    assert not modules & {"yaml", "concurrent.futures", *(f"agentctl.{name}" for name in parallel)}
 
 
 def test_help_of_a_command_loads_that_command_alone() -> None:

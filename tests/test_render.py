@@ -24,8 +24,9 @@ HOSTILE = "evil\x1b[2J\x1b]0;owned\x07\r\n\u202etxt.exe \ud83d \x9b31m"
 KEYS = [
     "id", "name", "adapter", "source", "status", "outcome", "reason", "exit_code", "signal",
     "lingering", "unsupervised", "pid", "native_id", "parent_id", "resumed_from", "group", "cwd",
-    "branch", "model", "prompt", "created_at", "started_at", "ended_at", "duration_ms", "fuse",
-    "tokens", "cost_usd", "turns", "result", "notes", "log_path", "transcript_path", "adapter_version",
+    "branch", "repo", "base_commit", "model", "prompt", "created_at", "started_at", "ended_at",
+    "duration_ms", "fuse", "tokens", "cost_usd", "turns", "result", "notes",
+    "log_path", "transcript_path", "adapter_version",
 ]
 # fmt: on
 

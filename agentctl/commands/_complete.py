@@ -33,7 +33,7 @@ def items(source: str, incomplete: str, *, taken: object = None) -> list[Complet
     except Exception:
         # No state yet, a damaged one, one of a newer version: a message would land in the prompt.
         found = []
-    if not found and source == "locked_directories" and incomplete:
+    if not found and source in ("locked_directories", "worktrees") and incomplete:
         return [CompletionItem(incomplete, type="dir")]
     return found
 
@@ -85,9 +85,24 @@ def locked_directories() -> list[Pair]:
         return list({place: f"held by {one_line(holder, 50)}" for place, holder in glance.held(db)}.items())
 
 
+def worktrees() -> list[Pair]:
+    """Sessions that ran in a worktree, and the worktrees that are still there."""
+    from agentctl.core.text import one_line
+    from agentctl.store import glance
+
+    with glance.opened(_database()) as db:
+        found = glance.in_worktrees(db)
+    pairs: dict[str, str | None] = {}
+    for session_id, directory, branch in found:
+        if os.path.isdir(directory):
+            pairs[session_id] = one_line(branch or "", PROMPT_WIDTH)
+            pairs.setdefault(directory, one_line(branch or "", PROMPT_WIDTH))
+    return list(pairs.items())
+
+
 _SOURCES: dict[str, Callable[[], list[Pair]]] = {
     each.__name__: each
-    for each in (live_sessions, any_sessions, ended_sessions, groups, adapters, locked_directories)
+    for each in (live_sessions, any_sessions, ended_sessions, groups, adapters, locked_directories, worktrees)
 }
 
 

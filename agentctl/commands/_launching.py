@@ -155,7 +155,7 @@ def start(runtime: Runtime, request: LaunchRequest, *, wait: bool, as_json: bool
     from agentctl.ops.launch import launch
 
     launched = launch(runtime, request)
-    for note in launched.notes:
+    for note in (*launched.notes, *runtime.notices):
         _show.note(note)
     if not wait:
         _answer(runtime, launched, as_json=as_json)
@@ -170,14 +170,14 @@ def _answer(runtime: Runtime, launched: Launched, *, as_json: bool) -> None:
     if as_json:
         click.echo(_show.sessions_document(runtime, [find_one(runtime, session.id)]))
         return
-    _print_id(session.id)
+    print_id(session.id)
     if sys.stderr.isatty():
         _show.note(
             f"started {session.adapter} in {session.cwd}; agentctl logs -f {session.id[:8]} follows it"
         )
 
 
-def _print_id(session_id: str) -> None:
+def print_id(session_id: str) -> None:
     """The id at once; if it cannot be written, it is named in the error: the agent is at work."""
     try:
         click.echo(session_id)
@@ -196,7 +196,7 @@ def _wait(runtime: Runtime, launched: Launched, *, as_json: bool) -> int:
     from agentctl.ops.wait import wait
 
     if not as_json:
-        _print_id(launched.session.id)
+        print_id(launched.session.id)
     waited = wait(runtime, [find_one(runtime, launched.session.id)])
     one = waited.found[0]
     if as_json:

@@ -212,4 +212,5 @@ GROUP = Known(
     "group", "groups", form="g-[0-9a-f]{6}", looks="a group is g- and six hex digits, such as g-0a1b2c"
 )
 ADAPTER = Known("adapter", "adapters")
+WORKTREE = Known("worktree", "worktrees")
 LOCKED_DIRECTORY = Known("directory", "locked_directories")

@@ -81,6 +81,14 @@ def has_no_reader(stream: TextIO | None) -> bool:
         return False  # closed, or not a file at all
 
 
+def hint(text: str | None) -> None:
+    """The way out of what was told before, in the form that errors have."""
+    from agentctl.core.text import clean
+
+    if text:
+        click.echo(f"hint: {clean(text)}", err=True)
+
+
 def note(message: str) -> None:
     """Talk: on standard error, cleaned of anything a terminal would obey."""
     from agentctl.core.text import clean

@@ -20,17 +20,25 @@ if TYPE_CHECKING:
 @click.option(
     "--older-than", type=DURATION_OR_ZERO, help="Age since the end.  [default: prune.older_than, 7d]"
 )
+@click.option("--worktrees", is_flag=True, help="Remove their worktrees too, where nothing would be lost.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be forgotten.")
 @quiet_option
 @json_option
 @pass_runtime
 def command(
-    runtime: Runtime, older_than: timedelta | None, dry_run: bool, quiet: bool, as_json: bool
+    runtime: Runtime,
+    older_than: timedelta | None,
+    worktrees: bool,
+    dry_run: bool,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
     """Forget ended sessions and delete their files.
 
     Their logs and rows are gone for good; events stay. Sessions that are live or lingering
-    are never touched, nor those with a hook or webhook still to be delivered.
+    are never touched, nor those with a hook or webhook still to be delivered. With
+    --worktrees a session whose worktree has changes, or commits that are nowhere else, is
+    kept; see `agentctl worktree clean`.
 
     \b
     Examples:
@@ -47,7 +55,7 @@ def command(
     from agentctl.ops.prune import prune
 
     runtime.actor = "prune"
-    pruned = prune(runtime, older_than=older_than, dry_run=dry_run)
+    pruned = prune(runtime, older_than=older_than, dry_run=dry_run, with_worktrees=worktrees)
     if as_json:
         click.echo(_document(pruned, dry_run=dry_run))
     elif quiet:
@@ -78,11 +86,13 @@ def _document(pruned: Pruned, *, dry_run: bool) -> str:
         unknown=list(pruned.unknown),
         not_deleted=list(pruned.left),
         freed_bytes=pruned.freed,
+        worktrees=list(pruned.worktrees),
     )
 
 
 def _tell(runtime: Runtime, pruned: Pruned, *, dry_run: bool) -> None:
     from agentctl.core.durations import format_age
+    from agentctl.core.sizes import format_size
     from agentctl.render import table
 
     now = runtime.clock()
@@ -100,18 +110,11 @@ def _tell(runtime: Runtime, pruned: Pruned, *, dry_run: bool) -> None:
         click.echo(
             table(("ID", "ADAPTER", "OUTCOME", "ENDED", "PROMPT"), rows, color=_show.uses_color(runtime))
         )
+    for path in pruned.worktrees:
+        _show.note(f"worktree {path} {'would be removed' if dry_run else 'removed'}")
     for session_id, why in pruned.kept:
         _show.note(f"session {session_id[:8]} is kept: {why}")
     orphans = f" and {len(pruned.orphans)} directories without a session" if pruned.orphans else ""
     verb = "would be forgotten" if dry_run else "forgotten"
     noun = "session" if len(pruned.forgotten) == 1 else "sessions"
-    _show.note(f"{len(pruned.forgotten)} {noun}{orphans} {verb}, {_size(pruned.freed)} freed")
-
-
-def _size(count: int) -> str:
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
+    _show.note(f"{len(pruned.forgotten)} {noun}{orphans} {verb}, {format_size(pruned.freed)} freed")

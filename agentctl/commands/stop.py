@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.argument("sessions", metavar="[ID...]", nargs=-1, type=SESSION)
 @click.option("--group", type=GROUP, help="Stop every session of this group.")
 @click.option("--all", "everything", is_flag=True, help="Stop every session that agentctl launched.")
+@click.option("--tree", is_flag=True, help="Also the sessions that they launched, and so on.")
 @click.option("--force", is_flag=True, help="Kill at once, without asking it to end.")
 @click.option(
     "--timeout",
@@ -41,6 +42,7 @@ def command(
     sessions: tuple[str, ...],
     group: str | None,
     everything: bool,
+    tree: bool,
     force: bool,
     timeout: timedelta | None,
     quiet: bool,
@@ -51,13 +53,15 @@ def command(
     The agent is asked to end, in the way its adapter prescribes, and killed if it does not.
     Then everything it started is ended as well: its descendants, its process group and
     whatever carries its session id in the environment. Of one that had ended already, what
-    still carries its id is ended.
+    still carries its id is ended. Sessions that it launched through agentctl go on, unless
+    --tree is given.
 
     \b
     Examples:
       agentctl stop 3f2a
       agentctl stop --all --timeout 2s
       agentctl stop --force build
+      agentctl stop --tree planner
 
     \b
     Exit status:
@@ -67,7 +71,7 @@ def command(
       11  an external session whose process is not proved to be its own
     """
     from agentctl.ops.find import find_all, in_group, live
-    from agentctl.ops.stop import StopRequest, stop
+    from agentctl.ops.stop import StopRequest, stop, stop_trees
 
     runtime.actor = "stop"
     if sum([bool(sessions), group is not None, everything]) != 1:
@@ -76,7 +80,8 @@ def command(
         targets = [one for one in live(runtime, runtime.state) if not one.session.is_settled]
     else:
         targets = in_group(runtime, group) if group is not None else find_all(runtime, sessions)
-    stopped = stop(runtime, targets, StopRequest(force=force, patience=timeout))
+    request = StopRequest(force=force, patience=timeout)
+    stopped = stop_trees(runtime, targets, request) if tree else stop(runtime, targets, request)
     if as_json:
         click.echo(_show.sessions_document(runtime, [one.found for one in stopped]))
     else:

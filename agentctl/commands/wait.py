@@ -18,6 +18,10 @@ from agentctl.commands._options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentctl.ops.find import Found
+    from agentctl.ops.wait import Waited
     from agentctl.runtime import Runtime
 
 
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 @click.option("--group", type=GROUP, help="Wait for the sessions of this group.")
 @click.option("--any", "any_of_them", is_flag=True, help="Until the first has ended.")
 @click.option("--all", "_all", is_flag=True, help="Until all have ended.  [default]")
+@click.option("--first-success", is_flag=True, help="Until the first has succeeded, or all have ended.")
+@click.option("--stop-rest", is_flag=True, help="Then stop the others; with --any or --first-success.")
 @click.option("--timeout", type=DURATION_OR_ZERO, help="Give up after this long.")
 @click.option("--exit-code", is_flag=True, help="Exit as the agent itself did; for one ID.")
 @quiet_option
@@ -37,6 +43,8 @@ def command(
     group: str | None,
     any_of_them: bool,
     _all: bool,
+    first_success: bool,
+    stop_rest: bool,
     timeout: timedelta | None,
     exit_code: bool,
     quiet: bool,
@@ -49,11 +57,13 @@ def command(
       agentctl wait 3f2a
       agentctl wait --any --timeout 10m $(agentctl list -q)
       agentctl wait --exit-code build
+      agentctl wait --group g-3f2a1b --first-success --stop-rest
 
     \b
     Exit status:
-      0    all succeeded
+      0    all succeeded; with --first-success one did
       1    one neither succeeded nor was lost
+      3    with --stop-rest: one of the others could not be ended
       4    one was lost: it is gone, and nobody recorded how
       10   no such session
       124  gave up waiting
@@ -64,18 +74,23 @@ def command(
     runtime.actor = "wait"
     if bool(sessions) == (group is not None):
         raise click.UsageError("name sessions, or give --group.")
-    if any_of_them and _all:
-        raise click.UsageError("--any and --all exclude each other.")
+    if sum([any_of_them, _all, first_success]) > 1:
+        raise click.UsageError("--any, --all and --first-success exclude each other.")
+    if stop_rest and not (any_of_them or first_success):
+        raise click.UsageError("--stop-rest needs --any or --first-success: else there is no rest.")
     targets = in_group(runtime, group) if group is not None else find_all(runtime, sessions)
     if exit_code and len(targets) != 1:
         raise click.UsageError("--exit-code passes on one session's code: give one ID.")
-    waited = wait(runtime, targets, any_of_them=any_of_them, timeout=timeout)
+    waited = wait(runtime, targets, any_of_them=any_of_them, first_success=first_success, timeout=timeout)
+    left = False
+    if stop_rest and not waited.gave_up:
+        waited, left = _stop_rest(runtime, targets, waited, first_success=first_success)
     if as_json:
         click.echo(_show.sessions_document(runtime, waited.found))
     else:
         for one in waited.found:
             if quiet:
-                if is_over(one):
+                if one.session.id == waited.winner.session.id if waited.winner else is_over(one):
                     click.echo(one.session.id)
             else:
                 _show.note(f"session {one.session.id[:8]} {one.session.outcome or one.status}: {one.reason}")
@@ -83,4 +98,29 @@ def command(
         _show.note("gave up waiting: the time of --timeout is over")
     if exit_code and not waited.gave_up and waited.found[0].session.exit_code is not None:
         return waited.found[0].session.exit_code
-    return waited.exit_code
+    return waited.exit_code or (3 if left else 0)
+
+
+def _stop_rest(
+    runtime: Runtime, targets: Sequence[Found], waited: Waited, *, first_success: bool
+) -> tuple[Waited, bool]:
+    """Stop those that are still at work; what was waited for, with them, and whether something is left."""
+    from dataclasses import replace
+
+    from agentctl.ops.find import find_all
+    from agentctl.ops.stop import StopRequest, stop
+    from agentctl.ops.wait import is_over
+
+    if first_success and waited.winner is None:
+        return waited, False  # all have ended
+    done = {one.session.id for one in waited.found if is_over(one)}
+    rest = [one for one in targets if one.session.id not in done]
+    stopped = (
+        stop(runtime, find_all(runtime, [one.session.id for one in rest]), StopRequest()) if rest else []
+    )
+    ended = {one.found.session.id: one.found for one in stopped}
+    for one in stopped:
+        if not first_success:
+            _show.note(f"session {one.found.session.id[:8]} {one.found.session.outcome}: {one.found.reason}")
+    found = tuple(ended.get(one.session.id, one) for one in waited.found)
+    return replace(waited, found=found), any(one.survivors or not one.is_over for one in stopped)

@@ -12,6 +12,7 @@ EVENT_TYPES = (
     "session.error",
     "session.timeout",
     "session.gone",
+    "session.imported",
     "fuse.set",
     "fuse.extended",
     "fuse.cancelled",

@@ -189,6 +189,10 @@ class Session(NamedTuple):
     resumed_from: str | None = None
     group: str | None = None
     branch: str | None = None
+    repo: str | None = None
+    """The main worktree of the repository whose linked worktree `cwd` is; None for any other directory."""
+    base_commit: str | None = None
+    """What was checked out there when the agent began; `compare` measures from it."""
     model: str | None = None
     requested_model: str | None = None
     """What the user asked for, for `rerun`; `model` is what the agent reports."""

@@ -25,3 +25,13 @@ def parse_size(text: str) -> int:
 def _quoted(text: str) -> str:
     shown = text if len(text) <= 40 else text[:39] + "…"
     return f"'{shown}'" if shown.isprintable() else ascii(shown)
+
+
+def format_size(count: int) -> str:
+    """`1.4 MB`; units of a thousand."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

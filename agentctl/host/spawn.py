@@ -87,7 +87,7 @@ def start_agentctl(arguments: Sequence[str], environ: Mapping[str, str]) -> Deta
 def _detach(argv: Sequence[str], *, cwd: str, environ: Mapping[str, str], stdin: int | None) -> Detached:
     import subprocess
 
-    with _default_signals():
+    with default_signals():
         process = subprocess.Popen(
             argv,
             cwd=cwd,
@@ -114,11 +114,12 @@ def forget(process: Detached) -> None:
 
 
 @contextmanager
-def _default_signals() -> Iterator[None]:
+def default_signals() -> Iterator[None]:
     """Inside, a new process starts with default dispositions and an empty mask.
 
     A handler in Python becomes the default on exec, so giving an ignored signal a
-    handler for a moment resets it in the child alone.
+    handler for a moment resets it in the child alone. Only the main thread can: it enters
+    this around threads that start processes, for which nothing is ignored then.
     """
     ignored = [number for number in RESET if signal.getsignal(number) is signal.SIG_IGN]
     for number in ignored:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -80,6 +81,11 @@ def _ended(runtime: Runtime, text: str) -> Session:
         raise Locked(
             f"session {short(session.id)} is still {state}",
             hint=f"wait for it or stop it first: agentctl stop {short(session.id)}",
+        )
+    if session.repo and not os.path.isdir(session.cwd):
+        raise UsageFault(
+            f"the worktree of session {short(session.id)} is gone: {session.cwd}",
+            hint=f"git -C {session.repo} worktree add {session.cwd} {session.branch or ''}".rstrip(),
         )
     return session
 

@@ -134,9 +134,12 @@ def _run_hook(runtime: Runtime, row: Delivery, command: str) -> Ran:
     }
     environ |= row.payload["env"]
     environ[HOOK_VARIABLE] = "1"
+    cwd, repo = row.payload["cwd"] or "/", row.payload.get("repo")
+    if repo and not os.path.isdir(cwd):
+        cwd = repo  # the session's worktree is gone; what is told of it is not
     return shell.run(
         command,
-        cwd=row.payload["cwd"] or "/",
+        cwd=cwd,
         environ=environ,
         limit=runtime.settings.hook_timeout.total_seconds(),
     )

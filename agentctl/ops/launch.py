@@ -8,14 +8,23 @@ launcher killed anywhere leaves a live session that the next invocation adopts, 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from agentctl.adapters import registry
 from agentctl.core.ids import short
 from agentctl.core.model import AgentRecord, FuseAction, Liveness, Session, Status
 from agentctl.core.requests import abandoned, started
-from agentctl.errors import Interrupted, Locked, OperationFailed, StateUnusable
+from agentctl.errors import (
+    AdapterUnavailable,
+    AgentctlError,
+    Interrupted,
+    Locked,
+    OperationFailed,
+    StateUnusable,
+)
 from agentctl.host import locks as liveness
 from agentctl.host import spawn, waiting
 from agentctl.host.files import create_private, remove_tree, write_private
@@ -30,6 +39,9 @@ from agentctl.runtime import Runtime
 from agentctl.store import fuses, locks, sessions
 from agentctl.store.db import Database, reading, transaction
 
+if TYPE_CHECKING:
+    from agentctl.ops.trees import Tree
+
 PID_WITHIN = 60.0
 """Seconds that a shim gets to write the pid file; a loaded machine needs a few."""
 
@@ -42,33 +54,49 @@ class Launched:
     notes: tuple[str, ...] = ()
 
 
-def launch(runtime: Runtime, request: LaunchRequest) -> Launched:
+def launch(
+    runtime: Runtime, request: LaunchRequest, *, before_start: Callable[[], None] = lambda: None
+) -> Launched:
     """Start an agent detached and return once it runs (or has succeeded already).
 
     Raises Locked where the directory, the name or the predecessor is taken,
     AdapterUnavailable without the program, OperationFailed if the agent ended badly
-    inside `settle`; then the row stays and tells the story.
+    inside `settle`; then the row stays and tells the story. A worktree that was made for
+    it goes with it, unless something was left there.
+
+    `before_start` is called just before the agent is started, and may raise to prevent it.
     """
     db = runtime.state
     reconcile(runtime, db)
-    launched = _launch_once(runtime, db, request)
+    tree = request.tree
+    if tree is None and request.worktree is not None:
+        from agentctl.ops import trees
+
+        tree = trees.plan_tree(runtime, request.worktree, adapter=request.adapter)
+        request = replace(request, tree=tree)
+    notes = tree.notes if tree is not None else ()
+    launched = _launch_once(runtime, db, request, before_start)
     if not request.settle:
-        return Launched(launched)
+        return Launched(launched, notes)
     ended = _settle(runtime, db, launched, request.settle)
     if ended is None or ended.outcome == "succeeded":
-        return Launched(ended or launched)
+        return Launched(ended or launched, notes)
     adapter = registry.load(ended.adapter)
     files = runtime.paths.session(ended.id)
     if ended.exit_code is not None and adapter.is_transient(ended.exit_code, files.log):
-        again = _launch_once(runtime, db, request)
+        if tree is not None:
+            request = replace(request, tree=tree._replace(is_made=True))
+        again = _launch_once(runtime, db, request, before_start)
         note = f"session {short(ended.id)} failed before it began ({ended.reason}); launched again"
         ended = _settle(runtime, db, again, request.settle)
         if ended is None or ended.outcome == "succeeded":
-            return Launched(ended or again, (note,))
-    raise _ended_early(runtime, ended)
+            return Launched(ended or again, (*notes, note))
+    raise _ended_early(runtime, ended, tree)
 
 
-def _launch_once(runtime: Runtime, db: Database, request: LaunchRequest) -> Session:
+def _launch_once(
+    runtime: Runtime, db: Database, request: LaunchRequest, before_start: Callable[[], None]
+) -> Session:
     plan = plan_launch(runtime, request)
     files = runtime.paths.session(plan.session.id)
     os.mkdir(files.directory, 0o700)
@@ -81,15 +109,23 @@ def _launch_once(runtime: Runtime, db: Database, request: LaunchRequest) -> Sess
             remove_tree(files.directory)
             raise
         try:
+            _make_tree(plan)
+        except BaseException as error:
+            _give_up(runtime, db, plan.session, error)
+            raise
+        try:
             _write_files(runtime, plan, files)
             hooks.run_on_create(runtime, db, plan.session)
+            before_start()
         except BaseException as error:
+            _take_back(plan, error)
             _give_up(runtime, db, plan.session, error)
             raise
         try:
             shim = _spawn(runtime, plan, files, lock)
         except Exception as error:
             # Not an interrupt: it may come after the fork, and then the lock tells what is true.
+            _take_back(plan, error)
             _give_up(runtime, db, plan.session, error)
             raise
     finally:
@@ -115,6 +151,8 @@ def _insert(db: Database, plan: Plan, request: LaunchRequest) -> None:
             )
         if request.predecessor is not None:
             _refuse_live(db, request.predecessor)
+        if request.max_running is not None:
+            refuse_crowd(db, request.max_running, more=1)
         if not request.force:
             refuse_held(db, session.cwd)
         sessions.insert(db, session)
@@ -138,6 +176,16 @@ def _refuse_live(db: Database, predecessor: Session) -> None:
         )
 
 
+def refuse_crowd(db: Database, most: int, *, more: int) -> None:
+    """Raise Locked if `more` sessions beside those that are live would be more than `most`."""
+    live = sum(not session.is_final for session in sessions.unsettled(db))
+    if live + more > most:
+        raise Locked(
+            f"{live} sessions are live, and with {more} more there would be more than --max-running {most}",
+            hint="wait for one of them: agentctl wait --any $(agentctl list -q)",
+        )
+
+
 def refuse_held(db: Database, directory: str) -> None:
     """Raise Locked, naming the holder and the way out, if somebody holds the directory."""
     held = locks.holders(db, directory)
@@ -154,6 +202,37 @@ def refuse_held(db: Database, directory: str) -> None:
         f"{directory} is locked by {first.holder}{why}",
         hint=f"agentctl unlock {directory} frees it; --force launches all the same",
     )
+
+
+def _make_tree(plan: Plan) -> None:
+    """Make the session's worktree, if it has one; its program may come with it."""
+    if plan.tree is None:
+        return
+    from agentctl.ops import trees
+
+    trees.make_tree(plan.tree, session_id=plan.session.id, group=plan.session.group)
+    program = plan.command.argv[0]
+    if not os.access(program, os.X_OK):
+        error = AdapterUnavailable(f"program {program} is not in the worktree, or cannot be run")
+        _take_back(plan, error)
+        raise error
+
+
+def _take_back(plan: Plan, error: BaseException) -> None:
+    """Undo `_make_tree`; what stands in the way is told with the error that led here."""
+    if plan.tree is None:
+        return
+    from agentctl.ops import trees
+
+    try:
+        trees.take_back(plan.tree)
+    except AgentctlError as trouble:
+        _add(error, f"its worktree {plan.tree.path} could not be removed: {trouble.message}")
+
+
+def _add(error: BaseException, note: str) -> None:
+    if isinstance(error, AgentctlError):
+        error.message = f"{error.message}\n{note}"
 
 
 def _write_files(runtime: Runtime, plan: Plan, files: SessionFiles) -> None:
@@ -199,6 +278,7 @@ def _await_agent(
         "the agent could not be started: its shim left no trace of it",
         hint=f"is the disk full? is {files.directory} writable?",
     )
+    _take_back(plan, error)
     _give_up(runtime, db, plan.session, error)
     raise error
 
@@ -275,10 +355,15 @@ def _goes_on(session: Session) -> Interrupted:
     )
 
 
-def _ended_early(runtime: Runtime, session: Session) -> OperationFailed:
+def _ended_early(runtime: Runtime, session: Session, tree: Tree | None) -> OperationFailed:
     """The error for an agent that ended badly at once: its reason and its last lines."""
     lines = last_lines(runtime.paths.session(session.id).log, 10)
     said = "".join(f"\n  {line}" for line in lines)
+    if tree is not None:
+        from agentctl.ops import trees
+
+        left = trees.take_back_untouched(tree)
+        said += f"\n{left}" if left else ""
     return OperationFailed(
         f"session {short(session.id)} ended at once: {session.reason}{said}",
         hint=f"agentctl status {short(session.id)} tells all, agentctl logs {short(session.id)} shows more",

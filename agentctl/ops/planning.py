@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from agentctl.adapters import registry
 from agentctl.adapters.base import Adapter, Capability, Command
@@ -20,6 +21,9 @@ from agentctl.host.programs import find_program, obstacle
 from agentctl.host.tree import HOOK_VARIABLE, SESSION_VARIABLE
 from agentctl.ops.tables import adapter_table
 from agentctl.runtime import Runtime
+
+if TYPE_CHECKING:
+    from agentctl.ops.trees import Tree, WorktreeRequest
 
 MAX_DEPTH = 3
 """How deep agents may launch agents."""
@@ -49,6 +53,13 @@ class LaunchRequest:
     """The row this one goes on from: `resume` and `rerun`."""
     is_resume: bool = False
     max_depth: int = MAX_DEPTH
+    worktree: WorktreeRequest | None = None
+    """Run in a worktree of its own, not in `cwd`."""
+    tree: Tree | None = None
+    """The same, planned."""
+    group: str | None = None
+    max_running: int | None = None
+    """Refuse if so many sessions were live with this one and no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +72,8 @@ class Plan:
     adapter: Adapter
     environ: Mapping[str, str]
     patch: Mapping[str, str | None]
+    tree: Tree | None = None
+    """The worktree it runs in, made or to be made."""
 
 
 def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
@@ -68,7 +81,8 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
     now = runtime.clock()
     name = request.adapter or default_adapter(runtime)
     adapter = registry.load(name)
-    cwd = real_directory(request.cwd)
+    tree = request.tree
+    cwd = tree.path if tree is not None else real_directory(request.cwd)
     section = adapter_table(runtime, name, adapter)
     session_id = new_id()
     environ = {key: value for key, value in runtime.environ.items() if not key.startswith("AGENTCTL_SET_")}
@@ -93,6 +107,8 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
             raise AdapterUnavailable(f"adapter {name} is read-only: it cannot launch")
         command = adapter.launch_command(adapter_request)
     program = find_program(command.argv[0], cwd, adapter_request.environ)
+    if program is None and tree is not None and not tree.is_made and "/" in command.argv[0]:
+        program = os.path.join(cwd, command.argv[0])  # it may come with the worktree
     if program is None:
         why_not = obstacle(command.argv[0], cwd, adapter_request.environ)
         raise _not_installed(command.argv[0], name, adapter, why_not)
@@ -122,6 +138,10 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         parent_id=runtime.environ.get(SESSION_VARIABLE) or None,
         depth=depth,
         resumed_from=previous.id if previous else None,
+        group=request.group,
+        branch=tree.branch if tree else previous.branch if previous else None,
+        repo=tree.repository.main if tree else previous.repo if previous else None,
+        base_commit=tree.base_commit if tree else previous.base_commit if previous else None,
         model=model or (previous.model if previous else None),
         requested_model=model,
         prompt=request.prompt,
@@ -140,7 +160,15 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         "AGENTCTL_DEADLINE": None if fuse is None else f"{fuse.deadline:%Y-%m-%dT%H:%M:%SZ}",
         HOOK_VARIABLE: None,
     }
-    return Plan(session=session, fuse=fuse, command=command, adapter=adapter, environ=environ, patch=patch)
+    return Plan(
+        session=session,
+        fuse=fuse,
+        command=command,
+        adapter=adapter,
+        environ=environ,
+        patch=patch,
+        tree=tree,
+    )
 
 
 def _configured_command(section: Mapping[str, object]) -> tuple[str, ...]:

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from agentctl.core.model import Held, Session
-from agentctl.host import clock, locks
+from agentctl.errors import AgentctlError
+from agentctl.host import clock, locks, repository
 from agentctl.host.files import remove_tree
+from agentctl.host.occupants import size_of
 from agentctl.ops import manifest
 from agentctl.ops.reconcile import reconcile
 from agentctl.runtime import Runtime
@@ -43,10 +45,17 @@ class Pruned:
     """Directories of sessions that this database has never known; left alone."""
     left: tuple[str, ...] = ()
     """Directories that could not be deleted."""
+    worktrees: tuple[str, ...] = ()
+    """Worktrees that were removed, or would be."""
 
 
-def prune(runtime: Runtime, *, older_than: timedelta | None, dry_run: bool) -> Pruned:
-    """Forget what ended longer ago than `older_than` (None: the configured age)."""
+def prune(
+    runtime: Runtime, *, older_than: timedelta | None, dry_run: bool, with_worktrees: bool = False
+) -> Pruned:
+    """Forget what ended longer ago than `older_than` (None: the configured age).
+
+    `with_worktrees` removes their worktrees too; a session is kept where that would lose something.
+    """
     age = runtime.settings.prune_older_than if older_than is None else older_than
     db = runtime.readable_state if dry_run else runtime.state
     reconcile(runtime, db)
@@ -60,9 +69,13 @@ def prune(runtime: Runtime, *, older_than: timedelta | None, dry_run: bool) -> P
                 chosen.append(session)
             else:
                 kept.append((session.id, why))
+    removed: list[str] = []
+    if with_worktrees:
+        chosen, removed, refused = _without_worktrees(runtime, db, chosen, dry_run=dry_run)
+        kept += refused
     orphans, unknown = _orphans(runtime, db)
     doomed = [*(session.id for session in chosen), *orphans]
-    freed = {name: _size(_directory(runtime, name)) for name in doomed}
+    freed = {name: size_of(_directory(runtime, name)) for name in doomed}
     left: list[str] = []
     if not dry_run:
         with transaction(db):
@@ -76,6 +89,45 @@ def prune(runtime: Runtime, *, older_than: timedelta | None, dry_run: bool) -> P
         kept=tuple(kept),
         unknown=tuple(unknown),
         left=tuple(left),
+        worktrees=tuple(removed),
+    )
+
+
+def _without_worktrees(
+    runtime: Runtime, db: Database, chosen: list[Session], *, dry_run: bool
+) -> tuple[list[Session], list[str], list[tuple[str, str]]]:
+    """Remove the worktrees of sessions to be forgotten: who may be, which went, and who is kept and why.
+
+    A branch that agentctl named goes with it: what is removed without force is contained elsewhere.
+    """
+    from agentctl.ops import cleaning
+    from agentctl.ops.worktrees import worktrees_of
+
+    doomed = {session.id for session in chosen}
+    removed: list[str] = []
+    refused: dict[str, str] = {}
+    for place in dict.fromkeys((one.repo, one.cwd) for one in chosen if one.repo):
+        repo, path = place
+        try:
+            found = repository.find(repo or "", runtime.environ)
+        except AgentctlError:
+            continue  # the repository is gone, and its worktrees are nobody's any more
+        with reading(db):
+            users = [row.id for row in sessions.in_worktrees(db, repo or "") if row.cwd == path]
+        if not doomed.issuperset(users):
+            continue  # a younger session ran in it
+        for one in worktrees_of(runtime, db, found, only=path):
+            named_by_us = (one.seen.checkout.branch or "").startswith("try/")
+            request = cleaning.CleanRequest(delete_branch=named_by_us, dry_run=dry_run)
+            cleaned = cleaning.remove(runtime, db, one, request)
+            if cleaned.refused:
+                refused |= dict.fromkeys(users, f"its worktree {path}: {'; '.join(cleaned.refused)}")
+            else:
+                removed.append(path)
+    return (
+        [session for session in chosen if session.id not in refused],
+        removed,
+        list(refused.items()),
     )
 
 
@@ -148,17 +200,3 @@ def _remove(runtime: Runtime, names: Iterable[str]) -> Iterator[str]:
 
 def _directory(runtime: Runtime, name: str) -> str:
     return runtime.paths.session(name).directory
-
-
-def _size(directory: str) -> int:
-    """Bytes that the files below take on the disk; what cannot be read counts as nothing."""
-    total = 0
-    if os.path.islink(directory):
-        return total
-    for root, _, names in os.walk(directory):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(root, name)).st_blocks * 512
-            except OSError:
-                continue  # deleted meanwhile
-    return total

@@ -113,7 +113,7 @@ def queue_hook(
     command = hook_command(runtime, session, name)
     if command is None:
         return 0
-    payload = {"cwd": session.cwd, "env": hook_environment(session, event_id)}
+    payload = {"cwd": session.cwd, "repo": session.repo, "env": hook_environment(session, event_id)}
     return _queue(db, "hook", name, command, event_id, payload, session.id, now)
 
 

@@ -22,6 +22,9 @@ from agentctl.store.db import Database, reading
 
 BETWEEN_LOOKS = 0.05
 
+ROUNDS = 5
+"""How often sessions below a stopped one are looked for; each round finds those begun in the last."""
+
 
 @dataclass(frozen=True, slots=True)
 class StopRequest:
@@ -78,6 +81,39 @@ def stop(runtime: Runtime, targets: Sequence[Found], request: StopRequest) -> li
             left = terminate.finish(found.session, frozenset())
             results.append(Stopped(found, _pids(left), was_over=True))
     return results
+
+
+def stop_trees(runtime: Runtime, targets: Sequence[Found], request: StopRequest) -> list[Stopped]:
+    """Stop every target with the sessions that it launched, and those that they launched.
+
+    Looked for again once all are stopped: an agent may have launched one more while it was ended.
+    """
+    results: dict[str, Stopped] = {}
+    todo = list(targets)
+    for _ in range(ROUNDS):
+        for one in stop(runtime, _with_children(runtime, todo), request):
+            results[one.found.session.id] = one
+        late = _with_children(runtime, targets)
+        todo = [one for one in late if not one.session.is_final and one.session.id not in results]
+        if not todo:
+            break
+    return list(results.values())
+
+
+def _with_children(runtime: Runtime, targets: Iterable[Found]) -> list[Found]:
+    """The targets, each before all below it."""
+    db = runtime.state
+    found = {one.session.id: one for one in targets}
+    waiting_for = list(found)
+    while waiting_for:
+        with reading(db):
+            children = sessions.children(db, waiting_for.pop(0))
+            burnt = fuses.for_sessions(db, [child.id for child in children])
+        for child in children:
+            if child.id not in found:
+                found[child.id] = settled(runtime, child, burnt.get(child.id))
+                waiting_for.append(child.id)
+    return list(found.values())
 
 
 def see_out(runtime: Runtime, db: Database, asked: Sequence[Session]) -> list[Stopped]:

@@ -28,12 +28,16 @@ class Waited:
 
     found: tuple[Found, ...]
     gave_up: bool
+    winner: Found | None = None
+    """The first that succeeded, where that was waited for."""
 
     @property
     def exit_code(self) -> int:
         """0 all succeeded, 1 any that neither succeeded nor was lost, else 4; 124 gave up."""
         if self.gave_up:
             return GAVE_UP
+        if self.winner is not None:
+            return SUCCEEDED
         outcomes = {one.session.outcome for one in self.found if one.session.is_final}
         if outcomes - {Outcome.SUCCEEDED, Outcome.LOST}:
             return FAILED
@@ -41,9 +45,16 @@ class Waited:
 
 
 def wait(
-    runtime: Runtime, targets: Sequence[Found], *, any_of_them: bool = False, timeout: timedelta | None = None
+    runtime: Runtime,
+    targets: Sequence[Found],
+    *,
+    any_of_them: bool = False,
+    first_success: bool = False,
+    timeout: timedelta | None = None,
 ) -> Waited:
     """Wait until all have ended (or the first, with `any_of_them`), at most `timeout`.
+
+    With `first_success` until one has succeeded, or all have ended otherwise.
 
     A look costs three small reads a session; the state is only written when one has ended
     or a deadline has come. A session that ends while it still lingers counts as ended.
@@ -55,9 +66,18 @@ def wait(
         for session_id, one in current.items():
             current[session_id] = _look_again(runtime, one, thorough=thorough)
         over = [one for one in current.values() if is_over(one)]
+        winner = _winner(over) if first_success else None
+        if winner is not None:
+            return Waited(tuple(current.values()), gave_up=False, winner=winner)
         if len(over) == len(current) or (any_of_them and over):
             return Waited(tuple(over if any_of_them else current.values()), gave_up=False)
     return Waited(tuple(current.values()), gave_up=True)
+
+
+def _winner(over: Sequence[Found]) -> Found | None:
+    """Of those that succeeded the one that ended first."""
+    good = [one for one in over if one.session.outcome is Outcome.SUCCEEDED]
+    return min(good, key=lambda one: one.session.ended_at or one.session.created_at, default=None)
 
 
 def is_over(one: Found) -> bool:

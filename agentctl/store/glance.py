@@ -50,6 +50,12 @@ def settled(connection: sqlite3.Connection) -> list[Glimpse]:
     return [Glimpse(*row) for row in connection.execute(sql, (RECENT,))]
 
 
+def in_worktrees(connection: sqlite3.Connection) -> list[tuple[str, str, str | None]]:
+    """Id, directory and branch of the newest sessions that ran in a worktree."""
+    sql = "SELECT id, cwd, branch FROM sessions WHERE repo IS NOT NULL ORDER BY created_at DESC LIMIT ?"
+    return connection.execute(sql, (RECENT,)).fetchall()
+
+
 def held(connection: sqlite3.Connection) -> list[tuple[str, str]]:
     """Held directories with their holders."""
     return connection.execute("SELECT directory, holder FROM locks ORDER BY directory, id").fetchall()

@@ -42,6 +42,8 @@ _V1 = (
         resumed_from TEXT,
         group_id TEXT,
         branch TEXT,
+        repo TEXT,
+        base_commit TEXT,
         model TEXT,
         requested_model TEXT,
         prompt TEXT,
@@ -69,6 +71,7 @@ _V1 = (
     "CREATE INDEX sessions_native ON sessions (native_id, adapter) WHERE native_id IS NOT NULL",
     "CREATE INDEX sessions_name ON sessions (name) WHERE name IS NOT NULL",
     "CREATE INDEX sessions_group ON sessions (group_id) WHERE group_id IS NOT NULL",
+    "CREATE INDEX sessions_repo ON sessions (repo) WHERE repo IS NOT NULL",
     "CREATE INDEX sessions_parent ON sessions (parent_id) WHERE parent_id IS NOT NULL",
     f"""CREATE TABLE fuses (
         id TEXT PRIMARY KEY NOT NULL,

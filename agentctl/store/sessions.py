@@ -90,6 +90,17 @@ def in_group(db: Database, group: str) -> list[Session]:
     return fetch(db, _decode, sql, (codecs.text(group),))
 
 
+def repositories(db: Database) -> list[str]:
+    """Repositories in whose worktrees sessions have run."""
+    return fetch(db, _first, "SELECT DISTINCT repo FROM sessions WHERE repo IS NOT NULL ORDER BY repo")
+
+
+def in_worktrees(db: Database, repo: str) -> list[Session]:
+    """Sessions that ran in worktrees of this repository, newest first."""
+    sql = f"{_SELECT} WHERE repo = CAST(? AS TEXT) ORDER BY created_at DESC, id"
+    return fetch(db, _decode, sql, (codecs.text(repo),))
+
+
 def children(db: Database, parent_id: str) -> list[Session]:
     """Sessions that this one's agent launched, oldest first."""
     return fetch(db, _decode, f"{_SELECT} WHERE parent_id = ? ORDER BY created_at, id", (parent_id,))

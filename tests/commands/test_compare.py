@@ -257,7 +257,7 @@ def test_without_git_the_rest_is_shown(run: Run, launch: Launch, tmp_path: Path)
     (tmp_path / "empty").mkdir()
     outcome = run(f"compare {GROUP}", exit=3, env={"PATH": str(tmp_path / "empty")})
     assert "succeeded" in outcome.stdout
-    assert "git is not installed" in outcome.stderr
+    assert "git is not to be found" in outcome.stderr
 
 
 def test_programs_named_by_the_repository_are_not_run(

@@ -80,7 +80,7 @@ def test_a_type_that_no_event_has_is_a_usage_error(run: Run, plant: Plant) -> No
 def test_every_type_that_is_recorded_is_known() -> None:
     """Read from the source: whatever looks like a type of event is one that can be asked for."""
     package = Path(store.__file__).parents[1]
-    elsewhere = {"session.json", "fuse.ceph", "fuse.ceph-fuse"}
+    elsewhere = {"session.json", "state.json", "fuse.ceph", "fuse.ceph-fuse"}
     named = {
         name
         for part in ("core", "ops")

@@ -18,6 +18,7 @@ STEPS: dict[str, tuple[str, str, str]] = {
     "after the lock file": ("agentctl.host.locks", "hold", "after"),
     "inside the first transaction": ("agentctl.store.locks", "acquire", "after"),
     "after the first transaction": ("agentctl.ops.launch", "_insert", "after"),
+    "after the worktree": ("agentctl.ops.launch", "_make_tree", "after"),
     "after the files": ("agentctl.ops.launch", "_write_files", "after"),
     "just before the shim": ("agentctl.host.spawn", "start_shim", "before"),
     "just after the shim": ("agentctl.host.spawn", "start_shim", "after"),
@@ -31,7 +32,7 @@ STEPS: dict[str, tuple[str, str, str]] = {
 """Step → module, function, and on which side of it the end comes."""
 
 WITHOUT_ROW = frozenset(list(STEPS)[:3])
-WITHOUT_AGENT = frozenset(list(STEPS)[3:6])
+WITHOUT_AGENT = frozenset(list(STEPS)[3:7])
 """A row is there, and nobody will ever run for it."""
 
 

@@ -76,6 +76,8 @@ def full_session() -> Session:
         resumed_from="0b5a1f6e-3c1d-4f6a-9a55-6f3a55b6f00f",
         group="g-0a1b2c",
         branch="try/g-0a1b2c/a",
+        repo="/home/ann/src/a",
+        base_commit="0123456789abcdef0123456789abcdef01234567",
         model="opus",
         requested_model="asked",
         prompt="fix it\n\tplease now ✓",

@@ -1,0 +1,279 @@
+"""`agentctl worktree`: what worktrees there are, removing them, and bringing one back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agentctl.commands import _show
+from agentctl.commands._options import (
+    DURATION_OR_ZERO,
+    GROUP,
+    WORKTREE,
+    json_option,
+    pass_runtime,
+    quiet_option,
+)
+
+if TYPE_CHECKING:
+    from agentctl.ops.cleaning import Cleaned, CleanReport
+    from agentctl.ops.worktrees import Worktree
+    from agentctl.runtime import Runtime
+
+
+@click.group(
+    epilog="""\b
+Examples:
+  agentctl worktree list
+  agentctl worktree clean 3f2a --delete-branch
+  agentctl worktree clean --merged --older-than 7d --dry-run
+  agentctl worktree clean --force ../site-fix
+  agentctl worktree restore 3f2a
+"""
+)
+def command() -> None:
+    """List, remove and restore worktrees of agents.
+
+    `agentctl launch --worktree` makes a worktree beside its repository, named after its
+    branch. It stays when its session has ended, until it is removed here, by `agentctl
+    prune --worktrees` or by git itself.
+    """
+
+
+@command.command("list")
+@click.argument("repository", metavar="[REPO]", required=False, type=click.Path())
+@quiet_option
+@json_option
+@pass_runtime
+def list_command(runtime: Runtime, repository: str | None, quiet: bool, as_json: bool) -> None:
+    """List worktrees with their sessions and what is in them.
+
+    Those of REPO, else of the repository that the current directory is in. Outside of any,
+    those that agentctl made, wherever they are. STATE tells what a removal would lose:
+    changed and untracked files, and commits that no other branch and no remote has
+    (unpushed). ahead counts the commits since the session began, merged says that the main
+    worktree's commit or origin's has them all. With -q paths only.
+
+    \b
+    Exit status: 0 always, also for an empty list; 10 no such repository; 13 the state cannot be read.
+    """
+    from agentctl.ops.worktrees import list_worktrees
+
+    runtime.actor = "worktree list"
+    listed = list_worktrees(runtime, repository, sizes=not quiet)
+    for notice in runtime.notices:
+        _show.note(notice)
+    if as_json:
+        from agentctl.documents import document
+
+        click.echo(document(worktrees=[_fields(one) for one in listed]))
+    elif quiet:
+        for one in listed:
+            click.echo(one.seen.checkout.path)
+    elif listed:
+        click.echo(_table(runtime, listed))
+
+
+@command.command("clean")
+@click.argument("targets", metavar="[ID|PATH...]", nargs=-1, type=WORKTREE)
+@click.option("--group", type=GROUP, help="The worktrees of this group.")
+@click.option("--merged", is_flag=True, help="Only if the main worktree or origin has all its commits.")
+@click.option("--older-than", type=DURATION_OR_ZERO, help="Only if its session ended so long ago.")
+@click.option("--repo", type=click.Path(), help="Without ID: those of this repository only.")
+@click.option("--delete-branch", is_flag=True, help="Delete its branch as well.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed, and what not.")
+@click.option("--force", is_flag=True, help="Save what would be lost, then remove it all the same.")
+@quiet_option
+@json_option
+@pass_runtime
+def clean_command(
+    runtime: Runtime,
+    /,
+    targets: tuple[str, ...],
+    group: str | None,
+    repo: str | None,
+    quiet: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Remove worktrees, never what would be lost.
+
+    Refused, with the evidence: a worktree with changed or untracked files, with commits that
+    no other branch and no remote has, or with a process in it. With --force its state is
+    saved first, as a commit in refs/agentctl/salvage/, and `agentctl worktree restore` brings
+    it back. Ignored files are not saved and stop nothing. Even --force removes no worktree in
+    which a session is at work, that is locked, or that has submodules.
+
+    Without ID or PATH it needs --group, --merged or --older-than, and means all worktrees
+    that agentctl made which fit: of --repo, of the current directory's repository, or all.
+    A squashed merge is not seen as merged.
+
+    \b
+    Exit status:
+      0   removed, or nothing fitted
+      3   some were refused
+      10  no such session, worktree or repository
+      11  all were refused
+    """
+    from agentctl.ops.cleaning import CleanRequest, clean
+
+    runtime.actor = "worktree clean"
+    if targets and group is not None:
+        raise click.UsageError("name worktrees, or give --group.")
+    if not targets and group is None and not options["merged"] and options["older_than"] is None:
+        raise click.UsageError("name worktrees, or say which: --group, --merged, --older-than.")
+    if repo is not None and (targets or group is not None):
+        raise click.UsageError("--repo narrows --merged and --older-than; a session or a path needs none.")
+    report = clean(runtime, CleanRequest(targets=targets, group=group, place=repo, **options))
+    if as_json:
+        click.echo(_report(report, dry_run=options["dry_run"]))
+    else:
+        for one in report.cleaned:
+            _tell(one, dry_run=options["dry_run"], quiet=quiet)
+        for note in report.notes:
+            _show.note(note)
+    refused = sum(bool(one.refused) for one in report.cleaned)
+    if not refused:
+        return 0
+    return 11 if refused == len(report.cleaned) else 3
+
+
+@command.command("restore")
+@click.argument("saved", metavar="ID")
+@click.option("--repo", type=click.Path(), help="The repository, where the session is forgotten.")
+@json_option
+@pass_runtime
+def restore_command(runtime: Runtime, saved: str, repo: str | None, as_json: bool) -> None:
+    """Bring back a worktree that was removed by force.
+
+    The worktree is made again where it was, on its branch if that has not moved, with the
+    saved files as uncommitted changes. Then the saved state is forgotten. ID is the session,
+    or the name that the removal told.
+
+    \b
+    Exit status: 0 it is there again; 1 git could not do it; 10 nothing is saved under that name.
+    """
+    from agentctl.ops.salvage import restore
+
+    runtime.actor = "worktree restore"
+    restored = restore(runtime, saved, repo)
+    if as_json:
+        from agentctl.documents import document
+
+        click.echo(document(path=restored.path, branch=restored.branch, restored=restored.name))
+        return
+    for note in restored.notes:
+        _show.note(note)
+    _show.note(f"restored on {restored.branch or 'no branch'}; its changes are not committed")
+    click.echo(restored.path)
+
+
+def _fields(one: Worktree) -> dict[str, object]:
+    seen, checkout = one.seen, one.seen.checkout
+    return {
+        "path": os.path.realpath(checkout.path),
+        "repo": one.repo,
+        "branch": checkout.branch,
+        "head": checkout.head,
+        "session_id": one.session_id,
+        "group": one.session.group if one.session else one.mark.get("group"),
+        "status": one.session.status if one.session else None,
+        "outcome": one.session.outcome if one.session else None,
+        "live": [session.id for session in one.live],
+        "changed": list(seen.modified),
+        "untracked": list(seen.untracked),
+        "ahead": one.ahead,
+        "unpushed": seen.unpushed,
+        "merged": seen.merged,
+        "under_way": seen.under_way,
+        "pids": [process.pid for process in seen.occupants],
+        "locked": checkout.locked,
+        "missing": checkout.missing,
+        "size_bytes": one.size,
+        "obstacles": list(seen.obstacles),
+        "barriers": list(one.barriers),
+    }
+
+
+def _table(runtime: Runtime, listed: Sequence[Worktree]) -> str:
+    from agentctl.core.sizes import format_size
+    from agentctl.render import table, tilde
+
+    rows = [
+        (
+            one.seen.checkout.branch or "(detached)",
+            one.session_id[:8] if one.session_id else None,
+            one.session.status if one.session else None,
+            _state(one),
+            None if one.size is None else format_size(one.size),
+            tilde(one.seen.checkout.path, _show.home(runtime)),
+        )
+        for one in listed
+    ]
+    headers = ("BRANCH", "SESSION", "STATUS", "STATE", "SIZE", "PATH")
+    return table(headers, rows, color=_show.uses_color(runtime))
+
+
+def _state(one: Worktree) -> str:
+    """What is in it, in the fewest words: `2 changed, 1 untracked, 3 ahead, unpushed`."""
+    seen = one.seen
+    words = [
+        f"{len(names)} {what}"
+        for names, what in ((seen.modified, "changed"), (seen.untracked, "untracked"))
+        if names
+    ]
+    words += [f"{one.ahead} ahead"] if one.ahead else []
+    words += [f"{seen.unpushed} unpushed"] if seen.unpushed else []
+    words += ["merged"] if seen.merged and one.ahead else []
+    words += [seen.under_way] if seen.under_way else []
+    words += ["in use"] if one.live or seen.occupants else []
+    words += ["locked"] if seen.checkout.locked is not None or one.held_by else []
+    words += ["missing"] if seen.checkout.missing else []
+    return ", ".join(words) or "clean"
+
+
+def _report(report: CleanReport, *, dry_run: bool) -> str:
+    from agentctl.documents import document
+
+    return document(
+        dry_run=dry_run,
+        worktrees=[
+            {
+                "path": os.path.realpath(one.worktree.seen.checkout.path),
+                "branch": one.worktree.seen.checkout.branch,
+                "session_id": one.worktree.session_id,
+                "removed": not one.refused and not dry_run,
+                "refused": list(one.refused),
+                "saved": one.saved,
+                "branch_deleted": one.branch_deleted,
+                "freed_bytes": one.freed,
+                "notes": list(one.notes),
+            }
+            for one in report.cleaned
+        ],
+        notes=list(report.notes),
+    )
+
+
+def _tell(one: Cleaned, *, dry_run: bool, quiet: bool) -> None:
+    from agentctl.core.sizes import format_size
+
+    path = one.worktree.seen.checkout.path
+    if one.refused:
+        _show.note(f"worktree {path} is kept: {'; '.join(one.refused)}")
+        _show.hint(one.hint)
+        return
+    if quiet:
+        click.echo(path)
+    elif dry_run:
+        _show.note(f"worktree {path} would be removed, {format_size(one.freed)}")
+    else:
+        branch = f" with branch {one.worktree.seen.checkout.branch}" if one.branch_deleted else ""
+        _show.note(f"worktree {path} removed{branch}, {format_size(one.freed)} freed")
+    if one.saved:
+        _show.note(f"its state is saved; agentctl worktree restore {one.saved} brings it back")
+    for note in one.notes:
+        _show.note(note)

@@ -1,0 +1,147 @@
+"""Reading a matrix file, YAML or TOML, and finding the line of what is wrong in it.
+
+Must not know what the keys mean: that is `core.plan`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from agentctl.core.plan import Matrix, MatrixError, MatrixProblem, Path, dotted, read_matrix
+from agentctl.errors import NotFound, UsageFault
+
+if TYPE_CHECKING:
+    from yaml.nodes import Node
+
+LARGEST = 1_000_000
+"""Bytes of a matrix file."""
+
+
+def load(path: str) -> Matrix:
+    """The matrix in this file: TOML if its name ends so, else YAML. Raises UsageFault or NotFound."""
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(LARGEST + 1)
+    except FileNotFoundError:
+        raise NotFound(f"matrix file {path} is not there") from None
+    except OSError as error:
+        raise UsageFault(f"matrix file {path} cannot be read: {error.strerror}") from error
+    if len(raw) > LARGEST:
+        raise UsageFault(f"matrix file {path} is larger than {LARGEST} bytes")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageFault(f"matrix file {path} is not UTF-8 text (byte {error.start})") from error
+    try:
+        data, lines = _toml(path, text) if path.endswith(".toml") else _yaml(path, text)
+    except RecursionError as error:
+        raise UsageFault(f"matrix file {path} is nested too deeply") from error
+    try:
+        return read_matrix(data)
+    except MatrixError as error:
+        raise _fault(path, lines, error.problems) from error
+
+
+Lines = dict[Path, int]
+
+
+def _fault(path: str, lines: Lines, problems: Sequence[MatrixProblem]) -> UsageFault:
+    """One error for all problems: a line each, with its place in the file."""
+    told = []
+    for problem in problems:
+        line = _nearest(lines, problem.path)
+        hint = f" ({problem.hint})" if problem.hint and len(problems) > 1 else ""
+        key = f"{dotted(problem.path)}: " if problem.path else ""
+        told.append(f"{path}{f', line {line}' if line else ''}: {key}{problem.text}{hint}")
+    return UsageFault("\n".join(told), hint=problems[0].hint if len(problems) == 1 else None)
+
+
+def _nearest(lines: Lines, path: Path) -> int | None:
+    """The line of this place, or of the nearest around it."""
+    while path:
+        if path in lines:
+            return lines[path]
+        path = path[:-1]
+    return None
+
+
+def _yaml(path: str, text: str) -> tuple[object, Lines]:
+    import yaml
+
+    lines: Lines = {}
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        if node is not None:
+            twice = []
+            for place, line in _walk(node, (), set()):
+                if place in lines:
+                    twice.append(MatrixProblem(place, f"is there twice, again in line {line}"))
+                lines.setdefault(place, line)
+            if twice:
+                raise _fault(path, lines, twice)
+        return yaml.safe_load(text), lines
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        what = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        raise UsageFault(f"{path}{where}: {what}", hint="the file must be valid YAML") from error
+    except ValueError as error:  # a date such as 2026-13-40
+        raise UsageFault(f"{path}: {error}", hint="put texts that look like dates in quotes") from error
+
+
+def _walk(node: Node, path: Path, seen: set[int]) -> Iterator[tuple[Path, int]]:
+    """Each place of a YAML document with its line, once: an alias leads to nodes that were there before.
+
+    PyYAML itself takes the last of two equal keys without a word.
+    """
+    from yaml.nodes import MappingNode, SequenceNode
+
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            if key.value != "<<":
+                place = (*path, str(key.value))
+                yield place, key.start_mark.line + 1
+                yield from _walk(value, place, seen)
+    elif isinstance(node, SequenceNode):
+        for number, item in enumerate(node.value):
+            yield (*path, number), item.start_mark.line + 1
+            yield from _walk(item, (*path, number), seen)
+
+
+def _toml(path: str, text: str) -> tuple[object, Lines]:
+    import tomllib
+
+    try:
+        return tomllib.loads(text), _toml_lines(text)
+    except ValueError as error:
+        what, _, where = str(error).partition(" (at ")
+        place = f", {where.rstrip(')')}" if where else ""
+        raise UsageFault(f"{path}{place}: {what}", hint="the file must be valid TOML") from error
+
+
+_HEADER = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_-]+)\s*\]")
+_ASSIGNED = re.compile(r"\s*[\"']?([A-Za-z0-9_-]+)[\"']?\s*=")
+
+
+def _toml_lines(text: str) -> Lines:
+    """The lines of keys below `[table]` and `[[list]]`; inline tables are not looked into."""
+    lines: Lines = {}
+    counts: dict[str, int] = {}
+    table: Path = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        header, assigned = _HEADER.match(line), _ASSIGNED.match(line)
+        if header and header[1] == "[[":
+            counts[header[2]] = counts.get(header[2], -1) + 1
+            table = (header[2], counts[header[2]])
+            lines.setdefault(table, number)
+        elif header:
+            table = (header[2],)
+            lines.setdefault(table, number)
+        elif assigned:
+            lines.setdefault((*table, assigned[1]), number)
+    return lines

@@ -1,0 +1,49 @@
+"""Who works in a directory: processes whose own directory is in it."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+from agentctl.host import processes
+from agentctl.host.spawn import SHIM_VARIABLE
+
+
+class Occupant(NamedTuple):
+    pid: int
+    name: str
+
+
+def occupants(directory: str) -> list[Occupant]:
+    """Processes that are at or below `directory`, as far as they can be looked at.
+
+    Without this process, and without shims: these need no directory any more.
+    """
+    found = []
+    for pid in processes.table():
+        place = processes.directory_of(pid)
+        if place is None or pid == os.getpid() or not is_within(place, directory):
+            continue
+        if SHIM_VARIABLE not in processes.environment_of(pid):
+            words = processes.arguments_of(pid)
+            found.append(Occupant(pid, os.path.basename(words[0]) if words else "?"))
+    return found
+
+
+def is_within(path: str, directory: str) -> bool:
+    """`path` is `directory` or below it; both absolute."""
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
+
+
+def size_of(directory: str) -> int:
+    """Bytes that the files below take on the disk; what cannot be read counts as nothing."""
+    total = 0
+    if os.path.islink(directory):
+        return total
+    for root, _, names in os.walk(directory):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(root, name)).st_blocks * 512
+            except OSError:
+                continue  # deleted meanwhile
+    return total

@@ -1,0 +1,144 @@
+"""What a repository and its worktrees are, as git tells it; and the lock that making them takes.
+
+Looks only, except for the lock file. Must not know sessions.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from agentctl.errors import Locked, NotFound, OperationFailed
+from agentctl.host import git, locks, waiting
+
+TURN_WITHIN = 900.0
+"""Seconds to wait for others that make or remove worktrees of the same repository."""
+
+
+class Checkout(NamedTuple):
+    """One worktree of a repository, as `git worktree list` has it."""
+
+    path: str
+    head: str | None
+    branch: str | None
+    """None where the HEAD is detached."""
+    is_main: bool
+    is_bare: bool = False
+    locked: str | None = None
+    """The reason, perhaps empty, where it was locked by `git worktree lock`."""
+    missing: bool = False
+    """Its directory is gone."""
+
+
+class Repository(NamedTuple):
+    """A repository seen from `here`, the directory that was named."""
+
+    here: str
+    common: str
+    """The common git directory, real and absolute: the same for all worktrees."""
+    main: str
+    """The main worktree, or the directory of a bare repository."""
+    environ: Mapping[str, str]
+
+    def run(self, *words: str, cwd: str | None = None, limit: float = git.LIMIT) -> str:
+        return git.run(words, cwd=cwd or self.main, environ=self.environ, limit=limit)
+
+    def ask(self, *words: str, cwd: str | None = None, limit: float = git.LIMIT) -> str | None:
+        return git.ask(words, cwd=cwd or self.main, environ=self.environ, limit=limit)
+
+    def commit(self, name: str, *, cwd: str | None = None) -> str | None:
+        """The commit that a ref or expression means; None if there is none."""
+        found = self.ask(
+            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", cwd=cwd
+        )
+        return found.strip() if found else None
+
+    def has_origin(self) -> bool:
+        return self.ask("remote", "get-url", "origin") is not None
+
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        return self.ask("merge-base", "--is-ancestor", older, newer) is not None
+
+    def git_directory(self, path: str) -> str:
+        """The git directory of one worktree."""
+        return self.run("rev-parse", "--absolute-git-dir", cwd=path).removesuffix("\n")
+
+    def checkouts(self) -> list[Checkout]:
+        """Every worktree, the main one first."""
+        raw = self.run("worktree", "list", "--porcelain", "-z")
+        return [
+            _checkout(block, is_main=number == 0)
+            for number, block in enumerate(raw.split("\0\0"))
+            if block.strip("\0")
+        ]
+
+
+def find(path: str, environ: Mapping[str, str]) -> Repository:
+    """The repository that a directory is in. Raises NotFound where there is none, or GitError."""
+    here = os.path.realpath(os.path.expanduser(path))
+    if not os.path.isdir(here):
+        raise NotFound(f"repository {path}: no such directory")
+    inside = git.ask(["rev-parse", "--git-common-dir"], cwd=here, environ=environ)
+    if inside is None:
+        # Asked again for the words: a repository that is not trusted is another matter than none.
+        try:
+            git.run(["rev-parse", "--git-common-dir"], cwd=here, environ=environ)
+        except git.GitError as error:
+            if "not a git repository" in error.message:
+                raise NotFound(
+                    f"{here} is in no git repository",
+                    hint="name a repository, or make one: git init, and commit something",
+                ) from None
+            raise
+    common = os.path.realpath(os.path.join(here, (inside or "").removesuffix("\n")))
+    listed = git.run(["worktree", "list", "--porcelain", "-z"], cwd=here, environ=environ)
+    main = _checkout(listed.split("\0\0")[0], is_main=True).path
+    return Repository(here=here, common=common, main=os.path.realpath(main), environ=environ)
+
+
+def _checkout(block: str, *, is_main: bool) -> Checkout:
+    facts: dict[str, str] = {}
+    for line in block.strip("\0").split("\0"):
+        name, _, value = line.partition(" ")
+        facts[name] = value
+    return Checkout(
+        path=facts.get("worktree", ""),
+        head=facts.get("HEAD"),
+        branch=facts["branch"].removeprefix("refs/heads/") if "branch" in facts else None,
+        is_main=is_main,
+        is_bare="bare" in facts,
+        locked=facts.get("locked"),
+        missing="prunable" in facts,
+    )
+
+
+@contextmanager
+def turn(repository: Repository) -> Iterator[None]:
+    """This process's turn to make or remove worktrees of the repository; others wait for it.
+
+    A lock on a file in the common git directory, freed by the kernel with its holder.
+    git itself does not queue: of two that write a repository's configuration, one fails.
+    """
+    path = os.path.join(repository.common, "agentctl.lock")
+    held: list[int] = []
+
+    def try_once() -> bool:
+        found = locks.try_hold(path)
+        if found is not None:
+            held.append(found)
+        return found is not None
+
+    try:
+        if not waiting.poll(try_once, timeout=TURN_WITHIN, first=0.01):
+            raise Locked(
+                f"another process has been making or removing worktrees of {repository.main} for 15 min",
+                hint=f"who holds {path}?",
+            )
+    except OSError as error:
+        raise OperationFailed(f"{path} cannot be locked: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        os.close(held[0])
