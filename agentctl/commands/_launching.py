@@ -65,8 +65,8 @@ def context_options(command: F) -> F:
     return command
 
 
-def context_of(options: Mapping[str, Any]) -> ContextRequest:
-    """What is to go into the prompt, as a request of its own."""
+def context_of(options: Mapping[str, Any], *, spec: str | None = None) -> ContextRequest:
+    """What is to go into the prompt, as a request of its own; --spec beats the `spec` of a matrix file."""
     from agentctl.ops.context import MAX_FILE_SIZE, ContextRequest
 
     repo, size = options["repo"], options["max_file_size"]
@@ -77,7 +77,7 @@ def context_of(options: Mapping[str, Any]) -> ContextRequest:
     if size is not None and options["spec"] is None and not options["files"]:
         raise click.UsageError("--max-file-size needs --spec or --file.")
     return ContextRequest(
-        spec=options["spec"],
+        spec=spec if options["spec"] is None else options["spec"],
         files=tuple(options["files"]),
         issue=options["issue"],
         repo=repo,

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agentctl.commands import _show
-from agentctl.commands._launching import print_id, read_text
+from agentctl.commands._launching import print_id
 
 if TYPE_CHECKING:
     from agentctl.core.plan import Slot
+    from agentctl.ops.context import ContextRequest
     from agentctl.ops.group import GroupLaunched, Started
     from agentctl.ops.planning import LaunchRequest
     from agentctl.runtime import Runtime
@@ -51,16 +52,19 @@ def gather(
     model: str | None,
     has_cwd: bool,
     options: Mapping[str, Any],
-) -> tuple[LaunchRequest, list[Slot]]:
-    """The request with all that its slots share, and the slots. One slot alone is in the request itself."""
-    slots = list(named)
+) -> tuple[LaunchRequest, list[Slot], str | None]:
+    """The request with all that its slots share, the slots, and the path of a matrix file's specification.
+
+    One slot alone is in the request itself.
+    """
+    slots, spec = list(named), None
     if slots and request.adapter is not None:
         raise click.UsageError("name the agent either as an argument or with --adapter, not both.")
     request = replace(request, model=model)
     if options["matrix"] is not None:
         if slots or request.adapter is not None:
             raise click.UsageError("--matrix names the agents: no other may be given beside it.")
-        request, slots = _from_matrix(
+        request, slots, spec = _from_matrix(
             request, options["matrix"], is_placed=has_cwd or bool(options["worktree"])
         )
     if len(slots) == 1:
@@ -76,7 +80,22 @@ def gather(
             "branch": options["branch"] or one.branch,
             "base_branch": options["base_branch"] or one.base_branch,
         }
-    return _in_worktree(request, options), slots
+    return _in_worktree(request, options), slots, spec
+
+
+def with_context(
+    runtime: Runtime, request: LaunchRequest, slots: Sequence[Slot], context: ContextRequest
+) -> tuple[LaunchRequest, list[Slot]]:
+    """The same with files and the issue in every prompt, those of the slots too. Each is read once."""
+    from agentctl.ops.context import in_prompts
+
+    place = request.cwd if request.worktree is None else request.worktree.repository
+    prompts = in_prompts(runtime, context, [request.prompt, *(slot.prompt for slot in slots)], cwd=place)
+    composed = [
+        slot if slot.prompt is None else slot._replace(prompt=prompt)
+        for slot, prompt in zip(slots, prompts[1:], strict=True)
+    ]
+    return replace(request, prompt=prompts[0]), composed
 
 
 def _in_worktree(request: LaunchRequest, options: Mapping[str, Any]) -> LaunchRequest:
@@ -89,30 +108,20 @@ def _in_worktree(request: LaunchRequest, options: Mapping[str, Any]) -> LaunchRe
     return replace(request, worktree=WorktreeRequest(place or request.cwd, branch, base))
 
 
-def _from_matrix(request: LaunchRequest, path: str, *, is_placed: bool) -> tuple[LaunchRequest, list[Slot]]:
-    """What a matrix file says, under what the command line says."""
+def _from_matrix(
+    request: LaunchRequest, path: str, *, is_placed: bool
+) -> tuple[LaunchRequest, list[Slot], str | None]:
+    """What a matrix file says, under what the command line says; last the path of its specification."""
     from agentctl.ops.matrix import load
 
     matrix = load(path)
-    prompt = matrix.prompt if request.prompt is None else request.prompt
-    spec = "" if matrix.spec is None else _specification(matrix.spec)
-    if spec:
-        prompt = f"{prompt}\n\n{spec}" if prompt else spec
-    slots = [
-        slot._replace(prompt=f"{slot.prompt}\n\n{spec}") if slot.prompt and spec else slot
-        for slot in matrix.slots
-    ]
     changed = replace(
         request,
-        prompt=prompt,
+        prompt=matrix.prompt if request.prompt is None else request.prompt,
         cwd=request.cwd if is_placed or matrix.cwd is None else matrix.cwd,
         hooks={**matrix.hooks, **request.hooks},
     )
-    return changed, slots
-
-
-def _specification(path: str) -> str:
-    return f"Specification ({path}):\n\n{read_text(path)}"
+    return changed, list(matrix.slots), matrix.spec
 
 
 def start_group(

@@ -56,9 +56,15 @@ def _sibling(runtime: Runtime, found: Found, base: str | None, common: str | Non
     session = found.session
     with reading(runtime.readable_state):
         hook = hook_result(outbox.list_all(runtime.readable_state, session_id=session.id))
+    work = Work(
+        cwd=session.cwd,
+        branch=session.branch,
+        base_commit=session.base_commit,
+        repository=session.repo or common,
+    )
     changes, missing, has_failed = None, None, False
     try:
-        changes = changes_of(Work(cwd=session.cwd, branch=session.branch, repository=common), base=base)
+        changes = changes_of(work, base=base)
     except NotFound as error:
         missing = error.message
     except AgentctlError as error:

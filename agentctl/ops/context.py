@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentctl.core.context import Attached, compose
@@ -34,14 +35,17 @@ class ContextRequest:
         return self.spec is None and not self.files and self.issue is None
 
 
-def with_context(runtime: Runtime, request: ContextRequest, prompt: str | None, *, cwd: str) -> str | None:
-    """The prompt with all of it, for an agent that works in `cwd`; without any, the prompt as it is.
+def in_prompts(
+    runtime: Runtime, request: ContextRequest, prompts: Sequence[str | None], *, cwd: str
+) -> list[str | None]:
+    """Each prompt with all of it, for agents that work in `cwd`; without any, the prompts as they are.
 
     Raises UsageFault, NotFound, OperationFailed or ProgramUnavailable, naming the file or issue.
     """
     if request.is_empty:
-        return prompt
-    if request.files and request.spec is None and request.issue is None and not (prompt or "").strip():
+        return list(prompts)
+    is_all = request.spec is None and request.issue is None
+    if is_all and not any((prompt or "").strip() for prompt in prompts):
         raise UsageFault("--file without a prompt", hint="say with -p what is to be done with it")
     directory = real_directory(cwd)
     limit = request.max_file_size
@@ -53,7 +57,7 @@ def with_context(runtime: Runtime, request: ContextRequest, prompt: str | None, 
 
         # Last: the one step that can take long.
         issue = gh.read_issue(request.issue, repo=request.repo, cwd=directory, environ=runtime.environ)
-    return compose(prompt, issue=issue, spec=spec, files=files)
+    return [compose(prompt, issue=issue, spec=spec, files=files) for prompt in prompts]
 
 
 def _attached(path: str, directory: str, limit: int) -> Attached:
