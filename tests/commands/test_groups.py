@@ -60,7 +60,7 @@ def test_the_first_success_ends_the_wait_and_the_rest(run: Run, matrix: Matrix) 
 def test_the_first_success_alone_leaves_the_others_at_work(run: Run, matrix: Matrix) -> None:
     group, ids = matrix("hang", "say hello")
     done = run(["wait", "--group", group, "--first-success", "--json"]).json()["sessions"]
-    assert [one["outcome"] for one in done] == [None, "succeeded"]
+    assert {one["id"]: one["outcome"] for one in done} == dict(zip(ids, [None, "succeeded"], strict=True))
     assert outcomes(run, ids) == [None, "succeeded"]
 
 
