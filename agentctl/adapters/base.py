@@ -100,6 +100,8 @@ class Process:
     start_token: str
     cwd: str | None
     """`PWD` of its environment where readable, else its working directory."""
+    directory: str | None = None
+    """Its working directory as the kernel has it; a launcher that is no shell does not set `PWD`."""
     session_tag: str | None = None
     """AGENTCTL_SESSION_ID of its environment: started under a tracked session."""
     locked: frozenset[tuple[int, int]] = frozenset()

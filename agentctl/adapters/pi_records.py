@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from agentctl.adapters.transcripts import integer, json_object, mapping, real, string
+from agentctl.adapters.transcripts import integer, json_object, mapping, real, string, total
 from agentctl.core.model import AgentVerdict, Result, Tokens
 from agentctl.core.text import one_line
 
@@ -173,15 +173,16 @@ def turns_of(answers: Sequence[Mapping[str, Any]]) -> int | None:
 def tokens_of(answers: Sequence[Mapping[str, Any]]) -> Tokens:
     """The counts of these answers together; None for a count that none of them gives."""
 
-    def total(key: str) -> int | None:
-        known = [count for usage in _usages(answers) if (count := integer(usage.get(key))) is not None]
-        return sum(known) if known else None
+    usages = _usages(answers)
+
+    def of(key: str) -> int | None:
+        return total(count for usage in usages if (count := integer(usage.get(key))) is not None)
 
     return Tokens(
-        input=total("input"),
-        output=total("output"),
-        cache_read=total("cacheRead"),
-        cache_write=total("cacheWrite"),
+        input=of("input"),
+        output=of("output"),
+        cache_read=of("cacheRead"),
+        cache_write=of("cacheWrite"),
     )
 
 
@@ -189,7 +190,8 @@ def cost_of(answers: Sequence[Mapping[str, Any]]) -> float | None:
     """What these answers cost together, as pi reckons it."""
     costs = (real(mapping(usage.get("cost")).get("total")) for usage in _usages(answers))
     known = [cost for cost in costs if cost is not None]
-    return float(sum(known)) if known else None
+    summed = real(sum(known)) if known else None
+    return None if summed is None else float(summed)
 
 
 def _usages(answers: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -80,6 +80,13 @@ def integer(value: object) -> int | None:
     return None if number is None or abs(number) > LARGEST else int(number)
 
 
+def total(counts: Iterable[int]) -> int | None:
+    """Their sum; None for none of them, or for more than a column holds: then nobody has counted right."""
+    known = list(counts)
+    summed = sum(known)
+    return summed if known and abs(summed) <= LARGEST else None
+
+
 def real(value: object) -> float | None:
     """The value if it is a finite number, else None."""
     if isinstance(value, bool) or not isinstance(value, int | float):

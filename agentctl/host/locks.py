@@ -54,7 +54,34 @@ def try_hold(path: str) -> int | None:
 
 
 def held_files() -> dict[int, set[tuple[int, int]]]:
-    """Process → device and inode of each file that it has locked; empty where the system does not tell."""
+    """Process → device and inode, as `stat` has them, of each file that it has locked.
+
+    Empty where the system does not tell. The kernel lists the device of the file system, and
+    btrfs tells `stat` another one for each subvolume: so a process's own open files are asked.
+    """
+    return {pid: _as_stat(pid, listed) for pid, listed in _listed().items()}
+
+
+def _as_stat(pid: int, listed: set[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Those of the process's open files whose inodes are listed; what is listed where they cannot be read."""
+    inodes = {inode for _, inode in listed}
+    found = set()
+    try:
+        with os.scandir(f"/proc/{pid}/fd") as entries:
+            for entry in entries:
+                try:
+                    stat = entry.stat()
+                except OSError:
+                    continue
+                if stat.st_ino in inodes:
+                    found.add((stat.st_dev, stat.st_ino))
+    except OSError:
+        return listed
+    return found
+
+
+def _listed() -> dict[int, set[tuple[int, int]]]:
+    """What /proc/locks says, with the file systems' own devices."""
     try:
         with open("/proc/locks", "rb") as file:
             lines = file.read().splitlines()

@@ -21,6 +21,7 @@ def resume_request(
 ) -> LaunchRequest:
     """A launch that goes on with the conversation of the session that `text` means."""
     session = _ended(runtime, text)
+    _refuse_open_elsewhere(runtime, session)
     if Capability.RESUME not in registry.load(session.adapter).CAPABILITIES:
         raise AdapterUnavailable(
             f"adapter {session.adapter} cannot resume a session",
@@ -88,6 +89,22 @@ def _ended(runtime: Runtime, text: str) -> Session:
             hint=f"git -C {session.repo} worktree add {session.cwd} {session.branch or ''}".rstrip(),
         )
     return session
+
+
+def _refuse_open_elsewhere(runtime: Runtime, session: Session) -> None:
+    """Raise Locked where a process that agentctl did not start is at work on this conversation."""
+    from agentctl.ops.discover import external_sessions
+
+    if session.native_id is None:
+        return
+    # A conversation that was led through ACP lies in another agent's store.
+    adapter = None if session.adapter == "acp" else session.adapter
+    for one in external_sessions(runtime, runtime.readable_state, adapter=adapter, live_only=True):
+        if one.session.native_id == session.native_id:
+            raise Locked(
+                f"the conversation of session {short(session.id)} is open outside agentctl: {one.reason}",
+                hint=f"end it there, or stop it first: agentctl stop {short(one.session.id)}",
+            )
 
 
 def _inherited(session: Session, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ adapter can prove it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -57,31 +58,69 @@ def _of_adapter(
         return []
     is_remote = Capability.REMOTE in module.CAPABILITIES
     running = [] if is_remote else _processes(module)
-    if any(process.session_tag is None for process in running):
+    with reading(db):
+        rows = sessions.unsettled(db)
+    if not _are_all_ours(running, {row.id for row in rows if row.adapter == module.NAME}):
         since = None  # a process may hold a session open that nobody has touched for weeks
     elif live_only and not is_remote:
         # Nothing can be live without a process that was started outside: no store need be read.
         return []
-    natives = sessions_of(db, module, path, since=since, progress=runtime.progress)
+    was_read: list[int] = []
+
+    def progress(done: int, of: int) -> None:
+        was_read.append(done)
+        runtime.progress(done, of)
+
+    natives = sessions_of(db, module, path, since=since, progress=progress)
+    if was_read and not is_remote:
+        # Reading takes time: a session that began meanwhile must find its process.
+        running = _processes(module)
     with reading(db):
         tracked = sessions.native_ids(db, {native.native_id for native in natives})
         ours = sessions.known(db, {_launch_of(native) for native in natives})
-        # Launched here, but its id for the conversation has not been read yet.
-        unnamed = {row.id for row in sessions.unsettled(db) if row.native_id is None}
-    natives = [
-        native
-        for native in natives
-        if native.native_id not in tracked and _launch_of(native) not in ours and not native.is_child
-    ]
-    proved = module.match(natives, running)
+        rows = sessions.unsettled(db)
+    # Launched here, but its id for the conversation has not been read yet.
+    unnamed = {row.id for row in rows if row.native_id is None and row.adapter not in registry.NAMELESS}
+    # The agents of rows whose conversations are known are at work on these, and on no other.
+    settled_pids = {(row.pid, row.start_token) for row in rows if row.native_id is not None}
+    running = [one for one in running if (one.pid, one.start_token) not in settled_pids]
+    natives = [native for native in natives if not native.is_child]
+    hidden = [one for one in natives if one.native_id in tracked or _launch_of(one) in ours]
+    hidden_ids = {id(one) for one in hidden}
+    natives = [one for one in natives if id(one) not in hidden_ids]
+    proved = dict(module.match(natives, running))
+    reopened = _reopened(module, hidden, running)
+    proved |= {native.native_id: process for native, process in reopened}
     taken = {process.pid for process in proved.values()}
     free = [process for process in running if process.pid not in taken and process.session_tag is None]
     found = [
         _found(module, native, process, free)
-        for native in natives
+        for native in (*natives, *(native for native, _ in reopened))
         if (process := proved.get(native.native_id)) is None or process.session_tag not in unnamed
     ]
     return [one for one in found if not one.session.is_final] if live_only else found
+
+
+def _are_all_ours(running: Sequence[Process], ours: Collection[str]) -> bool:
+    """Each is the agent of a live row; what such an agent has started in turn is none's."""
+    tags = [process.session_tag for process in running]
+    return all(tag in ours for tag in tags) and len(set(tags)) == len(tags)
+
+
+def _reopened(
+    module: Adapter, hidden: Sequence[NativeSession], running: Sequence[Process]
+) -> list[tuple[NativeSession, Process]]:
+    """Conversations that have a row, and that a process started outside is at work on now.
+
+    Somebody went on with them by the agent's own means: the row's end is not theirs.
+    """
+    outside = [process for process in running if process.session_tag is None]
+    proved = module.match(hidden, outside) if hidden and outside else {}
+    return [
+        (native, process)
+        for native in hidden
+        if (process := proved.get(native.native_id)) is not None and process.started_at > native.created_at
+    ]
 
 
 @contextmanager
@@ -143,18 +182,28 @@ def _processes(module: Adapter) -> list[Process]:
     found = []
     for pid, stat in named.items():
         environ = processes.environment_of(pid)
+        directory = processes.directory_of(pid)
         found.append(
             Process(
                 pid=pid,
                 argv=processes.arguments_of(pid),
                 started_at=processes.started_at(stat),
                 start_token=processes.token(stat.ticks),
-                cwd=environ.get("PWD") or processes.directory_of(pid),
+                cwd=environ.get("PWD") or directory,
+                directory=directory,
                 session_tag=environ.get(SESSION_VARIABLE),
                 locked=frozenset(locked.get(pid, ())),
             )
         )
     return found
+
+
+def _is_in(process: Process, cwd: str | None) -> bool:
+    """By either name of its directory: `PWD` may be a link, or that of whoever started it."""
+    if cwd is None:
+        return False
+    places = [place for place in (process.cwd, process.directory) if place]
+    return cwd in places or os.path.realpath(cwd) in map(os.path.realpath, places)
 
 
 def _found(module: Adapter, native: NativeSession, process: Process | None, free: Sequence[Process]) -> Found:
@@ -203,7 +252,7 @@ def _judge(
         if native.is_open:
             return Status.RUNNING, None, f"process {process.pid} is working on it"
         return Status.IDLE, None, f"process {process.pid} has it open"
-    near = [one.pid for one in free if one.cwd == native.cwd and one.started_at <= native.updated_at]
+    near = [one.pid for one in free if _is_in(one, native.cwd) and one.started_at <= native.updated_at]
     if near:
         status = Status.RUNNING if native.is_open else Status.IDLE
         return status, None, f"{module.PROGRAM} process {near[0]} in its directory may be at work on it"

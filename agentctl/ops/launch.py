@@ -150,7 +150,7 @@ def _insert(db: Database, plan: Plan, request: LaunchRequest) -> None:
                 hint=f"choose another name, or stop it first: agentctl stop {short(holder)}",
             )
         if request.predecessor is not None:
-            _refuse_live(db, request.predecessor)
+            _refuse_live(db, request.predecessor, is_resume=request.is_resume)
         if request.max_running is not None:
             refuse_crowd(db, request.max_running, more=1)
         if not request.force:
@@ -167,9 +167,14 @@ def _insert(db: Database, plan: Plan, request: LaunchRequest) -> None:
         )
 
 
-def _refuse_live(db: Database, predecessor: Session) -> None:
-    current = sessions.get(db, predecessor.id)
-    if current is not None and not current.is_settled:
+def _refuse_live(db: Database, predecessor: Session, *, is_resume: bool) -> None:
+    """Raise Locked for a live predecessor; on resume for any live run of its conversation, --force or not."""
+    own = sessions.get(db, predecessor.id)
+    native = predecessor.native_id if is_resume else None
+    others = [row for row in sessions.unsettled(db) if row.native_id == native] if native else []
+    for current in (*([own] if own is not None else []), *others):
+        if current.is_settled:
+            continue
         raise Locked(
             f"session {short(current.id)} is still {'lingering' if current.lingering else current.status}",
             hint=f"wait for it or stop it first: agentctl stop {short(current.id)}",

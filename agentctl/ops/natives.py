@@ -36,7 +36,8 @@ def sessions_of(
     payloads: list[str] = []
     changed: list[tuple[str, tuple[int, int]]] = []
     # Of another home's store, read with the same state, nothing is known here.
-    gone = {path for path in cached if path.startswith(store_path)}
+    inside = store_path.rstrip("/") + "/"
+    gone = {path for path in cached if path == store_path or path.startswith(inside)}
     for source in adapter.sources(store_path):
         gone.discard(source)
         stamp = _stamp(source)

@@ -40,6 +40,10 @@ def observe(session: Session, fuse: Fuse | None, files: SessionFiles, now: datet
         # The row has no code yet, but the adapter must know that it speaks of an ended run.
         told = session._replace(exit_code=seen.exit.code)
         seen = seen._replace(result=report_of(told, files, ended=True))
+    elif seen.liveness is Liveness.DEAD:
+        # Nobody recorded how it ended; what it has said and spent is in its log all the same.
+        said = report_of(session, files, ended=True)
+        seen = seen._replace(result=said._replace(verdict=AgentVerdict.SILENT))
     elif session.native_id is None and session.adapter not in registry.NAMELESS:
         seen = seen._replace(result=report_of(session, files, ended=False))
     if needs_listing(session, fuse, seen, now):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from agentctl.core.ids import short
-from agentctl.core.model import Liveness, Session, Status
+from agentctl.core.model import Liveness, Outcome, Session, Status
 from agentctl.core.requests import stop_asked
 from agentctl.errors import Locked, OperationFailed
 from agentctl.host import tree, waiting
@@ -220,8 +220,17 @@ def _stop_external(found: Found, request: StopRequest) -> Stopped:
         terminate.send_alone(agent, rung.signal)
         wait = rung.wait if request.patience is None else request.patience
         if waiting.poll(lambda: not tree.alive([agent]), timeout=wait.total_seconds()):
-            return Stopped(found)
+            return Stopped(_ended_outside(found))
     raise OperationFailed(f"process {agent.pid} of session {short(session.id)} could not be ended")
+
+
+def _ended_outside(found: Found) -> Found:
+    """What is known of it now: what was found of it before is no longer true."""
+    reason = f"its process {found.session.pid} was ended on request"
+    session = found.session._replace(
+        status=Status.STOPPED, outcome=Outcome.CANCELLED, reason=reason, pid=None, start_token=None
+    )
+    return found._replace(session=session, shown=Status.STOPPED, reason=reason)
 
 
 def _pids(targets: Iterable[Target]) -> tuple[int, ...]:

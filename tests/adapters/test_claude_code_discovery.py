@@ -284,8 +284,9 @@ def test_an_entry_of_another_home_proves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_background_session_is_not_given_out_to_be_stopped(tmp_path: Path) -> None:
-    """claude's daemon starts it anew. It is alive all the same, also where its directory does not tell."""
+    """claude's daemon starts it anew: its process is named, and marked as one that is never signalled."""
     native = registered(tmp_path, kind="bg")
-    assert proved(native, process()) == {}
-    assert proved(native, replace(process(), cwd="/tmp/cc-daemon-0")) == {native.native_id: 21003}
-    assert proved(native, replace(process(), session_tag="a tracked session")) == {native.native_id: 21003}
+    for one in (process(), replace(process(), cwd="/tmp/cc-daemon-0")):
+        assert claude_code.match([native], [one])[native.native_id].is_shared
+    own = registered(tmp_path)
+    assert not claude_code.match([own], [process()])[own.native_id].is_shared

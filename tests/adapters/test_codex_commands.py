@@ -124,13 +124,17 @@ class TestResume:
     def test_everything_is_given_again(self) -> None:
         again = request(prompt="Go on", config={"sandbox": "workspace-write"}, args=("--oss",))
         command = codex.resume_command(session(native_id="thread", model="gpt-5.5"), again)
-        words = ("-m", "gpt-5.5", "-s", "workspace-write", "--oss", "resume", "thread", "--", "-")
-        assert command.argv == (*BASE, *words)
+        words = ("-m", "gpt-5.5", "-s", "workspace-write", "--oss")
+        assert command.argv == (*BASE[:3], *words, *BASE[3:], "resume", "thread", "--", "-")
         assert (command.stdin, command.native_id) == ("Go on", "thread")
 
     def test_a_model_of_the_request_beats_the_conversations(self) -> None:
         row = session(native_id="thread", model="gpt-5.5")
-        assert codex.resume_command(row, request(model="other")).argv[5:7] == ("-m", "other")
+        assert codex.resume_command(row, request(model="other")).argv[3:5] == ("-m", "other")
+
+    def test_an_option_of_many_values_does_not_take_the_subcommand_for_one(self) -> None:
+        argv = codex.resume_command(session(native_id="thread"), request(args=("-i", "shot.png"))).argv
+        assert argv[-7:] == ("shot.png", *BASE[3:], "resume", "thread", "--", "-")
 
     def test_without_a_thread_there_is_nothing_to_resume(self) -> None:
         with pytest.raises(NotFound, match="no codex thread id") as caught:

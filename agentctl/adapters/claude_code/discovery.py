@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -82,6 +83,11 @@ def discover(source: str) -> Iterable[NativeSession]:
     if suffix != ".jsonl" or not transcript.is_id(native_id) or not os.path.isfile(source):
         return []
     head, tail = _read_head(source, native_id), _read_tail(source, native_id)
+    if tail.turn is None and head.title and transcripts.size(source) > TAIL_WINDOWS[-1]:
+        # Its last message alone is longer than what is read: pictures, as a rule. Nobody has answered it.
+        tail = tail._replace(
+            turn=Turn(AgentVerdict.SILENT), updated_at=tail.updated_at or _changed_at(source)
+        )
     updated_at = tail.updated_at or head.created_at
     created_at = head.created_at or updated_at
     if tail.turn is None or created_at is None or updated_at is None or not (head.is_own or tail.is_own):
@@ -109,6 +115,13 @@ def discover(source: str) -> Iterable[NativeSession]:
         tokens=tail.spent.tokens,
     )
     return [native]
+
+
+def _changed_at(path: str) -> datetime | None:
+    try:
+        return transcripts.instant(os.stat(path).st_mtime * 1000)
+    except OSError:
+        return None
 
 
 def _read_head(path: str, native_id: str) -> Head:
@@ -170,9 +183,7 @@ def _tail(records: Iterator[Mapping[str, Any]], native_id: str) -> Tail:
 def match(natives: Sequence[NativeSession], processes: Sequence[Process]) -> Mapping[str, Process]:
     """Native id → the newest process that claude's registry names, if it is that process.
 
-    A background session is claude's own daemon's to end: it starts anew one that was
-    signalled. So where the session's directory tells that it is at work, its process is
-    not given out as one to be stopped; elsewhere its being alive counts for more.
+    A background session is claude's own daemon's to end: its process is named, and never signalled.
     """
     by_id = {native.native_id: native for native in natives}
     configs = {os.path.dirname(native.store_path) for native in natives}
@@ -183,9 +194,9 @@ def match(natives: Sequence[NativeSession], processes: Sequence[Process]) -> Map
             native = by_id.get(string(entry.get("sessionId")) or "")
             if native is None or os.path.dirname(native.store_path) != config:
                 continue
-            is_told = process.cwd == native.cwd and process.session_tag is None
-            if entry.get("kind") != "bg" or not is_told:
-                found[native.native_id] = process
+            # claude's daemon starts anew a background process that was signalled.
+            is_daemons = entry.get("kind") == "bg"
+            found[native.native_id] = replace(process, is_shared=True) if is_daemons else process
     return found
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from agentctl.adapters.transcripts import integer, json_object, mapping, real, string
+from agentctl.adapters.transcripts import integer, json_object, mapping, real, string, total
 from agentctl.core.model import Tokens
 from agentctl.core.text import one_line
 
@@ -131,22 +131,21 @@ def spent_by_models(record: Mapping[str, Any]) -> Spent | None:
     if not usages and cost is None:
         return None
     keys = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
-    counts = [sum(integer(usage.get(key)) or 0 for usage in usages) for key in keys]
+    counts = [total(integer(usage.get(key)) or 0 for usage in usages) for key in keys]
     return Spent(Tokens(*counts) if usages else Tokens(0, 0, 0, 0), cost)
 
 
 def sum_usage(usages: Sequence[object]) -> Tokens:
     """The counts of these `usage` records together; None for a count that none of them gives."""
 
-    def total(key: str) -> int | None:
-        known = [count for usage in usages if (count := integer(mapping(usage).get(key))) is not None]
-        return sum(known) if known else None
+    def of(key: str) -> int | None:
+        return total(count for usage in usages if (count := integer(mapping(usage).get(key))) is not None)
 
     return Tokens(
-        input=total("input_tokens"),
-        output=total("output_tokens"),
-        cache_read=total("cache_read_input_tokens"),
-        cache_write=total("cache_creation_input_tokens"),
+        input=of("input_tokens"),
+        output=of("output_tokens"),
+        cache_read=of("cache_read_input_tokens"),
+        cache_write=of("cache_creation_input_tokens"),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from agentctl.adapters import transcripts
@@ -84,9 +84,9 @@ def instant(record: Mapping[str, Any]) -> datetime | None:
         return None
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
+        return at.astimezone(UTC) if at.tzinfo is not None else None
+    except (ValueError, OverflowError):  # the year 1 east of Greenwich has no UTC
         return None
-    return at if at.tzinfo is not None else None
 
 
 def is_turn(record: Mapping[str, Any]) -> bool:

@@ -93,7 +93,7 @@ def launch_command(request: LaunchRequest) -> Command:
     words = _words(request)
     model = request.model or string(request.config.get("model"))
     tag = ("--thread-source", f"{TAG}{request.session_id}")
-    argv = (*_exec(request), *tag, *_model(model, words), *words, "--", "-")
+    argv = (*_exec(request), *_place(request), *tag, *_model(model, words), *words, "--", "-")
     return Command(argv=argv, env={"PWD": request.cwd}, stdin=_prompt(request))
 
 
@@ -112,13 +112,18 @@ def resume_command(session: Session, request: LaunchRequest) -> Command:
         )
     words = _words(request)
     model = _model(request.model or session.model, words)
-    argv = (*_exec(request), *model, *words, "resume", native_id, "--", "-")
+    # -C behind the user's words: `-i`, which takes any number of values, would take the subcommand for one.
+    argv = (*_exec(request), *model, *words, *_place(request), "resume", native_id, "--", "-")
     return Command(argv=argv, env={"PWD": request.cwd}, stdin=_prompt(request), native_id=native_id)
 
 
 def _exec(request: LaunchRequest) -> tuple[str, ...]:
     started = request.program or (program(request.environ, request.cwd),)
-    return (*started, "exec", "--json", "-C", request.cwd)
+    return (*started, "exec", "--json")
+
+
+def _place(request: LaunchRequest) -> tuple[str, ...]:
+    return ("-C", request.cwd)
 
 
 def _prompt(request: LaunchRequest) -> str:

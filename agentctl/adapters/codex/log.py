@@ -60,13 +60,25 @@ def read_run(lines: Iterable[str], *, native_id: str | None) -> LoggedRun:
     """What these lines, all of one run's log or its end, say together."""
     run = LoggedRun(native_id=native_id)
     printed: list[str] = []
+    retries: list[str] = []
+    warnings: list[str] = []
     for line in lines:
         event = json_object(line)
         if event is not None and isinstance(event.get("type"), str):
-            run = _after(run, event)
+            item = mapping(event.get("item"))
+            if event["type"] == "error" and (reason := retry_reason(event)) is not None:
+                retries.append(reason)
+            elif event["type"] == "item.completed" and item.get("type") == "error":
+                warnings.append(error_text(item))
+            else:
+                run = _after(run, event)
         elif line.strip() and not is_noise(line):
             printed.append(one_line(line, LINE))
-    return run._replace(complaint=_complaint(printed, has_begun=native_id is not None))
+    return run._replace(
+        retries=tuple(retries),
+        warnings=tuple(warnings),
+        complaint=_complaint(printed, has_begun=native_id is not None),
+    )
 
 
 def _after(run: LoggedRun, event: dict[str, Any]) -> LoggedRun:
@@ -76,10 +88,6 @@ def _after(run: LoggedRun, event: dict[str, Any]) -> LoggedRun:
             item = mapping(event.get("item"))
             if item.get("type") == "agent_message":
                 return run._replace(text=string(item.get("text")) or run.text)
-            if item.get("type") == "error" and (warning := error_text(item)):
-                return run._replace(warnings=(*run.warnings, warning))
-        case "error" if (reason := retry_reason(event)) is not None:
-            return run._replace(retries=(*run.retries, reason))
         # A message that somebody queued may begin a second turn, which the ending process aborts.
         case "turn.completed" if run.verdict is AgentVerdict.SILENT:
             return run._replace(verdict=AgentVerdict.OK, usage=tokens(event.get("usage")))

@@ -133,14 +133,31 @@ def lock_of(store: str, thread: str) -> str:
 
 def read(path: str, *, head: int = HEAD, tail: int = TAIL) -> Rollout | None:
     """What the file's first and last bytes say; None where it names no thread."""
-    lines = transcripts.head_lines(path, head) if transcripts.size(path) > tail else []
+    size = transcripts.size(path)
+    lines = transcripts.head_lines(path, head) if size > tail else []
     last = transcripts.tail_lines(path, tail)
-    found = [record for line in (*lines, *last) if (record := _record(line)) is not None]
-    meta = next((payload_of(record) for record in found if record.get("type") == "session_meta"), None)
+    first, later = (
+        [record for line in part if (record := _record(line)) is not None] for part in (lines, last)
+    )
+    meta = next(
+        (payload_of(record) for record in (*first, *later) if record.get("type") == "session_meta"), None
+    )
     if meta is None:
         return None
-    final = next(transcripts.json_objects(reversed(last)), {})
-    return Rollout(path, meta, _turns(found), timestamp(final.get("timestamp")))
+    turns = _turns((*first, *later))
+    if size > head + tail and not _turns(later):
+        turns = (*turns, Turn(""))  # the end tells of no turn: how the last one stands is not known
+    final = next(transcripts.json_objects(reversed(last)), None)
+    updated_at = timestamp(final.get("timestamp")) if final else _changed_at(path)
+    return Rollout(path, meta, turns, updated_at)
+
+
+def _changed_at(path: str) -> datetime | None:
+    """For a file whose last line is longer than what is read of it."""
+    try:
+        return instant(os.stat(path).st_mtime * 1000)
+    except OSError:
+        return None
 
 
 def _record(line: str) -> dict[str, Any] | None:
@@ -158,9 +175,9 @@ def timestamp(text: object) -> datetime | None:
     """The UTC instant of an ISO 8601 text; None for anything else."""
     try:
         found = datetime.fromisoformat(string(text) or "")
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo else None
+    except (ValueError, OverflowError):  # the year 1 east of Greenwich has no UTC
         return None
-    return found.astimezone(UTC) if found.tzinfo else None
 
 
 def _turns(records: Iterable[Mapping[str, Any]]) -> tuple[Turn, ...]:

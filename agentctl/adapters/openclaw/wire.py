@@ -139,7 +139,12 @@ class Link:
                 raise Broken("no WebSocket answers there")
 
     def send(self, message: Mapping[str, Any]) -> None:
-        self._protocol.send_text(json.dumps(message).encode())
+        from websockets.exceptions import WebSocketException
+
+        try:
+            self._protocol.send_text(json.dumps(message).encode())
+        except WebSocketException:  # the other side has begun to close
+            raise Broken(self._how_it_closed()) from None
         self._flush()
 
     def receive(self) -> Mapping[str, Any]:

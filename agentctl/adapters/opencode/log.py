@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentctl.adapters.opencode.records import UNFINISHED
-from agentctl.adapters.transcripts import integer, json_object, mapping, real, string
+from agentctl.adapters.transcripts import integer, json_object, mapping, real, string, total
 from agentctl.core.model import Tokens
 from agentctl.core.text import one_line
 
@@ -120,28 +120,28 @@ def find_created(lines: Iterable[str], *, title: str) -> tuple[str | None, str |
 def sum_tokens(records: Sequence[Mapping[str, Any]]) -> Tokens:
     """The counts of these steps or messages together; None for a count that none of them gives."""
 
-    def total(*path: str) -> int | None:
+    def of(*path: str) -> int | None:
         counts = []
         for record in records:
             value: object = record.get("tokens")
             for key in path:
                 value = mapping(value).get(key)
             counts.append(integer(value))
-        known = [count for count in counts if count is not None]
-        return sum(known) if known else None
+        return total(count for count in counts if count is not None)
 
     return Tokens(
-        input=total("input"),
-        output=total("output"),
-        cache_read=total("cache", "read"),
-        cache_write=total("cache", "write"),
+        input=of("input"),
+        output=of("output"),
+        cache_read=of("cache", "read"),
+        cache_write=of("cache", "write"),
     )
 
 
 def sum_costs(records: Sequence[Mapping[str, Any]]) -> float | None:
     """What these steps or messages cost together, as opencode reckons it."""
     known = [cost for record in records if (cost := real(record.get("cost"))) is not None]
-    return float(sum(known)) if known else None
+    summed = real(sum(known)) if known else None
+    return None if summed is None else float(summed)
 
 
 def error_text(error: object) -> str | None:

@@ -128,7 +128,9 @@ def match(natives: Sequence[NativeSession], processes: Sequence[Process]) -> Map
 
 
 def _began_together(native: NativeSession, run: Process) -> bool:
-    if native.cwd is None or run.cwd is None:
+    # pi works where it was started; `PWD` may be that of whoever started it.
+    place = run.directory or run.cwd
+    if native.cwd is None or place is None:
         return False
     age = native.created_at - run.started_at
-    return timedelta() <= age <= STARTING and os.path.realpath(run.cwd) == os.path.realpath(native.cwd)
+    return timedelta() <= age <= STARTING and os.path.realpath(place) == os.path.realpath(native.cwd)
