@@ -37,6 +37,8 @@ _OPTIONS = (
     click.option("--on-create", metavar="CMD", help="Run before the agent starts; a failure prevents it."),
     click.option("--on-complete", metavar="CMD", help="Run once when the session has ended."),
     click.option("--on-fuse-warn", metavar="CMD", help="Run when the fuse is about to blow."),
+    click.option("--callback-session", metavar="KEY", help="Session that webhooks name for the answer."),
+    click.option("--callback-agent", metavar="ID", help="Agent that webhooks name for the answer."),
     click.option("--force", is_flag=True, help="Start although somebody holds the directory."),
     click.option(
         "--settle",
@@ -46,6 +48,12 @@ _OPTIONS = (
     click.option("--wait", "wait", is_flag=True, help="Wait for its end; exit as `agentctl wait` does."),
     json_option,
 )
+
+_CALLBACKS = {
+    "callback_session": "openclaw_callback_session_key",
+    "callback_agent": "openclaw_callback_agent_id",
+}
+"""Option → its key in the `meta` of a webhook, as receivers know it from the TypeScript agentctl."""
 
 _CONTEXT_OPTIONS = (
     click.option("--spec", type=click.Path(), help="Put this file before the prompt, as the specification."),
@@ -102,6 +110,7 @@ def common(runtime: Runtime, options: Mapping[str, Any]) -> dict[str, Any]:
         check_name(options["name"])
     hooks = {name: options[name] for name in ("on_create", "on_complete", "on_fuse_warn") if options[name]}
     settle = options["settle"]
+    meta = {name: options[option] for option, name in _CALLBACKS.items() if options[option]}
     return {
         "name": options["name"],
         "fuse": options["fuse"],
@@ -110,6 +119,7 @@ def common(runtime: Runtime, options: Mapping[str, Any]) -> dict[str, Any]:
         "env": parse_env(options["env"]),
         "force": options["force"],
         "hooks": hooks,
+        "meta": meta,
         "settle": runtime.settings.settle if settle is None else settle,
     }
 

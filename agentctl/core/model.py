@@ -203,6 +203,8 @@ class Session(NamedTuple):
     """Names of --env variables; their values are never stored."""
     hooks: Mapping[str, str] = MappingProxyType({})
     """Hook name (`on_create`, `on_complete`, `on_fuse_warn`) → shell command."""
+    meta: Mapping[str, str] = MappingProxyType({})
+    """What `launch` was told to send along with every webhook."""
     started_at: datetime | None = None
     ended_at: datetime | None = None
     tokens: Tokens = Tokens()

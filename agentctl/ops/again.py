@@ -108,5 +108,9 @@ def _refuse_open_elsewhere(runtime: Runtime, session: Session) -> None:
 
 
 def _inherited(session: Session, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options given now, over hooks that the session had."""
-    return {**options, "hooks": {**session.hooks, **options["hooks"]}}
+    """Options given now, over the hooks and callbacks that the session had."""
+    return {
+        **options,
+        "hooks": {**session.hooks, **options["hooks"]},
+        "meta": {**session.meta, **options["meta"]},
+    }

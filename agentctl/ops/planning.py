@@ -49,6 +49,8 @@ class LaunchRequest:
     force: bool = False
     settle: timedelta = timedelta(seconds=1)
     hooks: Mapping[str, str] = field(default_factory=dict)
+    meta: Mapping[str, str] = field(default_factory=dict)
+    """Sent along with every webhook of the session."""
     predecessor: Session | None = None
     """The row this one goes on from: `resume` and `rerun`."""
     is_resume: bool = False
@@ -148,6 +150,7 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         args=request.args,
         env_keys=tuple(request.env),
         hooks=dict(request.hooks),
+        meta=dict(request.meta),
         store_path=adapter.store_path(adapter_request.environ),
         notes=command.notes,
     )

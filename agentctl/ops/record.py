@@ -200,7 +200,7 @@ def _session_payload(session: Session, type_: str, now: datetime) -> dict[str, A
         "duration_seconds": round(max((ended - began).total_seconds(), 0.0), 3),
         "exit_status": session.exit_code,
         "summary": session.result or session.reason,
-        "meta": {"name": session.name, "group": session.group, "model": session.model},
+        "meta": {**session.meta, "name": session.name, "group": session.group, "model": session.model},
         "timestamp": _instant(now),
         "outcome": session.outcome,
         "reason": session.reason,

@@ -150,6 +150,7 @@ _SESSION_CODECS: dict[str, _Codec] = {
     "env_keys": (words, read_words),
     "notes": (words, read_words),
     "hooks": (mapping, read_mapping),
+    "meta": (mapping, read_mapping),
     "lingering": (int, bool),
     "unsupervised": (int, bool),
 }

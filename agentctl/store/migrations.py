@@ -50,6 +50,7 @@ _V1 = (
         args TEXT NOT NULL DEFAULT '[]',
         env_keys TEXT NOT NULL DEFAULT '[]',
         hooks TEXT NOT NULL DEFAULT '{{}}',
+        meta TEXT NOT NULL DEFAULT '{{}}',
         started_at TEXT,
         ended_at TEXT,
         tokens_input INTEGER,

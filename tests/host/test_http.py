@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
 from agentctl.host.http import post
 from agentctl.host.waiting import ticks
 
+TLS = Path(__file__).parent.parent / "data" / "tls"
 LIMIT = 0.5
 PORTION = 0.05
 """Seconds between two bytes: well within the limit each."""
@@ -89,3 +92,23 @@ def test_a_prompt_answer_is_the_receivers_own(status: str, error: str | None) ->
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "nonsense"])
 def test_what_is_no_web_address_is_posted_nowhere(url: str) -> None:
     assert post(url, b"{}", headers={}, secret=None, limit=20).error
+
+
+def test_a_receiver_whose_certificate_nobody_vouches_for_gets_nothing() -> None:
+    told: list[bytes] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(TLS / "certificate.pem", TLS / "key.pem")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            connection, _ = server.accept()
+            with connection, suppress(OSError), context.wrap_socket(connection, server_side=True) as inside:
+                told.append(inside.recv(1000))
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"https://127.0.0.1:{server.getsockname()[1]}/hook"
+        posted = post(url, b"{}", headers={}, secret="s", limit=10)
+        thread.join()
+    assert "certificate" in (posted.error or "")
+    assert told == []

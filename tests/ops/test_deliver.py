@@ -353,6 +353,25 @@ def test_a_known_exit_code_is_posted_as_it_is(
     assert set(body) >= {"session_id", "cwd", "duration_seconds", "summary", "meta", "timestamp", "event_id"}
 
 
+def test_callbacks_go_along_with_every_webhook_also_of_a_rerun(
+    run: Callable[..., Any],
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_until: Callable[..., Any],
+) -> None:
+    monkeypatch.setenv("AGENTCTL_WEBHOOK_URL", receiver.url)
+    words = ["--callback-session", "agent:main:main", "--callback-agent", "main"]
+    first = run(["launch", "exec", "--settle", "0", *words, "--", "true"]).stdout.strip()
+    wait_until(lambda: ended_posts(receiver))
+    run(["rerun", first, "--settle", "0", "--callback-agent", "other"])
+    wait_until(lambda: len(ended_posts(receiver)) == 2)
+    called = [
+        (body["meta"]["openclaw_callback_session_key"], body["meta"]["openclaw_callback_agent_id"])
+        for body in ended_posts(receiver)
+    ]
+    assert called == [("agent:main:main", "main"), ("agent:main:main", "other")]
+
+
 def test_an_unknown_exit_code_is_posted_as_null(
     run: Callable[..., Any],
     receiver: Receiver,

@@ -99,6 +99,7 @@ CREATE TABLE sessions (
         args TEXT NOT NULL DEFAULT '[]',
         env_keys TEXT NOT NULL DEFAULT '[]',
         hooks TEXT NOT NULL DEFAULT '{}',
+        meta TEXT NOT NULL DEFAULT '{}',
         started_at TEXT,
         ended_at TEXT,
         tokens_input INTEGER,
@@ -115,9 +116,9 @@ CREATE TABLE sessions (
         revision INTEGER NOT NULL DEFAULT 0
     ) STRICT;
 INSERT INTO "sessions" VALUES('0b5a1f6e-3c1d-4f6a-9a55-6f3a55b6f001','claude-code','/srv/täst dir','error','2026-11-22T10:00:00.123456Z','night run','timed_out','blew its 2 h fuse',143,15,1,1,'fuse',2,'2026-11-22T10:00:05.123456Z','2:1.5 9:5.0',4242,'linux:123:boot:machine:ns','ses_Abc%_*1','0b5a1f6e-3c1d-4f6a-9a55-6f3a55b6f000',2,'0b5a1f6e-3c1d-4f6a-9a55-6f3a55b6f00f','g-0a1b2c','try/g-0a1b2c/a','/home/ann/src/a','0123456789abcdef0123456789abcdef01234567','opus','asked','fix it
-	please now ✓','["--flag","two words",""]','["A","B_2"]','{"on_complete":"notify ''x''","on_create":"make"}','2026-11-22T10:00:00.123457Z','2026-11-22T12:00:00.123456Z',1,2,3,1099511627776,0.125,7,'done “well”','["denied: Bash","truncated"]','/home/u/.claude','/home/u/.claude/x.jsonl','2.1.0',0);
+	please now ✓','["--flag","two words",""]','["A","B_2"]','{"on_complete":"notify ''x''","on_create":"make"}','{"openclaw_callback_agent_id":"ann"}','2026-11-22T10:00:00.123457Z','2026-11-22T12:00:00.123456Z',1,2,3,1099511627776,0.125,7,'done “well”','["denied: Bash","truncated"]','/home/u/.claude','/home/u/.claude/x.jsonl','2.1.0',0);
 INSERT INTO "sessions" VALUES('second','claude-code','/srv/täst dir','error','2026-11-22T10:00:00.123456Z',NULL,'timed_out','blew its 2 h fuse',143,15,0,1,'fuse',2,'2026-11-22T10:00:05.123456Z','2:1.5 9:5.0',4242,'linux:123:boot:machine:ns','ses_Abc%_*1','0b5a1f6e-3c1d-4f6a-9a55-6f3a55b6f000',2,'0b5a1f6e-3c1d-4f6a-9a55-6f3a55b6f00f','g-0a1b2c','try/g-0a1b2c/a','/home/ann/src/a','0123456789abcdef0123456789abcdef01234567','opus','asked','fix it
-	please now ✓','["--flag","two words",""]','["A","B_2"]','{"on_complete":"notify ''x''","on_create":"make"}','2026-11-22T10:00:00.123457Z','2026-11-22T12:00:00.123456Z',1,2,3,1099511627776,0.125,7,'done “well”','["denied: Bash","truncated"]','/home/u/.claude','/home/u/.claude/x.jsonl','2.1.0',0);
+	please now ✓','["--flag","two words",""]','["A","B_2"]','{"on_complete":"notify ''x''","on_create":"make"}','{"openclaw_callback_agent_id":"ann"}','2026-11-22T10:00:00.123457Z','2026-11-22T12:00:00.123456Z',1,2,3,1099511627776,0.125,7,'done “well”','["denied: Bash","truncated"]','/home/u/.claude','/home/u/.claude/x.jsonl','2.1.0',0);
 CREATE INDEX sessions_unsettled ON sessions (created_at) WHERE (status NOT IN ('stopped', 'error') OR lingering = 1);
 CREATE INDEX sessions_ended ON sessions (ended_at) WHERE (status IN ('stopped', 'error') AND lingering = 0);
 CREATE INDEX sessions_created ON sessions (created_at);
