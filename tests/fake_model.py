@@ -73,7 +73,9 @@ def use_tool(model: str) -> Reply:
         arguments = {"command": f"sleep {sleep[1]}", "description": "Waits a while"}
         return Reply(text="Calling a tool", tool="bash", arguments=arguments)
     path = "../outside.txt" if model == "tool-write-outside" else "hello.txt"
-    return Reply(text="Calling a tool", tool="write", arguments={"filePath": path, "content": "hi\n"})
+    # opencode's tool wants `filePath`, pi's `path`.
+    arguments = {"filePath": path, "path": path, "content": "hi\n"}
+    return Reply(text="Calling a tool", tool="write", arguments=arguments)
 
 
 DIALECTS = (CHAT, RESPONSES, ANTHROPIC)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from agentctl.adapters import pi_records, transcripts
 from agentctl.adapters.base import NativeSession
-from agentctl.adapters.transcripts import json_object, mapping, string
+from agentctl.adapters.transcripts import json_object, mapping, open_regular, string
 from agentctl.core.model import AgentVerdict, Result, Tokens
 from agentctl.core.text import one_line
 
@@ -178,7 +178,7 @@ def _updated(entries: Sequence[Mapping[str, Any]]) -> datetime | None:
 def _answer_lines(path: str) -> Iterator[Mapping[str, Any]]:
     """The lines of a file that may be answers; the file may be long, so one at a time."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             for line in file:
                 entry = json_object(line.decode("utf-8", "replace")) if _ANSWER in line else None
                 if entry is not None:

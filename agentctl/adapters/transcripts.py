@@ -7,12 +7,14 @@ nothing raises on what it finds. Must not know any agent's vocabulary.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, BinaryIO
 
 
 def head_lines(path: str, limit_bytes: int) -> list[str]:
@@ -108,9 +110,21 @@ def instant(milliseconds: object) -> datetime | None:
         return None
 
 
+def open_regular(path: str) -> BinaryIO:
+    """The file, opened for reading. OSError for anything but a regular file: a pipe would never answer."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
 def _read(path: str, start: int, limit_bytes: int) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             file.seek(start)
             return file.read(limit_bytes)
     except OSError:

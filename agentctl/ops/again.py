@@ -79,9 +79,10 @@ def _ended(runtime: Runtime, text: str) -> Session:
     session = found.session
     if not session.is_settled:
         state = "lingering" if session.lingering else found.status.value
+        way_out = "end it where it was started, or" if found.is_external else "wait for it or"
         raise Locked(
             f"session {short(session.id)} is still {state}",
-            hint=f"wait for it or stop it first: agentctl stop {short(session.id)}",
+            hint=f"{way_out} stop it first: agentctl stop {short(session.id)}",
         )
     if session.repo and not os.path.isdir(session.cwd):
         raise UsageFault(

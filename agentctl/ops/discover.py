@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import cache
 
 from agentctl.adapters import registry
 from agentctl.adapters.base import Adapter, Capability, NativeSession, Process
@@ -24,6 +25,9 @@ from agentctl.ops.stores import discovering
 from agentctl.runtime import Runtime
 from agentctl.store import sessions
 from agentctl.store.db import Database, reading
+
+SLACK = timedelta(seconds=1)
+"""By so much a process may seem older than it is: the kernel tells when it booted in whole seconds."""
 
 TITLE_PREFIX = "agentctl "
 """How a launch names its conversation where the program takes a title, followed by the session id."""
@@ -93,12 +97,31 @@ def _of_adapter(
     proved |= {native.native_id: process for native, process in reopened}
     taken = {process.pid for process in proved.values()}
     free = [process for process in running if process.pid not in taken and process.session_tag is None]
+    doubtful = _doubtful([native for native in natives if native.native_id not in proved], free)
     found = [
-        _found(module, native, process, free)
+        _found(module, native, process, doubtful.get(native.native_id))
         for native in (*natives, *(native for native, _ in reopened))
         if (process := proved.get(native.native_id)) is None or process.session_tag not in unnamed
     ]
     return [one for one in found if not one.session.is_final] if live_only else found
+
+
+def _doubtful(natives: Sequence[NativeSession], free: Sequence[Process]) -> dict[str, Process]:
+    """Native id → a process that may be at work on it: each on the one of its directory that changed last."""
+    real = cache(os.path.realpath)
+    found: dict[str, Process] = {}
+    for process in free:
+        # `PWD` may be a link, or that of whoever started the process.
+        places = {real(place) for place in (process.cwd, process.directory) if place}
+        near = [
+            native
+            for native in natives
+            if native.cwd and process.started_at <= native.updated_at and real(native.cwd) in places
+        ]
+        newest = max(near, key=lambda native: native.updated_at, default=None)
+        if newest is not None:
+            found.setdefault(newest.native_id, process)
+    return found
 
 
 def _are_all_ours(running: Sequence[Process], ours: Collection[str]) -> bool:
@@ -119,7 +142,8 @@ def _reopened(
     return [
         (native, process)
         for native in hidden
-        if (process := proved.get(native.native_id)) is not None and process.started_at > native.created_at
+        if (process := proved.get(native.native_id)) is not None
+        and process.started_at > native.created_at - SLACK
     ]
 
 
@@ -198,16 +222,10 @@ def _processes(module: Adapter) -> list[Process]:
     return found
 
 
-def _is_in(process: Process, cwd: str | None) -> bool:
-    """By either name of its directory: `PWD` may be a link, or that of whoever started it."""
-    if cwd is None:
-        return False
-    places = [place for place in (process.cwd, process.directory) if place]
-    return cwd in places or os.path.realpath(cwd) in map(os.path.realpath, places)
-
-
-def _found(module: Adapter, native: NativeSession, process: Process | None, free: Sequence[Process]) -> Found:
-    status, outcome, reason = _judge(module, native, process, free)
+def _found(
+    module: Adapter, native: NativeSession, process: Process | None, doubtful: Process | None
+) -> Found:
+    status, outcome, reason = _judge(module, native, process, doubtful)
     own = None if process is None or process.is_shared else process
     result = native.result
     session = Session(
@@ -240,9 +258,9 @@ def _found(module: Adapter, native: NativeSession, process: Process | None, free
 
 
 def _judge(
-    module: Adapter, native: NativeSession, process: Process | None, free: Sequence[Process]
+    module: Adapter, native: NativeSession, process: Process | None, doubtful: Process | None
 ) -> tuple[Status, Outcome | None, str]:
-    """As far as the evidence goes, and no further. `free` are processes proved to be no session's own."""
+    """As far as the evidence goes, and no further."""
     if native.standing is not None:
         return native.standing
     if process is not None and process.is_shared:
@@ -252,10 +270,9 @@ def _judge(
         if native.is_open:
             return Status.RUNNING, None, f"process {process.pid} is working on it"
         return Status.IDLE, None, f"process {process.pid} has it open"
-    near = [one.pid for one in free if _is_in(one, native.cwd) and one.started_at <= native.updated_at]
-    if near:
+    if doubtful is not None:
         status = Status.RUNNING if native.is_open else Status.IDLE
-        return status, None, f"{module.PROGRAM} process {near[0]} in its directory may be at work on it"
+        return status, None, f"{module.PROGRAM} process {doubtful.pid} in its directory may be at work on it"
     if native.is_open:
         return Status.STOPPED, None, "its last turn is unfinished and no process works on it"
     if native.result.verdict is AgentVerdict.ERROR:

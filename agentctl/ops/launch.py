@@ -28,7 +28,6 @@ from agentctl.errors import (
 from agentctl.host import locks as liveness
 from agentctl.host import spawn, waiting
 from agentctl.host.files import create_private, remove_tree, write_private
-from agentctl.host.logs import last_lines
 from agentctl.host.paths import SessionFiles
 from agentctl.host.tree import Target
 from agentctl.ops import hooks, manifest, terminate
@@ -362,7 +361,9 @@ def _goes_on(session: Session) -> Interrupted:
 
 def _ended_early(runtime: Runtime, session: Session, tree: Tree | None) -> OperationFailed:
     """The error for an agent that ended badly at once: its reason and its last lines."""
-    lines = last_lines(runtime.paths.session(session.id).log, 10)
+    from agentctl.ops.output import shown_lines
+
+    lines = shown_lines(runtime, session, 10)
     said = "".join(f"\n  {line}" for line in lines)
     if tree is not None:
         from agentctl.ops import trees

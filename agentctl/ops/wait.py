@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from agentctl.core.model import Liveness, Outcome, Status
+from agentctl.core.model import Life, Liveness, Outcome, Status
 from agentctl.errors import NotFound
-from agentctl.host import waiting
+from agentctl.host import processes, waiting
 from agentctl.ops.find import Found, settled
 from agentctl.ops.observe import look
 from agentctl.ops.reconcile import reconcile
@@ -18,6 +18,8 @@ from agentctl.store.db import reading
 
 BETWEEN_LOOKS = 0.1
 LOOKS_PER_RECONCILE = 10
+LOOKS_PER_LISTING = 50
+"""The agents' own stores are asked every five seconds: reading them costs the most."""
 
 SUCCEEDED, FAILED, LOST, GAVE_UP = 0, 1, 4, 124
 
@@ -63,8 +65,9 @@ def wait(
     limit = waiting.FOREVER if timeout is None else timeout.total_seconds()
     for number, _ in enumerate(waiting.ticks(interval=BETWEEN_LOOKS, timeout=limit)):
         thorough = number % LOOKS_PER_RECONCILE == 0
+        asks_stores = number % LOOKS_PER_LISTING == 0
         for session_id, one in current.items():
-            current[session_id] = _look_again(runtime, one, thorough=thorough)
+            current[session_id] = _look_again(runtime, one, thorough=thorough, asks_stores=asks_stores)
         over = [one for one in current.values() if is_over(one)]
         winner = _winner(over) if first_success else None
         if winner is not None:
@@ -87,12 +90,13 @@ def is_over(one: Found) -> bool:
     return one.session.is_final
 
 
-def _look_again(runtime: Runtime, one: Found, *, thorough: bool) -> Found:
+def _look_again(runtime: Runtime, one: Found, *, thorough: bool, asks_stores: bool) -> Found:
     """The session now. Without `thorough`, one that is plainly still at work is not judged anew."""
     if is_over(one):
         return one
     if one.is_external:
-        return _look_outside(runtime, one) if thorough else one
+        is_due = asks_stores or (thorough and not _goes_on(one))
+        return _look_outside(runtime, one) if is_due else one
     now = runtime.clock()
     if not thorough and _is_at_work(runtime, one, now):
         return one
@@ -111,6 +115,12 @@ def _look_again(runtime: Runtime, one: Found, *, thorough: bool) -> Found:
     if current is None:
         raise NotFound(f"session {session.id} was pruned while it was waited for")
     return settled(runtime, current, fuse)
+
+
+def _goes_on(one: Found) -> bool:
+    """The process of an external session is there; whether its turn is over only its agent's store tells."""
+    session = one.session
+    return session.pid is not None and processes.look(session.pid, session.start_token) is Life.ALIVE
 
 
 def _is_at_work(runtime: Runtime, one: Found, now: datetime) -> bool:

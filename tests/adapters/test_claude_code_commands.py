@@ -145,6 +145,9 @@ def test_keys_do_not_stay_by_a_word_that_says_no() -> None:
     for value in ("0", "", "no"):
         environ = {"ANTHROPIC_API_KEY": "a-secret", "AGENTCTL_CLAUDE_USE_API_KEY": value}
         assert claude_code.launch_command(request(environ=environ)).env["ANTHROPIC_API_KEY"] is None
+    environ = {"ANTHROPIC_API_KEY": "a-secret", "AGENTCTL_CLAUDE_USE_API_KEY": "0"}
+    told = request(environ=environ, config={"use_api_key": True})
+    assert claude_code.launch_command(told).env["ANTHROPIC_API_KEY"] is None, "the environment beats the file"
 
 
 def test_what_a_parent_claude_tells_its_tools_is_taken_away() -> None:

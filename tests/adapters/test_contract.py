@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -279,6 +280,7 @@ LOGS: dict[str, Callable[[Path], object]] = {
     "no column's number": lambda path: path.write_text('{"type": "usage", "input": ' + "9" * 20 + "}\n"),
     "one long line": lambda path: path.write_bytes(b'{"type": "text", "text": "' + b"x" * 5_000_000 + b'"}'),
     "a directory": directory,
+    "a pipe that nobody writes to": os.mkfifo,
 }
 
 

@@ -22,7 +22,7 @@ from agentctl.adapters.claude_code.log import LoggedRun, Spent
 from agentctl.adapters.claude_code.rendering import log_messages as log_messages
 from agentctl.adapters.claude_code.rendering import transcript_messages
 from agentctl.adapters.claude_code.transcript import StoredRun
-from agentctl.adapters.transcripts import integer, string
+from agentctl.adapters.transcripts import integer, string, total
 from agentctl.core.model import TERM_THEN_KILL, AgentVerdict, Listing, Result, Rung, Session
 from agentctl.core.text import one_line
 
@@ -106,7 +106,7 @@ def result(session: Session, log_path: str) -> Result:
         model=logged.model or stored.model,
         tokens=spent.tokens,
         cost_usd=spent.cost_usd,
-        turns=sum(turns) if turns else None,
+        turns=total(turns) if turns else None,
         notes=log.notes_of(logged),
         transcript_path=path,
         adapter_version=logged.version or stored.version,

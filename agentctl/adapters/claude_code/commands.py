@@ -122,7 +122,9 @@ def _permissions(request: LaunchRequest, words: Sequence[str]) -> tuple[str, ...
 
 def _keys(request: LaunchRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The variables to take away so that a subscription is billed, and a note on those that were set."""
-    if request.environ.get(KEEP_KEY) == "1" or request.config.get("use_api_key") is True:
+    # As everywhere, the environment beats the configuration.
+    wish = request.environ.get(KEEP_KEY)
+    if wish == "1" or (not wish and request.config.get("use_api_key") is True):
         return (), ()
     removed = tuple(name for name in KEYS if name not in request.given)
     found = [name for name in removed if request.environ.get(name)]

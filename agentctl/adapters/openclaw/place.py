@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from agentctl.adapters.transcripts import integer, mapping, string
+from agentctl.adapters.transcripts import integer, mapping, open_regular, string
 from agentctl.errors import AdapterUnavailable
 
 PORT = 18789
@@ -97,8 +97,8 @@ def _as_json(found: re.Match[str]) -> str:
 def _read(path: str) -> tuple[Mapping[str, Any], str | None]:
     """The configuration, or what keeps it from being read."""
     try:
-        with open(path, encoding="utf-8") as file:
-            content = parse(file.read(CONFIG_LIMIT))
+        with open_regular(path) as file:
+            content = parse(file.read(CONFIG_LIMIT).decode())
     except OSError as error:
         return {}, f"{path} cannot be read: {error.strerror}"
     except (ValueError, RecursionError):

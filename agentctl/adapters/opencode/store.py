@@ -146,6 +146,8 @@ def _read(store: str, look: Callable[[sqlite3.Connection], T]) -> T | None:
     """
     import sqlite3
 
+    if os.path.exists(store) and not os.path.isfile(store):
+        return None  # a pipe would never answer
     quoted = store.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     try:
         db = sqlite3.connect(f"file:{quoted}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None)

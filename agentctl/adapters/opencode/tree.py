@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from agentctl.adapters.opencode.records import StoredMessage, StoredRun, StoredSession, created, model_of
-from agentctl.adapters.transcripts import integer, json_object, mapping, string
+from agentctl.adapters.transcripts import integer, json_object, mapping, open_regular, string
 
 
 def is_listed(tree: str, native_id: str) -> bool | None:
@@ -116,7 +116,7 @@ def _names(directory: str) -> list[str]:
 
 def _load(path: str) -> Mapping[str, Any] | None:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return json_object(file.read())
+        with open_regular(path) as file:
+            return json_object(file.read().decode("utf-8", "replace"))
     except OSError:
         return None
