@@ -122,6 +122,15 @@ def test_many_denied_tools_are_a_few_notes(tmp_path: Path) -> None:
     assert (len(notes), notes[-1]) == (6, "permission denied: 4 more calls")
 
 
+def test_turns_beyond_a_column_are_not_known(tmp_path: Path) -> None:
+    log = tmp_path / "output.log"
+    line = json.dumps({"type": "result", "subtype": "success", "is_error": False, "num_turns": 2**63 - 1})
+    log.write_text(f"{line}\n")
+    assert claude_code.result(session(), str(log)).turns == 2**63 - 1
+    log.write_text(f"{line}\n{line}\n")
+    assert claude_code.result(session(), str(log)).turns is None
+
+
 def test_an_answer_that_was_cut_off_is_a_note(tmp_path: Path) -> None:
     log = tmp_path / "output.log"
     log.write_text(json.dumps({"type": "result", "is_error": False, "stop_reason": "max_tokens"}))

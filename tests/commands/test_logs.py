@@ -361,3 +361,10 @@ def test_an_external_session_has_no_log_to_follow(run: Run, external: str, optio
     assert outcome.stdout == ""
     assert "not launched by agentctl" in outcome.stderr
     assert "agentctl peek" in outcome.stderr
+
+
+def test_an_early_failure_shows_its_last_lines_as_people_read_them(run: Run) -> None:
+    said = run(["launch", "demo", "-p", "fail", "--settle", "20s"], exit=1).stderr
+    assert "ended at once" in said
+    assert len(said.splitlines()) > 2
+    assert '"type"' not in said, "no record as the agent prints it"
