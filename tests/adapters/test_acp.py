@@ -78,6 +78,7 @@ def test_which_agent_is_meant(
     [
         ({}, "needs the command of an agent"),
         ({"agents": {"x": []}, "agent": "x"}, "needs the command of an agent"),
+        ({"agents": {"x": "opencode acp"}, "agent": "x"}, r"x in \[adapters.acp\] must be a list of texts"),
         ({"agents": AGENTS, "agent": "gemni"}, "gemni"),
         ({"agents": {"x": 3}}, "x in .adapters.acp. must be a list of texts"),
         ({"agents": {"x": ["a", 3]}}, "must be a list of texts"),

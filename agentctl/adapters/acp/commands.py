@@ -108,7 +108,8 @@ def agent_words(request: LaunchRequest, given: tuple[str, ...]) -> tuple[str, ..
 
 
 def _words(name: str, command: object) -> tuple[str, ...]:
-    words = (command,) if isinstance(command, str) else command
+    # A text is one word: with blanks in it, it was meant as several, which only a list can be.
+    words = (command,) if isinstance(command, str) and len(command.split()) == 1 else command
     if isinstance(words, list | tuple) and all(isinstance(word, str) for word in words):
         return tuple(words)
     raise UsageFault(f'{name} in [adapters.acp] must be a list of texts, such as ["gemini", "--acp"]')
