@@ -244,7 +244,7 @@ def test_commands_and_their_help(shell: str, shell_env: dict[str, str]) -> None:
     assert values(offered) == list(COMMANDS)
     if shell != "bash":
         assert any("List live sessions, newest first." in each for each in offered)
-    assert values(ask(shell, "agentctl comp", shell_env)) == ["completion"]
+    assert values(ask(shell, "agentctl comp", shell_env)) == ["compare", "completion"]
 
 
 @pytest.mark.parametrize("shell", SHELLS)

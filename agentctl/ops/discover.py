@@ -107,10 +107,14 @@ def _of_adapter(
 
 
 def _doubtful(natives: Sequence[NativeSession], free: Sequence[Process]) -> dict[str, Process]:
-    """Native id → a process that may be at work on it: each on the one of its directory that changed last."""
+    """Native id → a process that may be at work on it.
+
+    Each may be on any unfinished session of its directory, and on one of those that are finished:
+    the one that changed last, since nobody sits before all of them.
+    """
     real = cache(os.path.realpath)
     found: dict[str, Process] = {}
-    for process in free:
+    for process in sorted(free, key=lambda process: process.started_at, reverse=True):
         # `PWD` may be a link, or that of whoever started the process.
         places = {real(place) for place in (process.cwd, process.directory) if place}
         near = [
@@ -118,9 +122,11 @@ def _doubtful(natives: Sequence[NativeSession], free: Sequence[Process]) -> dict
             for native in natives
             if native.cwd and process.started_at <= native.updated_at and real(native.cwd) in places
         ]
-        newest = max(near, key=lambda native: native.updated_at, default=None)
-        if newest is not None:
-            found.setdefault(newest.native_id, process)
+        left = [native for native in near if native.native_id not in found]
+        newest = max(left, key=lambda native: native.updated_at, default=None)
+        for native in near:
+            if native.is_open or native is newest:
+                found.setdefault(native.native_id, process)
     return found
 
 

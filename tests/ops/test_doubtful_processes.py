@@ -16,7 +16,9 @@ from agentctl.host import processes, waiting
 from agentctl.host.clock import utcnow
 from tests.conftest import Run
 
-SAMPLE = Path(__file__).parent.parent / "data" / "codex" / "rollouts" / "finished.jsonl"
+ROLLOUTS = Path(__file__).parent.parent / "data" / "codex" / "rollouts"
+SAMPLE = ROLLOUTS / "finished.jsonl"
+UNFINISHED = ROLLOUTS / "midrun.jsonl"
 
 
 @pytest.fixture
@@ -43,12 +45,12 @@ def is_codex(pid: int) -> bool:
     return stat is not None and stat.command == "codex"
 
 
-def put(store: Path, place: Path, age: timedelta) -> str:
-    """A finished thread of that directory, changed so long ago; its id."""
+def put(store: Path, place: Path, age: timedelta, *, sample: Path = SAMPLE) -> str:
+    """A thread of that directory, changed so long ago; its id."""
     native, at = new_id(), utcnow() - age
     day = store / "sessions" / "2026" / "11" / "22"
     day.mkdir(parents=True, exist_ok=True)
-    records = [json.loads(line) for line in SAMPLE.read_text().splitlines()]
+    records = [json.loads(line) for line in sample.read_text().splitlines()]
     former = records[0]["payload"]["id"]
     text = ""
     for record in records:
@@ -58,6 +60,34 @@ def put(store: Path, place: Path, age: timedelta) -> str:
         text += json.dumps(record).replace(former, native) + "\n"
     (day / f"rollout-2026-11-22T10-00-00-{native}.jsonl").write_text(text)
     return native
+
+
+def test_it_may_be_at_work_on_any_that_is_unfinished(
+    run: Run, codex: subprocess.Popen[bytes], place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows on which: to call one of them ended would be a guess."""
+    store = tmp_path / "store"
+    monkeypatch.setenv("CODEX_HOME", str(store))
+    natives = [put(store, place, timedelta(seconds=-after), sample=UNFINISHED) for after in (10, 30, 20)]
+    shown = {one["native_id"]: one["status"] for one in run("list --json").json()["sessions"]}
+    assert shown == dict.fromkeys(natives, "running")
+
+
+def test_two_are_told_of_at_two(
+    run: Run,
+    codex: subprocess.Popen[bytes],
+    place: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = tmp_path / "store"
+    monkeypatch.setenv("CODEX_HOME", str(store))
+    with subprocess.Popen([tmp_path / "codex", "60"], cwd=place) as other:
+        assert waiting.poll(lambda: is_codex(other.pid), timeout=10)
+        natives = [put(store, place, timedelta(seconds=-after)) for after in (10, 30, 20)]
+        shown = {one["native_id"] for one in run("list --json").json()["sessions"]}
+        other.kill()
+    assert shown == {natives[1], natives[2]}
 
 
 def test_it_is_told_of_at_the_one_that_changed_last(
