@@ -52,7 +52,7 @@ def session_files(directory: str) -> Iterator[str]:
         if name.endswith(".jsonl"):
             yield path
         elif name.startswith("--"):
-            yield from (os.path.join(path, inner) for inner in _names(path) if inner.endswith(".jsonl"))
+            yield from (f"{path}/{inner}" for inner in _names(path) if inner.endswith(".jsonl"))
 
 
 def find(directory: str, ending: str, cwd: str) -> Iterator[str]:

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 
 from agentctl.core.model import Life
 from agentctl.host import processes
-from agentctl.host.processes import Stat
+from agentctl.host.processes import SESSION_VARIABLE, Stat
 from agentctl.host.spawn import SHIM_VARIABLE
 
-SESSION_VARIABLE = "AGENTCTL_SESSION_ID"
 HOOK_VARIABLE = "AGENTCTL_HOOK"
 
 

@@ -18,7 +18,7 @@ from agentctl.core.ids import external_id, resolve
 from agentctl.core.model import AgentVerdict, Outcome, Session, Status, Tokens
 from agentctl.errors import AgentctlError
 from agentctl.host import locks, processes
-from agentctl.host.tree import SESSION_VARIABLE
+from agentctl.host.processes import SESSION_VARIABLE
 from agentctl.ops.find import Found
 from agentctl.ops.natives import sessions_of
 from agentctl.ops.stores import discovering

@@ -17,8 +17,9 @@ from agentctl.adapters.base import LaunchRequest as AdapterRequest
 from agentctl.core.ids import new_id
 from agentctl.core.model import DEFAULT_FUSE, Fuse, FuseAction, Session, Status
 from agentctl.errors import AdapterUnavailable, UsageFault
+from agentctl.host.processes import SESSION_VARIABLE
 from agentctl.host.programs import find_program, obstacle
-from agentctl.host.tree import HOOK_VARIABLE, SESSION_VARIABLE
+from agentctl.host.tree import HOOK_VARIABLE
 from agentctl.ops.tables import adapter_table
 from agentctl.runtime import Runtime
 

@@ -55,7 +55,7 @@ class Tail(NamedTuple):
 def sources(store_path: str) -> Iterable[str]:
     """The transcripts of all projects; those of subagents are in directories below them."""
     return [
-        os.path.join(project.path, name)
+        f"{project.path}/{name}"
         for project in _directories(store_path)
         for name in _names(project.path)
         if name.endswith(".jsonl") and transcript.is_id(name.removesuffix(".jsonl"))

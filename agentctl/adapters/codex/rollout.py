@@ -81,16 +81,18 @@ class Rollout(NamedTuple):
 
 def native_id(path: str) -> str | None:
     """The thread's id in a session file's name; None for any other file."""
-    name = os.path.basename(path)
+    name = path.rpartition("/")[2]
     thread = name[-42:-6]
-    is_named_so = name.startswith("rollout-") and name.endswith(f"-{thread}.jsonl")
+    is_named_so = name.startswith("rollout-") and name.endswith(".jsonl") and name[-43:-42] == "-"
     return thread if is_named_so and _is_id(thread) else None
 
 
 def _is_id(text: str) -> bool:
     """An id as codex makes them. One comes from an agent's log: it must not lead out of the store."""
-    parts = text.split("-")
-    return [len(part) for part in parts] == [8, 4, 4, 4, 12] and set("".join(parts)) <= HEXADECIMAL
+    # Without a regular expression or a split: a listing asks thousands of names.
+    digits = text.replace("-", "")
+    has_dashes = text[8:9] == text[13:14] == text[18:19] == text[23:24] == "-"
+    return has_dashes and (len(text), len(digits)) == (36, 32) and HEXADECIMAL.issuperset(digits)
 
 
 def store_of(path: str) -> str:
@@ -109,7 +111,7 @@ def paths(store: str) -> Iterator[str]:
             os.path.join(parent, name) for parent in directories for name in _names(parent) if name.isdigit()
         ]
     for directory in directories:
-        yield from (os.path.join(directory, name) for name in _names(directory) if native_id(name))
+        yield from (f"{directory}/{name}" for name in _names(directory) if native_id(name))
 
 
 def find(store: str, thread: str) -> str | None:
