@@ -158,11 +158,3 @@ def seconds_for(log: Path) -> float:
         assert told.verdict is AgentVerdict.SILENT and told.tokens == Tokens()
         assert any("failed" in note and "times" in note for note in told.notes), told.notes
     return min(spent)
-
-
-def test_reading_retries_takes_a_time_that_grows_with_their_number(tmp_path: Path) -> None:
-    line = json.dumps({"type": "error", "message": "Reconnecting... 1/5 (no)"}) + "\n"
-    half, whole = tmp_path / "half", tmp_path / "whole"
-    half.write_text(line * (1_500_000 // len(line)))
-    whole.write_text(line * (3_000_000 // len(line)))
-    assert seconds_for(whole) < 3 * seconds_for(half)
