@@ -118,7 +118,8 @@ def test_the_documented_line_enforces_fuses_and_delivers(
         f"AGENTCTL_HOME={sealed_home}",
         f"* * * * * env > {surroundings}",
         f"* * * * * {command}",
-        f"* * * * * {metrics}",
+        # Any command enforces a fuse: this one comes after it, so that it is known who did.
+        f"* * * * * while kill -0 {pid}; do sleep 0.1; done; {metrics}",
         "",
     ]
     with receive(port) as receiver, running_cron(tmp_path / "cron.log"), crontab("\n".join(lines)):
