@@ -61,7 +61,7 @@ KNOWS: dict[str, set[str]] = {
 
 PURE = {
     "__future__", "collections", "dataclasses", "datetime", "difflib", "enum", "functools", "itertools",
-    "math", "re", "signal", "string", "types", "typing", "unicodedata", "hashlib", "os.urandom",
+    "math", "re", "signal", "string", "types", "typing", "unicodedata", "_sha1", "hashlib", "os.urandom",
     "pathlib.PurePath", "pathlib.PurePosixPath",
 }  # fmt: skip
 """What of the standard library the core may use: values, no files, no processes, no clock."""

@@ -8,9 +8,9 @@ spawns, waits, signals, locks or writes. What the program does not say is None.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from agentctl.core.model import Listing, Outcome, Result, Rung, Session, Status, Tokens
@@ -42,8 +42,7 @@ class Option(NamedTuple):
     """`str`, `bool`, `list` (of texts) or `dict` (a table)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaunchRequest:
+class LaunchRequest(NamedTuple):
     """What a user wants started, after every default was applied."""
 
     session_id: str
@@ -54,20 +53,19 @@ class LaunchRequest:
     args: tuple[str, ...] = ()
     program: tuple[str, ...] = ()
     """Configured command in place of the adapter's own (`[adapters.NAME] command`)."""
-    config: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = MappingProxyType({})
     """The `[adapters.NAME]` table."""
-    environ: Mapping[str, str] = field(default_factory=dict)
+    environ: Mapping[str, str] = MappingProxyType({})
     """The environment that the agent will start from."""
     given: frozenset[str] = frozenset()
     """Names of its variables that the user gave for this launch alone (`--env`): not to be taken away."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class Command(NamedTuple):
     """How the agent is started: data only."""
 
     argv: tuple[str, ...]
-    env: Mapping[str, str | None] = field(default_factory=dict)
+    env: Mapping[str, str | None] = MappingProxyType({})
     """Changes to the environment; None removes."""
     stdin: str | None = None
     """Text for standard input, handed over as a file; None is /dev/null."""
@@ -79,8 +77,7 @@ class Command:
     """What a person should know of how it is started: a variable that was taken away."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class Message(NamedTuple):
     """One entry of a conversation, for `peek` and `logs`."""
 
     role: str
@@ -90,8 +87,7 @@ class Message:
     tool: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Process:
+class Process(NamedTuple):
     """A process of this user that looks like the adapter's program."""
 
     pid: int

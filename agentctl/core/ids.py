@@ -38,7 +38,11 @@ def _as_uuid(raw: bytearray) -> str:
 
 def external_id(adapter: str, store_path: str, native_id: str) -> str:
     """The id of a session found in an agent's own store: the same in every invocation."""
-    from hashlib import sha1
+    try:
+        # hashlib loads all of OpenSSL for it; Python's own random module avoids that in the same way.
+        from _sha1 import sha1  # type: ignore[import-not-found]
+    except ImportError:
+        from hashlib import sha1
 
     # NUL cannot occur in a path or name, so no two different triples join to the same text.
     joined = "\0".join((adapter, store_path, native_id)).encode("utf-8", "surrogatepass")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -119,7 +119,7 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         if find_program(further, cwd, adapter_request.environ) is None:
             why_not = obstacle(further, cwd, adapter_request.environ)
             raise _not_installed(further, name, adapter, why_not)
-    command = replace(command, argv=(program, *command.argv[1:]))
+    command = command._replace(argv=(program, *command.argv[1:]))
     for word in command.argv:
         if len(os.fsencode(word)) > ARGUMENT_LIMIT:
             raise UsageFault(

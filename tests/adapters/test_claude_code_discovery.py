@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -286,7 +285,7 @@ def test_an_entry_of_another_home_proves_nothing(tmp_path: Path) -> None:
 def test_a_background_session_is_not_given_out_to_be_stopped(tmp_path: Path) -> None:
     """claude's daemon starts it anew: its process is named, and marked as one that is never signalled."""
     native = registered(tmp_path, kind="bg")
-    for one in (process(), replace(process(), cwd="/tmp/cc-daemon-0")):
+    for one in (process(), process()._replace(cwd="/tmp/cc-daemon-0")):
         assert claude_code.match([native], [one])[native.native_id].is_shared
     own = registered(tmp_path)
     assert not claude_code.match([own], [process()])[own.native_id].is_shared

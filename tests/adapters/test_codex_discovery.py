@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -159,7 +158,7 @@ class TestMatch:
     ) -> None:
         server = self.process(lock, argv=("codex", *words))
         (matched,) = codex.match([native], [server]).values()
-        assert matched == replace(server, is_shared=True)
+        assert matched == server._replace(is_shared=True)
 
     def test_a_prompt_may_speak_of_a_server(self, native: NativeSession, lock: tuple[int, int]) -> None:
         writer = self.process(lock, argv=("codex", "exec", "--", "app-server"))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -196,7 +195,7 @@ def match(natives: Sequence[NativeSession], processes: Sequence[Process]) -> Map
                 continue
             # claude's daemon starts anew a background process that was signalled.
             is_daemons = entry.get("kind") == "bg"
-            found[native.native_id] = replace(process, is_shared=True) if is_daemons else process
+            found[native.native_id] = process._replace(is_shared=True) if is_daemons else process
     return found
 
 

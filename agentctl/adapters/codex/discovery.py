@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from agentctl.adapters.base import NativeSession, Process
 from agentctl.adapters.codex import rollout
@@ -38,7 +37,7 @@ def discover(source: str) -> Iterable[NativeSession]:
 
 def match(natives: Sequence[NativeSession], processes: Sequence[Process]) -> Mapping[str, Process]:
     """Native id → the process that holds the thread's lock file; a server is marked as shared."""
-    writers = [replace(process, is_shared=is_server(process)) for process in processes if process.locked]
+    writers = [process._replace(is_shared=is_server(process)) for process in processes if process.locked]
     found: dict[str, Process] = {}
     for native in natives if writers else ():
         lock = _identity(rollout.lock_of(native.store_path, native.native_id))
