@@ -79,6 +79,14 @@ def _of_adapter(
     if was_read and not is_remote:
         # Reading takes time: a session that began meanwhile must find its process.
         running = _processes(module)
+    found = _judged(db, module, [native for native in natives if not native.is_child], running)
+    return [one for one in found if not one.session.is_final] if live_only else found
+
+
+def _judged(
+    db: Database, module: Adapter, natives: Sequence[NativeSession], running: Sequence[Process]
+) -> list[Found]:
+    """Those of the sessions that no row stands for, each judged by its process."""
     with reading(db):
         tracked = sessions.native_ids(db, {native.native_id for native in natives})
         ours = sessions.known(db, {_launch_of(native) for native in natives})
@@ -88,22 +96,22 @@ def _of_adapter(
     # The agents of rows whose conversations are known are at work on these, and on no other.
     settled_pids = {(row.pid, row.start_token) for row in rows if row.native_id is not None}
     running = [one for one in running if (one.pid, one.start_token) not in settled_pids]
-    natives = [native for native in natives if not native.is_child]
-    hidden = [one for one in natives if one.native_id in tracked or _launch_of(one) in ours]
-    hidden_ids = {id(one) for one in hidden}
-    natives = [one for one in natives if id(one) not in hidden_ids]
-    proved = dict(module.match(natives, running))
+    hidden: list[NativeSession] = []
+    shown: list[NativeSession] = []
+    for native in natives:
+        has_row = native.native_id in tracked or _launch_of(native) in ours
+        (hidden if has_row else shown).append(native)
+    proved = dict(module.match(shown, running))
     reopened = _reopened(module, hidden, running)
     proved |= {native.native_id: process for native, process in reopened}
     taken = {process.pid for process in proved.values()}
     free = [process for process in running if process.pid not in taken and process.session_tag is None]
-    doubtful = _doubtful([native for native in natives if native.native_id not in proved], free)
-    found = [
+    doubtful = _doubtful([native for native in shown if native.native_id not in proved], free)
+    return [
         _found(module, native, process, doubtful.get(native.native_id))
-        for native in (*natives, *(native for native, _ in reopened))
+        for native in (*shown, *(native for native, _ in reopened))
         if (process := proved.get(native.native_id)) is None or process.session_tag not in unnamed
     ]
-    return [one for one in found if not one.session.is_final] if live_only else found
 
 
 def _doubtful(natives: Sequence[NativeSession], free: Sequence[Process]) -> dict[str, Process]:
