@@ -51,8 +51,8 @@ class Runtime:
         """This command runs hooks and posts webhooks itself; others start a deliverer for that."""
         self.watches = False
         """This command goes on looking at what is yet to come."""
-        self.progress: Callable[[int, int], None] = _silence
-        """Told of long work: done, of how much. A command at a terminal puts its own here."""
+        self.progress: Callable[[str, int, int], None] = _silence
+        """Told whose sessions are read, how many were, of how many; a command at a terminal has its own."""
         self.notices: list[str] = []
         """What a person should know that failed nothing: an agent's gateway that does not answer."""
         self._opened: list[Database] = []
@@ -146,5 +146,5 @@ class Runtime:
             self._opened.pop().close()
 
 
-def _silence(done: int, of: int) -> None:
+def _silence(agent: str, done: int, of: int) -> None:
     """Nobody watches."""

@@ -68,10 +68,10 @@ def pass_runtime(function: Callable[Concatenate[Runtime, P], R]) -> Callable[P, 
     return update_wrapper(with_runtime, function)
 
 
-def _tell_progress(done: int, of: int) -> None:
+def _tell_progress(agent: str, done: int, of: int) -> None:
     """A line that is written over, and goes when all is done; for what takes more than a moment."""
     if of >= MUCH:
-        text = "" if done == of else f"reading the agents' own sessions: {done:,} of {of:,}"
+        text = "" if done == of else f"reading the sessions of {agent}: {done:,} of {of:,}"
         click.echo(f"\r\x1b[K{text}", err=True, nl=False)
 
 

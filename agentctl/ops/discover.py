@@ -10,7 +10,7 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 
 from agentctl.adapters import registry
 from agentctl.adapters.base import Adapter, Capability, NativeSession, Process
@@ -73,7 +73,7 @@ def _of_adapter(
 
     def progress(done: int, of: int) -> None:
         was_read.append(done)
-        runtime.progress(done, of)
+        runtime.progress(module.NAME, done, of)
 
     natives = sessions_of(db, module, path, since=since, progress=progress)
     if was_read and not is_remote:
@@ -187,7 +187,7 @@ def stand_ins(runtime: Runtime, db: Database, text: str) -> dict[str, Session]:
             module = registry.load(name)
             path = module.store_path(runtime.environ)
             if path is not None and Capability.RESUME in module.CAPABILITIES:
-                natives = sessions_of(db, module, path, progress=runtime.progress)
+                natives = sessions_of(db, module, path, progress=partial(runtime.progress, name))
         for native in natives:
             hidden = external_id(name, native.store_path, native.native_id)
             if hidden.startswith(text.lower()) and (row := _row_of(db, native)) is not None:

@@ -78,6 +78,9 @@ def _groups(directory: Path, stack: ExitStack, rounds: Rounds) -> Iterator[tuple
     yield _listing(few, many), rounds.light
     yield _discovering(few, opencode_store(directory / "data", TRANSCRIPTS)), rounds.light
     yield _discovering_transcripts(plain, directory), rounds.light
+    busy = stack.enter_context(world_in(directory, "busy"))
+    busy.add_final(TRANSCRIPTS)
+    yield _answering_with_transcripts(plain, busy, directory), rounds.heavy
     crowd = stack.enter_context(world_in(directory, "crowd"))
     crowd.add_live(CROWD)
     yield _crowded(crowd), rounds.heavy
@@ -91,7 +94,7 @@ def _reference(world: World) -> Subject:
 
 
 def _subject(
-    world: World, name: str, *words: str, budget: float, against: str = CLICK, **more: str
+    world: World, name: str, *words: str, budget: float | None, against: str = CLICK, **more: str
 ) -> Subject:
     return Subject(
         name=name,
@@ -148,6 +151,26 @@ def _discovering_transcripts(world: World, directory: Path) -> list[Subject]:
         name = f"list -a -q, {TRANSCRIPTS:,} of {agent}"
         subjects.append(_subject(world, name, "list", "-a", "-q", budget=1.5, against=without, HOME=home))
     return subjects
+
+
+def _answering_with_transcripts(plain: World, busy: World, directory: Path) -> list[Subject]:
+    """Thousands of this week, which are all shown: beside as many that agentctl launched itself."""
+    launched = f"list -a -q, {TRANSCRIPTS:,} launched this week"
+    home = home_with_transcripts(directory / "home-busy", "codex", TRANSCRIPTS, recent=TRANSCRIPTS)
+    return [
+        _reference(busy),
+        _subject(busy, launched, "list", "-a", "-q", budget=None),
+        _subject(
+            plain,
+            f"list -a -q, {TRANSCRIPTS:,} of codex this week",
+            "list",
+            "-a",
+            "-q",
+            budget=1.5,
+            against=launched,
+            HOME=home,
+        ),
+    ]
 
 
 def _crowded(world: World) -> list[Subject]:

@@ -227,8 +227,8 @@ RECENT = 50
 LONG_AGO = timedelta(days=60)
 
 
-def home_with_transcripts(directory: Path, agent: str, count: int) -> str:
-    """A home where this agent keeps `count` ended sessions, each a copy of a recorded one."""
+def home_with_transcripts(directory: Path, agent: str, count: int, *, recent: int = RECENT) -> str:
+    """A home where this agent keeps `count` ended sessions, copies of a recorded one; `recent` are new."""
     sample, place = TRANSCRIPTS[agent]
     text = (DATA / agent / sample).read_text()
     found = re.search(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", text)
@@ -241,7 +241,7 @@ def home_with_transcripts(directory: Path, agent: str, count: int) -> str:
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.replace(found[0], native))
-        if number >= RECENT:
+        if number >= recent:
             os.utime(path, (before, before))
     return str(directory)
 
