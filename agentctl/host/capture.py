@@ -1,19 +1,29 @@
 """Runs a helper program to its end and keeps what it wrote, within a time limit.
 
 Argument lists only, no shell, no standard input: nothing can ask a question that
-nobody answers.
+nobody answers. What does not end in time is ended, with all that it has started.
 """
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 from agentctl.errors import OperationFailed, ProgramUnavailable
 
+if TYPE_CHECKING:
+    from subprocess import Popen
+
+
+class Overdue(OperationFailed):
+    """It gave no answer in time, and was ended."""
+
 
 class Captured(NamedTuple):
-    """How a program ended; text that is no UTF-8 is kept as file names are."""
+    """How a program ended. Output that is no UTF-8 is kept as file names are; complaints are for people."""
 
     code: int
     stdout: str
@@ -27,30 +37,50 @@ class Captured(NamedTuple):
 
 
 def capture(argv: Sequence[str], *, cwd: str, environ: Mapping[str, str], limit: float) -> Captured:
-    """Run a program, at most `limit` seconds. ProgramUnavailable or OperationFailed if it cannot end well."""
+    """Run a program, at most `limit` seconds: Overdue after that.
+
+    ProgramUnavailable if there is none of this name, OperationFailed if it cannot be started.
+    """
     import subprocess
 
     name = argv[0].rpartition("/")[2]
     try:
-        ended = subprocess.run(
+        process = subprocess.Popen(
             list(argv),
             cwd=cwd,
             env=dict(environ),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=limit,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
         )
-    except subprocess.TimeoutExpired as error:
-        raise OperationFailed(f"{name} gave no answer within {limit:g} s") from error
     except FileNotFoundError as error:
-        if error.filename == cwd:
+        if not os.path.isdir(cwd):
             raise OperationFailed(f"{name} cannot start in {cwd}: {error.strerror}") from error
         raise ProgramUnavailable(f"{name} is not installed") from error
     except (OSError, ValueError) as error:
         raise OperationFailed(f"{name} cannot be started: {error}") from error
-    return Captured(ended.returncode, _text(ended.stdout), _text(ended.stderr))
+    try:
+        output, errors = process.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        _end(process)
+        raise Overdue(f"{name} gave no answer within {limit:g} s") from None
+    except BaseException:
+        # Interrupted: it is in a session of its own, where no ^C reaches it.
+        _end(process)
+        raise
+    return Captured(
+        process.returncode, output.decode("utf-8", "surrogateescape"), errors.decode("utf-8", "replace")
+    )
 
 
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
+def _end(process: Popen[bytes]) -> None:
+    """TERM first: git then removes its lock files and a half-made work tree."""
+    import subprocess
+
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.communicate(timeout=5)
+            return

@@ -6,15 +6,10 @@ The only module that knows how git is called. Must not know what an answer means
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING
 
-from agentctl.errors import OperationFailed
-
-if TYPE_CHECKING:
-    from subprocess import Popen
+from agentctl.errors import OperationFailed, ProgramUnavailable
+from agentctl.host.capture import Captured, Overdue, capture
 
 LIMIT = 60.0
 """Seconds for what only looks at a repository."""
@@ -50,16 +45,16 @@ def run(
 
     Without `environ` it is this process's own.
     """
-    code, output, errors = _call(words, cwd, os.environ if environ is None else environ, limit, extra)
-    if code != 0:
-        raise GitError(f"git {_named(words)} failed in {cwd}: {_last_line(errors) or f'exit {code}'}")
-    return output
+    ended = _call(words, cwd, os.environ if environ is None else environ, limit, extra)
+    if ended.code != 0:
+        raise GitError(f"git {_named(words)} failed in {cwd}: {_reason(ended)}")
+    return ended.stdout
 
 
 def ask(words: Sequence[str], *, cwd: str, environ: Mapping[str, str], limit: float = LIMIT) -> str | None:
     """The same where an exit code other than 0 is an answer, which is None."""
-    code, output, _ = _call(words, cwd, environ, limit, None)
-    return output if code == 0 else None
+    ended = _call(words, cwd, environ, limit, None)
+    return ended.stdout if ended.code == 0 else None
 
 
 def _call(
@@ -68,49 +63,15 @@ def _call(
     environ: Mapping[str, str],
     limit: float,
     extra: Mapping[str, str] | None,
-) -> tuple[int, str, str]:
-    import subprocess
-
-    if "\0" in cwd or any("\0" in word for word in words):
-        raise GitError(f"git {_named(words)}: a name with a NUL character")
+) -> Captured:
     try:
-        process = subprocess.Popen(
-            ["git", *words],
-            cwd=cwd,
-            env={**_scrubbed(environ), **(extra or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-    except FileNotFoundError as error:
-        if not os.path.isdir(cwd):
-            raise GitError(f"directory {cwd} is not there") from error
+        return capture(["git", *words], cwd=cwd, environ={**_scrubbed(environ), **(extra or {})}, limit=limit)
+    except Overdue as error:
+        raise GitError(f"git {_named(words)} was ended in {cwd} after {limit:g} s") from error
+    except ProgramUnavailable as error:
         raise GitError("git is not to be found", hint="install git, version 2.36 or newer") from error
-    except OSError as error:
-        raise GitError(f"git cannot be started in {cwd}: {error.strerror}") from error
-    try:
-        output, errors = process.communicate(timeout=limit)
-    except subprocess.TimeoutExpired:
-        _end(process)
-        raise GitError(f"git {_named(words)} was ended in {cwd} after {limit:g} s") from None
-    except BaseException:
-        # Interrupted: it is in a session of its own, where no ^C reaches it.
-        _end(process)
-        raise
-    return process.returncode, os.fsdecode(output), errors.decode("utf-8", "replace")
-
-
-def _end(process: Popen[bytes]) -> None:
-    """TERM first: git then removes its lock files and a half-made work tree."""
-    import subprocess
-
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            process.communicate(timeout=5)
-            return
+    except OperationFailed as error:
+        raise GitError(f"git {_named(words)}: {error.message}") from error
 
 
 def _scrubbed(environ: Mapping[str, str]) -> dict[str, str]:
@@ -128,8 +89,7 @@ def _named(words: Sequence[str]) -> str:
     return " ".join(plain[:2] if plain[:1] == ["worktree"] else plain[:1])
 
 
-def _last_line(errors: str) -> str:
+def _reason(ended: Captured) -> str:
     """git's own last word: its last error, else its last line."""
-    lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    wrong = [line for line in lines if line.startswith(("fatal: ", "error: "))]
-    return (wrong or lines or [""])[-1].removeprefix("fatal: ").removeprefix("error: ")
+    wrong = [line for line in ended.stderr.splitlines() if line.startswith(("fatal: ", "error: "))]
+    return (wrong or [ended.last_line])[-1].removeprefix("fatal: ").removeprefix("error: ")

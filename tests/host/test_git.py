@@ -76,7 +76,7 @@ def test_without_git_the_way_out_is_named(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(git.GitError) as caught:
         run(repo, "status")
     assert "install git" in (caught.value.hint or "")
-    with pytest.raises(git.GitError, match="is not there"):
+    with pytest.raises(git.GitError, match="cannot start in"):
         run(tmp_path / "gone", "status")
 
 
