@@ -178,7 +178,7 @@ def test_json_is_ascii_and_sound_whatever_an_agent_wrote() -> None:
 
 def test_documents_take_values_as_they_are() -> None:
     said = Message(role="assistant", text="hello", at=NOW)
-    made = json.loads(render.document(said=said, lasts=timedelta(seconds=2), names={"b", "a"}))
+    made = json.loads(render.document(said=said._asdict(), lasts=timedelta(seconds=2), names={"b", "a"}))
     assert made["schema_version"] == 1
     assert made["said"]["at"] == "2026-03-01T12:00:00.000Z"
     assert made["said"]["text"] == "hello"

@@ -88,7 +88,7 @@ def _print_json(runtime: Runtime, session: Session, count: int, until: Callable[
 
     messages = shown_messages(runtime, session, count, until)
     if until is None:
-        click.echo(document(session_id=session.id, messages=list(messages)))
+        click.echo(document(session_id=session.id, messages=[one._asdict() for one in messages]))
         return
     for message in messages:
         click.echo(
