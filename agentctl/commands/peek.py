@@ -57,7 +57,9 @@ def command(runtime: Runtime, session: str, count: int, as_json: bool) -> None:
     found = find_one(runtime, session).session
     said = conversation(runtime, found, count)
     if as_json:
-        click.echo(document(session_id=found.id, messages=[one._asdict() for one in said.messages], note=said.note))
+        click.echo(
+            document(session_id=found.id, messages=[one._asdict() for one in said.messages], note=said.note)
+        )
         return
     if said.note is not None:
         _show.note(said.note)

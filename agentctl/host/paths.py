@@ -72,6 +72,10 @@ def _in_the_way(path: str) -> str:
     return path
 
 
+STOPPER = "stopper."
+"""How the names of such files begin; the process's number follows."""
+
+
 class SessionFiles(NamedTuple):
     """The files of one session; see `shim.sh` for who writes which."""
 
@@ -107,3 +111,7 @@ class SessionFiles(NamedTuple):
     @property
     def manifest(self) -> str:
         return self._at("session.json")
+
+    def stopper(self, pid: int) -> str:
+        """Where the process `pid` says that it is stopping the session."""
+        return self._at(f"{STOPPER}{pid}")

@@ -29,12 +29,16 @@ class Target:
 
 
 def snapshot(
-    session_id: str, agent: Target | None, *, remembered: Iterable[Target] = (), children: Iterable[str] = ()
+    session_id: str,
+    agent: Target | None,
+    *,
+    remembered: Iterable[Target] = (),
+    stoppers: Iterable[Target] = (),
 ) -> frozenset[Target]:
     """Everything that belongs to the session now, and what of `remembered` still lives.
 
-    `agent` counts only while it is the process recorded. `children` are ids of sessions
-    started by this one that are to be included.
+    `agent` counts only while it is the process recorded. `stoppers` are other commands
+    that are stopping it: a tool of the agent may be one, and is spared as this process is.
     """
     table = {pid: stat for pid, stat in processes.table().items() if not stat.is_zombie}
     mine = {target.pid for target in remembered if _is(table, target)}
@@ -42,10 +46,11 @@ def snapshot(
         group = table[agent.pid].group
         mine |= {agent.pid} | {pid for pid, stat in table.items() if stat.group == group > 1}
     environments = {pid: processes.environment_of(pid) for pid in table}
-    owners = {session_id, *children}
-    mine |= {pid for pid, environ in environments.items() if environ.get(SESSION_VARIABLE) in owners}
-    barred = {pid for pid, environ in environments.items() if _is_spared(environ, owners)}
-    mine = _with_descendants(mine - barred, table, sparing=barred) - _ancestors(os.getpid(), table)
+    mine |= {pid for pid, environ in environments.items() if environ.get(SESSION_VARIABLE) == session_id}
+    barred = {pid for pid, environ in environments.items() if _is_spared(environ, session_id)}
+    mine = _with_descendants(mine - barred, table, sparing=barred)
+    for pid in (os.getpid(), *(stopper.pid for stopper in stoppers if _is(table, stopper))):
+        mine -= _ancestors(pid, table)
     return frozenset(Target(pid, processes.token(table[pid].ticks)) for pid in mine)
 
 
@@ -61,11 +66,11 @@ def _is(table: Mapping[int, Stat], target: Target) -> bool:
     return stat is not None and processes.token(stat.ticks) == target.start_token
 
 
-def _is_spared(environ: Mapping[str, str], owners: set[str]) -> bool:
+def _is_spared(environ: Mapping[str, str], session_id: str) -> bool:
     """A shim's own processes, hooks, and the processes of another session."""
     if SHIM_VARIABLE in environ or HOOK_VARIABLE in environ:
         return True
-    return environ.get(SESSION_VARIABLE, next(iter(owners))) not in owners
+    return environ.get(SESSION_VARIABLE, session_id) != session_id
 
 
 def _with_descendants(pids: set[int], table: Mapping[int, Stat], *, sparing: set[int]) -> set[int]:
@@ -83,8 +88,10 @@ def _with_descendants(pids: set[int], table: Mapping[int, Stat], *, sparing: set
 
 
 def _ancestors(pid: int, table: Mapping[int, Stat]) -> set[int]:
-    found: set[int] = set()
+    """The process itself, and all above it."""
+    found = {pid}
+    pid = table[pid].parent if pid in table else 0
     while pid > 1 and pid in table and pid not in found:
         found.add(pid)
         pid = table[pid].parent
-    return found | {os.getpid()}
+    return found

@@ -223,13 +223,14 @@ def _after_commit(runtime: Runtime, db: Database, one: Judged) -> None:
     from agentctl.ops import manifest, terminate
 
     session = one.verdict.session
+    files = runtime.paths.session(session.id)
     manifest.keep_in_step(runtime, db, session.id)
     for effect in one.verdict.effects:
         match effect:
             case Signal():
-                terminate.send(session, effect)
+                terminate.send(session, effect, terminate.stoppers(files))
             case Sweep():
-                terminate.sweep(session)
+                terminate.sweep(session, terminate.stoppers(files))
             case _:
                 pass
 

@@ -63,11 +63,10 @@ def stop(runtime: Runtime, targets: Sequence[Found], request: StopRequest) -> li
     for found in targets:
         if found.is_external:
             _refuse_unproved(found)
-    stopping: dict[str, _Stopping] = {}
-    for found in targets:
-        if not found.is_external and not found.session.is_final:
-            stopping[found.session.id] = _ask(runtime, db, found.session, request)
-    _watch(runtime, db, stopping.values())
+    live = [found.session for found in targets if not found.is_external and not found.session.is_final]
+    with terminate.declared(runtime.paths.session(session.id) for session in live):
+        stopping = {session.id: _ask(runtime, db, session, request) for session in live}
+        _watch(runtime, db, stopping.values())
     results = []
     for found in targets:
         one = stopping.get(found.session.id)
@@ -173,7 +172,8 @@ def _finished(runtime: Runtime, db: Database, one: _Stopping) -> Stopped:
     if not session.is_final:
         targets = tree.snapshot(session.id, terminate.agent_of(session), remembered=one.remembered)
         return Stopped(settled(runtime, session, fuse), _pids(targets))
-    left = terminate.finish(session, one.remembered)
+    others = terminate.stoppers(runtime.paths.session(session.id))
+    left = terminate.finish(session, one.remembered, others)
     return Stopped(settled(runtime, session, fuse), _pids(left))
 
 

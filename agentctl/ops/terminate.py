@@ -6,12 +6,16 @@ identified again just before it is signalled. No transaction is open in here.
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 from agentctl.core.effects import Signal
 from agentctl.core.model import Session
 from agentctl.host import processes, tree, waiting
+from agentctl.host.files import read_small, remove, write_private
+from agentctl.host.paths import STOPPER, SessionFiles
 from agentctl.host.tree import Target
 
 GONE_WITHIN = 5.0
@@ -25,10 +29,42 @@ def agent_of(session: Session) -> Target | None:
     return Target(session.pid, session.start_token)
 
 
-def send(session: Session, rung: Signal) -> None:
+@contextmanager
+def declared(files: Iterable[SessionFiles]) -> Iterator[None]:
+    """Inside, this process is known to every other command as one that is stopping these sessions.
+
+    It may be a tool of the agent, and whoever records the end first ends the agent's tools.
+    """
+    pid = os.getpid()
+    token = (processes.token_of(pid) or "").encode()
+    paths = [one.stopper(pid) for one in files]
+    try:
+        for path in paths:
+            with suppress(OSError):  # on a full disk it is stopped all the same
+                write_private(path, token)
+        yield
+    finally:
+        for path in paths:
+            with suppress(OSError):
+                remove(path)
+
+
+def stoppers(files: SessionFiles) -> frozenset[Target]:
+    """The processes that have declared so; one that was killed left its file, and is told by its token."""
+    found = set()
+    with suppress(OSError):
+        for name in os.listdir(files.directory):
+            pid = name.removeprefix(STOPPER)
+            if name.startswith(STOPPER) and pid.isdecimal():
+                token = (read_small(files.stopper(int(pid)), 256) or b"").decode("ascii", "replace")
+                found.add(Target(int(pid), token))
+    return frozenset(found)
+
+
+def send(session: Session, rung: Signal, stoppers: Iterable[Target] = ()) -> None:
     """Send one rung of the ladder."""
     if rung.number == signal.SIGKILL:
-        kill(tree.snapshot(session.id, agent_of(session)))
+        kill(tree.snapshot(session.id, agent_of(session), stoppers=stoppers))
         return
     agent = agent_of(session)
     if agent is not None:
@@ -50,9 +86,9 @@ def is_gone(session: Session) -> bool:
     return agent is None or not tree.alive([agent])
 
 
-def sweep(session: Session) -> None:
+def sweep(session: Session, stoppers: Iterable[Target] = ()) -> None:
     """End what a stopped agent left running: tools that carry its session id."""
-    kill(tree.snapshot(session.id, agent_of(session)))
+    kill(tree.snapshot(session.id, agent_of(session), stoppers=stoppers))
 
 
 def kill(targets: Iterable[Target]) -> None:
@@ -65,18 +101,18 @@ def kill(targets: Iterable[Target]) -> None:
 
 
 def finish(
-    session: Session, remembered: frozenset[Target], children: Iterable[str] = ()
+    session: Session, remembered: frozenset[Target], stoppers: Iterable[Target] = ()
 ) -> frozenset[Target]:
     """KILL what is left once the agent has gone; what survives that.
 
     Asks again until nothing is left, because a tool may start another while it is ended.
     """
-    owned = tuple(children)
+    spared = tuple(stoppers)
     left: frozenset[Target] = frozenset()
 
     def is_gone() -> bool:
         nonlocal left
-        left = tree.snapshot(session.id, agent_of(session), remembered=remembered | left, children=owned)
+        left = tree.snapshot(session.id, agent_of(session), remembered=remembered | left, stoppers=spared)
         kill(left)
         return not left
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from agentctl.core.model import Outcome
@@ -174,6 +176,30 @@ def test_an_agent_that_stops_itself_is_stopped_with_its_tools_and_the_stopper_li
     wait_until(
         lambda: (place / "told").exists() and (place / "told").read_text() == "code 0\n", timeout=PATIENCE
     )
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
+
+
+def test_a_stopper_below_the_agent_outlives_the_end_that_another_command_records(
+    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+) -> None:
+    """The agent halts the stopper on its TERM: so the finalising call ends what is left, and not that."""
+    place = tmp_path / "work"
+    stopper = f'echo $$ >stopper; exec {sys.executable} -P -m agentctl stop "$AGENTCTL_SESSION_ID"'
+    script = f"sh -c '{stopper}'; echo \"code $?\" >told"
+    agent = (
+        "trap 'kill -STOP $(cat stopper); exit 0' TERM\n"
+        'setsid sh -c "$1" & setsid sleep 300 & wait; sleep 300'
+    )
+    session_id = launch(run_real, place, "sh", "-c", agent, "agent", script)
+    wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
+    wait_until(lambda: not is_running(pids_of(session_id).shim), timeout=PATIENCE)
+    halted = int((place / "stopper").read_text())
+    assert set(processes_of(tmp_path)) <= {halted, psutil.Process(halted).ppid()}
+    os.kill(halted, signal.SIGCONT)
+    wait_until(
+        lambda: (place / "told").exists() and (place / "told").read_text() == "code 0\n", timeout=PATIENCE
+    )
+    assert row(session_id).outcome is Outcome.CANCELLED
     wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 
+import psutil
 import pytest
 
 from agentctl.host import processes, tree, waiting
@@ -134,11 +135,6 @@ class TestBelongs:
         assert other in tree.snapshot(ID, None, remembered=[other])
         assert tree.snapshot(ID, None, remembered=[recycled]) == frozenset()
 
-    def test_child_sessions_when_they_are_asked_for(self, grow: Grow) -> None:
-        child = grow("sleep 60", AGENTCTL_SESSION_ID=CHILD_ID)
-        assert child not in tree.snapshot(ID, None)
-        assert child in tree.snapshot(ID, None, children=[CHILD_ID])
-
 
 class TestDoesNotBelong:
     def test_a_stranger(self, grow: Grow) -> None:
@@ -164,7 +160,7 @@ class TestDoesNotBelong:
         child = below(agent, "sleep 60")
         below(agent, "sleep 60.5")
         assert child not in tree.snapshot(ID, agent)
-        assert child in tree.snapshot(ID, agent, children=[CHILD_ID])
+        assert child in tree.snapshot(CHILD_ID, None)
 
     def test_a_child_sessions_tool_that_has_cleared_its_environment(self, grow: Grow) -> None:
         """Sparing a process and ending its tools would be no mercy."""
@@ -172,7 +168,7 @@ class TestDoesNotBelong:
         agent = grow(script, AGENTCTL_SESSION_ID=ID)
         tool = below(agent, BARE)
         assert tool not in tree.snapshot(ID, agent)
-        assert tool in tree.snapshot(ID, agent, children=[CHILD_ID])
+        assert tool in tree.snapshot(CHILD_ID, None)
 
     def test_the_stopper_and_its_ancestors(self) -> None:
         """An agent that stops its own session from below."""
@@ -182,6 +178,18 @@ class TestDoesNotBelong:
         ]
         seen = tree.snapshot(ID, targets[0], remembered=targets)
         assert {own, parent}.isdisjoint(target.pid for target in seen)
+
+    def test_another_stopper_and_its_ancestors_but_not_whoever_has_its_number_now(self, grow: Grow) -> None:
+        command = f"sleep 60.{os.getpid()}4"
+        agent = grow(f"setsid sh -c '{command}; :' & sleep 60", AGENTCTL_SESSION_ID=ID)
+        stopper = below(agent, command)
+        ticks, _, rest = stopper.start_token.partition(":")
+        recycled = Target(stopper.pid, f"{int(ticks) - 1}:{rest}")
+        assert {agent, stopper} <= tree.snapshot(ID, agent)
+        assert {agent, stopper} <= tree.snapshot(ID, agent, stoppers=[recycled])
+        spared = tree.snapshot(ID, agent, stoppers=[stopper])
+        assert stopper not in spared
+        assert psutil.Process(stopper.pid).ppid() not in {target.pid for target in spared}
 
     def test_a_zombie(self, grow: Grow) -> None:
         agent = grow(AGENTCTL_SESSION_ID=ID)
