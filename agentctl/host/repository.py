@@ -16,6 +16,9 @@ from agentctl.host import git, locks, waiting
 TURN_WITHIN = 900.0
 """Seconds to wait for others that make or remove worktrees of the same repository."""
 
+LISTED_WITHIN = 1.0
+"""Seconds in which a worktree that is being removed is gone as a whole."""
+
 
 class Checkout(NamedTuple):
     """One worktree of a repository, as `git worktree list` has it."""
@@ -67,7 +70,7 @@ class Repository(NamedTuple):
 
     def checkouts(self) -> list[Checkout]:
         """Every worktree, the main one first."""
-        raw = self.run("worktree", "list", "--porcelain", "-z")
+        raw = _listed(self.main, self.environ)
         return [
             _checkout(block, is_main=number == 0)
             for number, block in enumerate(raw.split("\0\0"))
@@ -93,9 +96,20 @@ def find(path: str, environ: Mapping[str, str]) -> Repository:
                 ) from None
             raise
     common = os.path.realpath(os.path.join(here, (inside or "").removesuffix("\n")))
-    listed = git.run(["worktree", "list", "--porcelain", "-z"], cwd=here, environ=environ)
-    main = _checkout(listed.split("\0\0")[0], is_main=True).path
+    main = _checkout(_listed(here, environ).split("\0\0")[0], is_main=True).path
     return Repository(here=here, common=common, main=os.path.realpath(main), environ=environ)
+
+
+def _listed(cwd: str, environ: Mapping[str, str]) -> str:
+    """git's list of the worktrees: asked again while one of them is being removed, as it fails for that."""
+    for _ in waiting.ticks(interval=0.05, timeout=LISTED_WITHIN):
+        try:
+            return git.run(["worktree", "list", "--porcelain", "-z"], cwd=cwd, environ=environ)
+        except git.GitError as error:
+            if "/worktrees/" not in error.message:
+                raise
+            failure = error
+    raise failure
 
 
 def _checkout(block: str, *, is_main: bool) -> Checkout:

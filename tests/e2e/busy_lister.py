@@ -1,4 +1,4 @@
-"""Runs `agentctl list -q` again and again until a file appears: `busy_lister.py FILE`.
+"""Runs `agentctl list -q` at least once, and again until a file appears: `busy_lister.py FILE`.
 
 Each round is a whole invocation, with a runtime and a database connection of its own, in
 one interpreter: so several a second compete for every transition. Prints what failed.
@@ -13,7 +13,7 @@ from agentctl.cli import main
 
 if __name__ == "__main__":
     rounds, printed = 0, sys.stdout
-    while not os.path.exists(sys.argv[1]):
+    while not rounds or not os.path.exists(sys.argv[1]):
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # as long as the round
         code = main(["list", "-q"])
         sys.stdout.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,30 @@ def test_a_repository_and_its_worktrees_whatever_their_names(tmp_path: Path, nam
     assert (main.path, main.is_main, main.branch) == (str(repo), True, "main")
     assert (fix.path, fix.branch, fix.locked, fix.missing) == (f"{repo}-fix", "fix", None, False)
     assert (loose.branch, loose.locked, loose.head) == (None, "mine", main.head)
+
+
+def test_a_worktree_that_is_just_being_removed_does_not_hide_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """git's list fails while the files of one are half gone; this git has them gone after a failure."""
+    repo = make_repository(tmp_path / "r")
+    half = repo / ".git" / "worktrees" / "half"
+    half.mkdir(parents=True)
+    (half / "gitdir").write_text(f"{tmp_path}/half/.git\n")
+    (half / "commondir").touch()
+    real = shutil.which("git")
+    wrapper = tmp_path / "bin" / "git"
+    wrapper.parent.mkdir()
+    wrapper.write_text(f'#!/bin/sh\n{real} "$@" && exit\ncode=$?\nrm -rf "{half}"\nexit $code\n')
+    wrapper.chmod(0o755)
+    environ = {**os.environ, "PATH": f"{wrapper.parent}:{os.environ['PATH']}"}
+    with pytest.raises(git.GitError, match="half"):
+        git.run(["worktree", "list"], cwd=str(repo), environ=os.environ)
+    found = repository.find(str(repo), environ)
+    half.mkdir()
+    (half / "gitdir").write_text(f"{tmp_path}/half/.git\n")
+    (half / "commondir").touch()
+    assert [one.path for one in found.checkouts()] == [str(repo)]
 
 
 def test_a_bare_repository_and_none(tmp_path: Path) -> None:
