@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -19,7 +17,7 @@ from agentctl.errors import AgentctlError, Ambiguous, NotFound, OperationFailed
 from agentctl.host import git, repository
 from agentctl.host.repository import Repository
 from agentctl.ops.find import find_one
-from agentctl.ops.worktrees import Inspected, repositories
+from agentctl.ops.worktrees import Inspected, index_copy, repositories
 from agentctl.runtime import Runtime
 
 PREFIX = "refs/agentctl/salvage/"
@@ -75,21 +73,17 @@ def _tree_of(found: Repository, commit: str) -> str:
 def _trees(found: Repository, git_directory: str, path: str) -> tuple[str, str | None]:
     """The tree of everything that is not ignored, and of what is staged, None in the middle of a merge.
 
-    By a copy of the index: the real one stays as it is, and knows which files a sparse
-    checkout leaves out on purpose.
+    By a copy of the index: the real one stays as it is.
     """
-    with tempfile.TemporaryDirectory(prefix="agentctl-") as place:
-        extra = {"GIT_INDEX_FILE": os.path.join(place, "index")}
+    with index_copy(found, path, git_directory) as extra:
 
         def index(*words: str) -> str:
             return git.run(words, cwd=path, environ=found.environ, limit=git.LONG, extra=extra).strip()
 
-        with suppress(FileNotFoundError):
-            shutil.copy(os.path.join(git_directory, "index"), extra["GIT_INDEX_FILE"])
         staged = None
         with suppress(git.GitError):
             staged = index("write-tree")
-        index("-c", "core.safecrlf=false", "add", "--all", "--", ":/")
+        index("-c", "core.safecrlf=false", "add", "--all", "--sparse", "--", ":/")
         return index("write-tree"), staged
 
 

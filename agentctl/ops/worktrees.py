@@ -6,7 +6,10 @@ Looks only. `cleaning` removes, `salvage` saves and restores.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -14,7 +17,7 @@ from agentctl.core.ids import short
 from agentctl.core.model import Session
 from agentctl.core.text import one_line
 from agentctl.errors import AgentctlError, NotFound
-from agentctl.host import repository
+from agentctl.host import git, repository
 from agentctl.host.occupants import Occupant, is_within, occupants, size_of
 from agentctl.host.repository import Checkout, Repository
 from agentctl.ops.trees import mark_of
@@ -24,6 +27,9 @@ from agentctl.store.db import Database, reading
 
 NAMED = 3
 """Files and processes that a refusal names; the rest is counted."""
+
+NAMES_AT_ONCE = 200
+"""File names in one call: an argument list has an end."""
 
 _UNDER_WAY = {
     "rebase-merge": "a rebase",
@@ -124,7 +130,7 @@ def inspect(found: Repository, checkout: Checkout) -> Inspected:
     if checkout.missing or not os.path.isdir(path):
         return Inspected(checkout, "", unpushed=unpushed, merged=merged)
     directory = found.git_directory(path)
-    modified, untracked = _status(found, path)
+    modified, untracked = _status(found, path, directory)
     return Inspected(
         checkout,
         directory,
@@ -141,7 +147,7 @@ def inspect(found: Repository, checkout: Checkout) -> Inspected:
     )
 
 
-def _status(found: Repository, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _status(found: Repository, path: str, directory: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Changed and untracked names. Ignored files are neither: they go with the worktree."""
     words = (
         "status",
@@ -151,9 +157,39 @@ def _status(found: Repository, path: str) -> tuple[tuple[str, ...], tuple[str, .
         "--untracked-files=all",
         "--ignore-submodules=none",
     )
-    lines = [line for line in found.run(*words, cwd=path).split("\0") if line]
+    if unwatched(found, path):
+        with index_copy(found, path, directory) as extra:
+            text = git.run(words, cwd=path, environ=found.environ, extra=extra)
+    else:
+        text = found.run(*words, cwd=path)
+    lines = [line for line in text.split("\0") if line]
     untracked = tuple(line[3:] for line in lines if line.startswith("??"))
     return tuple(line[3:] for line in lines if not line.startswith("??")), untracked
+
+
+def unwatched(found: Repository, path: str) -> list[str]:
+    """Files that are there and that git was told not to look at: skip-worktree, assume-unchanged."""
+    lines = found.run("ls-files", "-v", "-z", cwd=path).split("\0")
+    flagged = [line[2:] for line in lines if line.startswith("S") or line[:1].islower()]
+    return [name for name in flagged if os.path.lexists(os.path.join(path, name))]
+
+
+@contextmanager
+def index_copy(found: Repository, path: str, directory: str) -> Iterator[dict[str, str]]:
+    """The environment in which git works on a copy of a worktree's index, and looks at every file there is.
+
+    The real one stays as it is. Files that a sparse checkout leaves out on purpose are still known.
+    """
+    names = unwatched(found, path)
+    with tempfile.TemporaryDirectory(prefix="agentctl-") as place:
+        extra = {"GIT_INDEX_FILE": os.path.join(place, "index")}
+        with suppress(FileNotFoundError):
+            shutil.copy(os.path.join(directory, "index"), extra["GIT_INDEX_FILE"])
+        for first in range(0, len(names), NAMES_AT_ONCE):
+            some = names[first : first + NAMES_AT_ONCE]
+            for flag in ("--no-skip-worktree", "--no-assume-unchanged"):
+                git.run(("update-index", flag, "--", *some), cwd=path, environ=found.environ, extra=extra)
+        yield extra
 
 
 def _is_merged(found: Repository, head: str) -> bool:

@@ -272,6 +272,34 @@ def test_force_saves_everything_first_and_restore_brings_it_back(
     assert "no saved state" in run(["worktree", "restore", session_id], exit=10).stderr
 
 
+@pytest.mark.parametrize("flag", ["--skip-worktree", "--assume-unchanged"])
+def test_files_that_git_was_told_not_to_look_at_are_not_lost(
+    run: Run, repo: Path, ended: tuple[str, Path], flag: str
+) -> None:
+    session_id, place = ended
+    git(place, "update-index", flag, "readme", "src/main")
+    assert listed(run)[0]["changed"] == []
+    (place / "readme").write_text("of this machine\n")
+    assert "1 changed: readme" in refused(run, place)
+    clean(run, session_id, "--force")
+    run(["worktree", "restore", session_id])
+    assert (place / "readme").read_text() == "of this machine\n"
+
+
+def test_files_outside_of_a_sparse_checkout_are_not_lost(
+    run: Run, repo: Path, ended: tuple[str, Path]
+) -> None:
+    session_id, place = ended
+    git(place, "sparse-checkout", "set", "nothing")
+    (place / "src").mkdir()
+    (place / "src" / "new").write_text("x")
+    clean(run, session_id, "--force")
+    ref = f"refs/agentctl/salvage/{session_id}"
+    assert {"src/main", "src/new"} <= set(git(repo, "ls-tree", "-r", "--name-only", ref).split())
+    run(["worktree", "restore", session_id])
+    assert (place / "src" / "new").read_text() == "x"
+
+
 def test_what_was_saved_before_is_not_overwritten(run: Run, repo: Path, ended: tuple[str, Path]) -> None:
     session_id, place = ended
     (place / "new").write_text("1")
