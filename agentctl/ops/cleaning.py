@@ -15,7 +15,7 @@ from agentctl.host.occupants import is_within, size_of
 from agentctl.host.repository import Repository
 from agentctl.ops import salvage
 from agentctl.ops.find import find_one, in_group
-from agentctl.ops.worktrees import Worktree, list_worktrees, worktrees_of
+from agentctl.ops.worktrees import Worktree, list_worktrees, unpushed, worktrees_of
 from agentctl.runtime import Runtime
 from agentctl.store import locks, sessions
 from agentctl.store.db import Database, reading, transaction
@@ -216,7 +216,10 @@ def _removed(found: Repository, one: Worktree, request: CleanRequest) -> Cleaned
     found.run("worktree", "remove", *by_force, checkout.path, limit=git.LONG)
     notes: list[str] = []
     deleted = False
-    if request.delete_branch and checkout.branch:
+    if request.delete_branch and checkout.branch and not saved and unpushed(found, checkout):
+        # The main worktree's detached HEAD has them, which the next checkout there moves away.
+        notes.append(f"branch {checkout.branch} is kept: no other branch and no remote has its commits")
+    elif request.delete_branch and checkout.branch:
         try:
             found.run("branch", "--delete", "--force", "--", checkout.branch)
             deleted = True

@@ -125,10 +125,10 @@ class Worktree(NamedTuple):
 def inspect(found: Repository, checkout: Checkout) -> Inspected:
     """Look at one worktree; of one whose directory is gone only the commits."""
     merged = checkout.head is not None and _is_merged(found, checkout.head)
-    unpushed = 0 if merged else _unpushed(found, checkout)
+    alone = 0 if merged else unpushed(found, checkout)
     path = os.path.realpath(checkout.path)
     if checkout.missing or not os.path.isdir(path):
-        return Inspected(checkout, "", unpushed=unpushed, merged=merged)
+        return Inspected(checkout, "", unpushed=alone, merged=merged)
     directory = found.git_directory(path)
     modified, untracked = _status(found, path, directory)
     return Inspected(
@@ -140,7 +140,7 @@ def inspect(found: Repository, checkout: Checkout) -> Inspected:
             (what for name, what in _UNDER_WAY.items() if os.path.lexists(os.path.join(directory, name))),
             None,
         ),
-        unpushed=unpushed,
+        unpushed=alone,
         merged=merged,
         occupants=tuple(occupants(path)),
         has_submodules=os.path.isdir(os.path.join(directory, "modules")),
@@ -197,7 +197,8 @@ def _is_merged(found: Repository, head: str) -> bool:
     return any(found.is_ancestor(head, commit) for commit in whole if commit)
 
 
-def _unpushed(found: Repository, checkout: Checkout) -> int:
+def unpushed(found: Repository, checkout: Checkout) -> int:
+    """Commits that no other branch, no remote and no tag has."""
     if checkout.head is None or set(checkout.head) == {"0"}:
         return 0
     own = [f"--exclude={checkout.branch}"] if checkout.branch else []

@@ -176,6 +176,16 @@ def test_a_detached_commit_is_not_lost(run: Run, repo: Path, ended: tuple[str, P
     clean(run, str(ended[1]))
 
 
+def test_a_branch_that_only_a_detached_head_has_is_kept(
+    run: Run, repo: Path, ended: tuple[str, Path]
+) -> None:
+    commit(ended[1], "mine")
+    git(repo, "checkout", "-q", "--detach", "b")
+    told = clean(run, str(ended[1]), "--delete-branch").stderr
+    assert "branch b is kept: no other branch and no remote has its commits" in told
+    assert not ended[1].exists() and branches(repo) == {"main", "b"}
+
+
 def test_a_merge_that_is_under_way_is_not_lost(run: Run, repo: Path, ended: tuple[str, Path]) -> None:
     git(repo, "checkout", "-q", "-b", "theirs")
     commit(repo, "theirs")
