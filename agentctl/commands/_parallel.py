@@ -203,4 +203,5 @@ def _tell(runtime: Runtime, launched: GroupLaunched) -> None:
 
 
 def _named(one: Started) -> str:
-    return f"{one.slot.adapter} {one.slot.model}" if one.slot.model else one.slot.adapter
+    agent = f"{one.slot.adapter} {one.slot.model}" if one.slot.model else one.slot.adapter
+    return f"{agent} on {one.branch}"

@@ -167,6 +167,8 @@ def test_all_slots_failing_is_a_failure(run: Run, repo: Path) -> None:
     done = run(["launch", "-p", "x", "--on-create", "false", *slots(None, None)], exit=1)
     assert done.stdout == ""
     assert "0 of 2 agents started" in done.stderr
+    group = done.stderr.split("group ")[1][:8]
+    assert f"demo on try/{group}/demo-2: its on-create hook failed" in done.stderr
     assert (branches(repo), worktrees(repo)) == ({"main"}, [])
 
 
