@@ -17,6 +17,7 @@ from agentctl.errors import AgentctlError, Ambiguous, NotFound, OperationFailed
 from agentctl.host import git, repository
 from agentctl.host.repository import Repository
 from agentctl.ops.find import find_one
+from agentctl.ops.trees import MARKED, mark_of, write_mark
 from agentctl.ops.worktrees import Inspected, index_copy, repositories
 from agentctl.runtime import Runtime
 
@@ -49,7 +50,8 @@ def save(found: Repository, seen: Inspected, name: str) -> str:
             parents.append(_commit(found, staged, [head], "What was staged"))
     else:
         tree = _tree_of(found, head or "HEAD")
-    facts = json.dumps({"path": path, "branch": checkout.branch, "head": head})
+    mark = mark_of(seen.git_directory) if seen.git_directory else {}
+    facts = json.dumps({**mark, "path": path, "branch": checkout.branch, "head": head})
     message = f"State of a worktree that was removed by force\n\n{_MARK}{facts}"
     commit = _commit(found, tree, parents, message)
     taken = set(saved(found))
@@ -112,6 +114,9 @@ def restore(runtime: Runtime, text: str, place: str | None) -> Restored:
         if path != wanted:
             notes.append(f"{wanted} is taken")
         branch = _add(found, path, head or commit, branch, notes)
+        mark = {key: value for key, value in facts.items() if key in MARKED}
+        if mark:
+            write_mark(found, path, mark)
         found.run("read-tree", "--reset", "-u", commit, cwd=path, limit=git.LONG)
         staged = found.commit(f"{commit}^2") or head
         if staged:

@@ -345,6 +345,23 @@ def test_a_state_is_found_without_its_session(run: Run, repo: Path, tmp_path: Pa
     assert "agentctl worktree clean --force" in run("worktree restore nope", exit=10).stderr
 
 
+def test_a_restored_worktree_is_still_known_as_ours(
+    run: Run, repo: Path, sealed_home: Path, ended: tuple[str, Path], wait_until: WaitUntil
+) -> None:
+    session_id, place = ended
+    (place / "new").write_text("x")
+    clean(run, session_id, "--force")
+    shim_leaves(sealed_home, session_id, wait_until)
+    run("prune --older-than 0s")
+    place.mkdir()
+    elsewhere = Path(run(["worktree", "restore", session_id, "--repo", str(repo)]).stdout.strip())
+    assert elsewhere != place
+    assert listed(run)[0]["session_id"] == session_id
+    clean(run, "--merged", "--force")
+    assert not elsewhere.exists()
+    assert saved(repo) == [session_id]
+
+
 def test_force_on_nothing_to_lose_saves_nothing(run: Run, repo: Path, ended: tuple[str, Path]) -> None:
     clean(run, ended[0], "--force")
     assert saved(repo) == []
