@@ -122,6 +122,9 @@ def restore(runtime: Runtime, text: str, place: str | None) -> Restored:
         if staged:
             # The index alone: files stay, and what was not staged is not.
             found.run("read-tree", staged, cwd=path, limit=git.LONG)
+        elif branch:
+            # It had no commit yet, and has none again.
+            found.run("update-ref", "-d", f"refs/heads/{branch}", commit)
         found.run("update-ref", "-d", ref, commit)
     return Restored(path, branch, name, tuple(notes))
 

@@ -236,6 +236,14 @@ def test_what_cannot_be_saved_is_refused_even_with_force(
     assert "it has submodules" in refused(run, ended[1], "--force")
 
 
+def test_a_worktree_that_was_moved_is_found_by_its_session(
+    run: Run, repo: Path, ended: tuple[str, Path], tmp_path: Path
+) -> None:
+    git(repo, "worktree", "move", str(ended[1]), str(tmp_path / "moved"))
+    clean(run, ended[0])
+    assert worktrees(repo) == []
+
+
 def test_the_main_worktree_and_other_directories_are_no_targets(run: Run, repo: Path, tmp_path: Path) -> None:
     assert "is no linked worktree" in clean(run, ".", exit=2).stderr
     assert "is in no git repository" in clean(run, str(tmp_path), exit=10).stderr
@@ -308,6 +316,21 @@ def test_files_outside_of_a_sparse_checkout_are_not_lost(
     assert {"src/main", "src/new"} <= set(git(repo, "ls-tree", "-r", "--name-only", ref).split())
     run(["worktree", "restore", session_id])
     assert (place / "src" / "new").read_text() == "x"
+
+
+def test_a_branch_without_commits_is_restored_without_commits(
+    run: Run, repo: Path, ended: tuple[str, Path]
+) -> None:
+    session_id, place = ended
+    git(place, "checkout", "-q", "--orphan", "fresh")
+    (place / "new").write_text("x")
+    status = git(place, "status", "--porcelain", "--branch")
+    told = clean(run, session_id, "--force", "--delete-branch").stderr
+    assert "failed" not in told
+    run(["worktree", "restore", session_id])
+    assert git(place, "status", "--porcelain", "--branch").splitlines()[0] == status.splitlines()[0]
+    assert "A  new" in git(place, "status", "--porcelain")
+    assert "fresh" not in branches(repo)
 
 
 def test_what_was_saved_before_is_not_overwritten(run: Run, repo: Path, ended: tuple[str, Path]) -> None:
