@@ -99,6 +99,8 @@ class Worktree(NamedTuple):
     """Sessions at work in it."""
     held_by: tuple[str, ...] = ()
     """Persons who hold its directory."""
+    nested: tuple[str, ...] = ()
+    """Further worktrees that are inside of it, seen from it: perhaps ignored, but with changes of their own."""
     mark: Mapping[str, str | None] = MappingProxyType({})
     ahead: int | None = None
     """Commits since its session began; None where nobody knows when."""
@@ -119,7 +121,8 @@ class Worktree(NamedTuple):
         """Why it is not removed even with --force."""
         at_work = [f"session {short(one.id)} is at work in it" for one in self.live]
         held = [f"its directory is locked by {one_line(who, 40)}" for who in self.held_by]
-        return (*at_work, *held, *self.seen.barriers)
+        inner = [f"another worktree is in it: {_some(self.nested)}"] if self.nested else []
+        return (*at_work, *held, *inner, *self.seen.barriers)
 
 
 def inspect(found: Repository, checkout: Checkout) -> Inspected:
@@ -262,7 +265,9 @@ def worktrees_of(
         busy = sessions.unsettled(db)
         held = [lock for lock in locks.all(db) if lock.session_id is None]
     listed = []
-    for checkout in found.checkouts():
+    checkouts = found.checkouts()
+    places = [os.path.realpath(one.path) for one in checkouts if not one.missing]
+    for checkout in checkouts:
         path = os.path.realpath(checkout.path)
         if checkout.is_main or (only is not None and path != only):
             continue
@@ -277,6 +282,11 @@ def worktrees_of(
                 session=session,
                 live=tuple(one for one in busy if is_within(one.cwd, path)),
                 held_by=tuple(lock.holder for lock in held if is_within(lock.directory, path)),
+                nested=tuple(
+                    os.path.relpath(place, path)
+                    for place in places
+                    if place != path and is_within(place, path)
+                ),
                 mark=mark,
                 ahead=_ahead(found, base, checkout.head),
                 size=size_of(path) if sizes else None,

@@ -236,6 +236,19 @@ def test_what_cannot_be_saved_is_refused_even_with_force(
     assert "it has submodules" in refused(run, ended[1], "--force")
 
 
+def test_a_worktree_with_another_one_in_it_stays(run: Run, repo: Path, ended: tuple[str, Path]) -> None:
+    (ended[1] / ".gitignore").write_text(".trees/\n")
+    commit(ended[1], "ignore")
+    inner = ended[1] / ".trees" / "inner"
+    git(ended[1], "worktree", "add", "-q", "-b", "inner", str(inner))
+    (inner / "new").write_text("x")
+    assert "another worktree is in it: .trees/inner" in refused(run, ended[1], "--force")
+    assert (inner / "new").exists()
+    clean(run, str(inner), "--force")
+    clean(run, ended[0], "--force")
+    assert worktrees(repo) == []
+
+
 def test_a_worktree_that_was_moved_is_found_by_its_session(
     run: Run, repo: Path, ended: tuple[str, Path], tmp_path: Path
 ) -> None:
