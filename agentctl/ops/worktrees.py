@@ -100,7 +100,7 @@ class Worktree(NamedTuple):
     held_by: tuple[str, ...] = ()
     """Persons who hold its directory."""
     nested: tuple[str, ...] = ()
-    """Further worktrees that are inside of it, seen from it: perhaps ignored, but with changes of their own."""
+    """Further worktrees inside of it, seen from it: perhaps ignored, but with changes of their own."""
     mark: Mapping[str, str | None] = MappingProxyType({})
     ahead: int | None = None
     """Commits since its session began; None where nobody knows when."""
