@@ -103,6 +103,9 @@ def _in_worktree(request: LaunchRequest, options: Mapping[str, Any]) -> LaunchRe
     place, branch, base = options["worktree"], options["branch"], options["base_branch"]
     if place is None and branch is None and base is None:
         return request
+    for option, text in (("--branch", branch), ("--base-branch", base)):
+        if text == "":
+            raise click.UsageError(f"{option} is empty: leave it out for the default.")
     from agentctl.ops.trees import WorktreeRequest
 
     return replace(request, worktree=WorktreeRequest(place or request.cwd, branch, base))
@@ -203,4 +206,5 @@ def _tell(runtime: Runtime, launched: GroupLaunched) -> None:
 
 
 def _named(one: Started) -> str:
-    return f"{one.slot.adapter} {one.slot.model}" if one.slot.model else one.slot.adapter
+    agent = f"{one.slot.adapter} {one.slot.model}" if one.slot.model else one.slot.adapter
+    return f"{agent} on {one.branch}"

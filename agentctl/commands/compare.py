@@ -29,7 +29,8 @@ def command(runtime: Runtime, group: str, base: str | None, as_json: bool) -> in
     For each: how it ended, how long it took, model, tokens and cost as the agent reports
     them, what differs from the base in its worktree (committed, uncommitted and untracked),
     and what its on-complete hook said. Files that several touched are listed below. Nothing
-    is changed, and nothing is fetched. A worktree that is gone is told of by its branch.
+    is changed, and nothing is fetched. A worktree that is gone is told of by its branch,
+    or by the state that its removal saved.
 
     \b
     Examples:

@@ -105,7 +105,7 @@ def clean_command(
     no other branch and no remote has, or with a process in it. With --force its state is
     saved first, as a commit in refs/agentctl/salvage/, and `agentctl worktree restore` brings
     it back. Ignored files are not saved and stop nothing. Even --force removes no worktree in
-    which a session is at work, that is locked, or that has submodules.
+    which a session is at work, that is locked, or that has submodules or another worktree in it.
 
     Without ID or PATH it needs --group, --merged or --older-than, and means all worktrees
     that agentctl made which fit: of --repo, of the current directory's repository, or all.

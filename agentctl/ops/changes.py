@@ -39,6 +39,8 @@ class Work:
     """The commit that its branch began at, where that was recorded."""
     repository: str | None = None
     """A directory of its repository, for when its own is gone."""
+    saved: str | None = None
+    """The ref that has its state if its worktree was removed by force."""
 
 
 def repository_of(cwd: str) -> str | None:
@@ -57,8 +59,8 @@ def changes_of(work: Work, *, base: str | None) -> Changes:
     """Everything that differs from the base, which is `base`'s and the work's last common commit.
 
     Without `base` it is the recorded one, else that in common with the main worktree. A worktree
-    that is gone is told of by its branch. Raises NotFound where nothing is left to look at or
-    there is no such base, OperationFailed where git fails.
+    that is gone is told of by the state that was saved, else by its branch. Raises NotFound where
+    nothing is left to look at or there is no such base, OperationFailed where git fails.
     """
     if os.path.isdir(work.cwd):
         repository = repository_of(work.cwd)
@@ -90,15 +92,23 @@ def _of_worktree(work: Work, repository: str, base: str | None) -> Changes:
 
 
 def _of_branch(work: Work, base: str | None) -> Changes:
-    """What was committed, of a worktree that is gone."""
+    """What was saved or committed, of a worktree that is gone."""
     repository = work.repository and repository_of(work.repository)
-    tip = repository and work.branch and _commit(f"refs/heads/{work.branch}", repository)
-    if not repository or not tip:
+    if not repository:
+        raise NotFound("no longer there")
+    branch = f"refs/heads/{work.branch}"
+    place, left = branch, "what was committed is left"
+    tip = _commit(branch, repository) if work.branch else None
+    saved = _commit(work.saved, repository) if work.saved else None
+    # A branch that has gone on since, or went another way, tells more.
+    if saved is not None and (tip is None or _fork(tip, saved, repository) == tip):
+        place, left, tip = work.saved or "", "the state that was saved is shown", saved
+    if tip is None:
         raise NotFound("no longer there")
     found, notes = _base(work, repository, tip, base)
     files = read_numstat(git.run([*QUIET, *DIFF, found, tip, "--"], cwd=repository))
-    notes = [*notes, "its worktree is gone: what was committed is left"]
-    return Changes(found, _in_order(files), repository, f"refs/heads/{work.branch}", tuple(notes))
+    notes = [*notes, f"its worktree is gone: {left}"]
+    return Changes(found, _in_order(files), repository, place, tuple(notes))
 
 
 def _base(work: Work, place: str, tip: str | None, asked: str | None) -> tuple[str, list[str]]:

@@ -9,13 +9,15 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from agentctl.core.ids import short
+from agentctl.core.model import Session
 from agentctl.errors import AgentctlError, NotFound, UsageFault
 from agentctl.host import clock, git, repository
 from agentctl.host.occupants import is_within, size_of
 from agentctl.host.repository import Repository
 from agentctl.ops import salvage
 from agentctl.ops.find import find_one, in_group
-from agentctl.ops.worktrees import Worktree, list_worktrees, worktrees_of
+from agentctl.ops.trees import mark_of
+from agentctl.ops.worktrees import Worktree, list_worktrees, unpushed, worktrees_of
 from agentctl.runtime import Runtime
 from agentctl.store import locks, sessions
 from agentctl.store.db import Database, reading, transaction
@@ -105,7 +107,18 @@ def _place_of(runtime: Runtime, db: Database, text: str) -> tuple[Repository, st
             f"session {short(session.id)} did not run in a worktree of its own",
             hint="agentctl worktree list shows those that did",
         )
-    return repository.find(session.repo, runtime.environ), session.cwd
+    found = repository.find(session.repo, runtime.environ)
+    return found, _now_at(found, session)
+
+
+def _now_at(found: Repository, session: Session) -> str:
+    """Where its worktree is: `git worktree move` may have taken it elsewhere, or a restore."""
+    places = [os.path.realpath(one.path) for one in found.checkouts() if not one.is_main]
+    if session.cwd not in places:
+        for place in filter(os.path.isdir, places):
+            if mark_of(found.git_directory(place)).get("session_id") == session.id:
+                return place
+    return session.cwd
 
 
 def _by_path(runtime: Runtime, db: Database, text: str) -> tuple[Repository, str]:
@@ -216,7 +229,10 @@ def _removed(found: Repository, one: Worktree, request: CleanRequest) -> Cleaned
     found.run("worktree", "remove", *by_force, checkout.path, limit=git.LONG)
     notes: list[str] = []
     deleted = False
-    if request.delete_branch and checkout.branch:
+    if request.delete_branch and checkout.branch and not saved and unpushed(found, checkout):
+        # The main worktree's detached HEAD has them, which the next checkout there moves away.
+        notes.append(f"branch {checkout.branch} is kept: no other branch and no remote has its commits")
+    elif request.delete_branch and checkout.branch and found.commit(f"refs/heads/{checkout.branch}"):
         try:
             found.run("branch", "--delete", "--force", "--", checkout.branch)
             deleted = True

@@ -13,6 +13,7 @@ from agentctl.core.compare import Changes, HookResult, hook_result, in_common
 from agentctl.errors import AgentctlError, NotFound, UsageFault
 from agentctl.ops.changes import Work, changes_of, repository_of
 from agentctl.ops.find import Found, in_group
+from agentctl.ops.salvage import PREFIX as SAVED
 from agentctl.runtime import Runtime
 from agentctl.store import outbox
 from agentctl.store.db import reading
@@ -61,6 +62,7 @@ def _sibling(runtime: Runtime, found: Found, base: str | None, common: str | Non
         branch=session.branch,
         base_commit=session.base_commit,
         repository=session.repo or common,
+        saved=SAVED + session.id,
     )
     changes, missing, has_failed = None, None, False
     try:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -19,7 +17,8 @@ from agentctl.errors import AgentctlError, Ambiguous, NotFound, OperationFailed
 from agentctl.host import git, repository
 from agentctl.host.repository import Repository
 from agentctl.ops.find import find_one
-from agentctl.ops.worktrees import Inspected, repositories
+from agentctl.ops.trees import MARKED, mark_of, write_mark
+from agentctl.ops.worktrees import Inspected, index_copy, repositories
 from agentctl.runtime import Runtime
 
 PREFIX = "refs/agentctl/salvage/"
@@ -51,7 +50,8 @@ def save(found: Repository, seen: Inspected, name: str) -> str:
             parents.append(_commit(found, staged, [head], "What was staged"))
     else:
         tree = _tree_of(found, head or "HEAD")
-    facts = json.dumps({"path": path, "branch": checkout.branch, "head": head})
+    mark = mark_of(seen.git_directory) if seen.git_directory else {}
+    facts = json.dumps({**mark, "path": path, "branch": checkout.branch, "head": head})
     message = f"State of a worktree that was removed by force\n\n{_MARK}{facts}"
     commit = _commit(found, tree, parents, message)
     taken = set(saved(found))
@@ -75,21 +75,17 @@ def _tree_of(found: Repository, commit: str) -> str:
 def _trees(found: Repository, git_directory: str, path: str) -> tuple[str, str | None]:
     """The tree of everything that is not ignored, and of what is staged, None in the middle of a merge.
 
-    By a copy of the index: the real one stays as it is, and knows which files a sparse
-    checkout leaves out on purpose.
+    By a copy of the index: the real one stays as it is.
     """
-    with tempfile.TemporaryDirectory(prefix="agentctl-") as place:
-        extra = {"GIT_INDEX_FILE": os.path.join(place, "index")}
+    with index_copy(found, path, git_directory) as extra:
 
         def index(*words: str) -> str:
             return git.run(words, cwd=path, environ=found.environ, limit=git.LONG, extra=extra).strip()
 
-        with suppress(FileNotFoundError):
-            shutil.copy(os.path.join(git_directory, "index"), extra["GIT_INDEX_FILE"])
         staged = None
         with suppress(git.GitError):
             staged = index("write-tree")
-        index("-c", "core.safecrlf=false", "add", "--all", "--", ":/")
+        index("-c", "core.safecrlf=false", "add", "--all", "--sparse", "--", ":/")
         return index("write-tree"), staged
 
 
@@ -118,11 +114,17 @@ def restore(runtime: Runtime, text: str, place: str | None) -> Restored:
         if path != wanted:
             notes.append(f"{wanted} is taken")
         branch = _add(found, path, head or commit, branch, notes)
+        mark = {key: value for key, value in facts.items() if key in MARKED}
+        if mark:
+            write_mark(found, path, mark)
         found.run("read-tree", "--reset", "-u", commit, cwd=path, limit=git.LONG)
         staged = found.commit(f"{commit}^2") or head
         if staged:
             # The index alone: files stay, and what was not staged is not.
             found.run("read-tree", staged, cwd=path, limit=git.LONG)
+        elif branch:
+            # It had no commit yet, and has none again.
+            found.run("update-ref", "-d", f"refs/heads/{branch}", commit)
         found.run("update-ref", "-d", ref, commit)
     return Restored(path, branch, name, tuple(notes))
 

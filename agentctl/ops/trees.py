@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from agentctl.core.ids import group_id
@@ -24,6 +24,9 @@ FETCH_LIMIT = 30.0
 
 MARK = "agentctl.json"
 """In the git directory of a worktree: which session it was made for. It outlives the session's row."""
+
+MARKED = ("session_id", "group", "base_commit")
+"""The keys in it."""
 
 
 class WorktreeRequest(NamedTuple):
@@ -213,14 +216,19 @@ def make_tree(tree: Tree, *, session_id: str, group: str | None) -> None:
         try:
             found.run(*words, limit=git.LONG)
             mark = {"session_id": session_id, "group": group, "base_commit": tree.base_commit}
-            write_private(os.path.join(found.git_directory(tree.path), MARK), json.dumps(mark).encode())
+            write_mark(found, tree.path, mark)
         except BaseException:
             _undo(tree)
             raise
 
 
+def write_mark(found: Repository, path: str, mark: Mapping[str, str | None]) -> None:
+    """Note in a worktree's git directory which session it was made for."""
+    write_private(os.path.join(found.git_directory(path), MARK), json.dumps(mark).encode())
+
+
 def mark_of(git_directory: str) -> dict[str, str | None]:
-    """What `make_tree` noted of a worktree; empty for one that somebody else made."""
+    """What `write_mark` noted of a worktree; empty for one that somebody else made."""
     try:
         mark = json.loads(read_small(os.path.join(git_directory, MARK)) or b"{}")
     except (OSError, ValueError):

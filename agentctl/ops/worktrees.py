@@ -6,7 +6,10 @@ Looks only. `cleaning` removes, `salvage` saves and restores.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -14,7 +17,7 @@ from agentctl.core.ids import short
 from agentctl.core.model import Session
 from agentctl.core.text import one_line
 from agentctl.errors import AgentctlError, NotFound
-from agentctl.host import repository
+from agentctl.host import git, repository
 from agentctl.host.occupants import Occupant, is_within, occupants, size_of
 from agentctl.host.repository import Checkout, Repository
 from agentctl.ops.trees import mark_of
@@ -24,6 +27,9 @@ from agentctl.store.db import Database, reading
 
 NAMED = 3
 """Files and processes that a refusal names; the rest is counted."""
+
+NAMES_AT_ONCE = 200
+"""File names in one call: an argument list has an end."""
 
 _UNDER_WAY = {
     "rebase-merge": "a rebase",
@@ -93,6 +99,8 @@ class Worktree(NamedTuple):
     """Sessions at work in it."""
     held_by: tuple[str, ...] = ()
     """Persons who hold its directory."""
+    nested: tuple[str, ...] = ()
+    """Further worktrees inside of it, seen from it: perhaps ignored, but with changes of their own."""
     mark: Mapping[str, str | None] = MappingProxyType({})
     ahead: int | None = None
     """Commits since its session began; None where nobody knows when."""
@@ -113,18 +121,19 @@ class Worktree(NamedTuple):
         """Why it is not removed even with --force."""
         at_work = [f"session {short(one.id)} is at work in it" for one in self.live]
         held = [f"its directory is locked by {one_line(who, 40)}" for who in self.held_by]
-        return (*at_work, *held, *self.seen.barriers)
+        inner = [f"another worktree is in it: {_some(self.nested)}"] if self.nested else []
+        return (*at_work, *held, *inner, *self.seen.barriers)
 
 
 def inspect(found: Repository, checkout: Checkout) -> Inspected:
     """Look at one worktree; of one whose directory is gone only the commits."""
     merged = checkout.head is not None and _is_merged(found, checkout.head)
-    unpushed = 0 if merged else _unpushed(found, checkout)
+    alone = 0 if merged else unpushed(found, checkout)
     path = os.path.realpath(checkout.path)
     if checkout.missing or not os.path.isdir(path):
-        return Inspected(checkout, "", unpushed=unpushed, merged=merged)
+        return Inspected(checkout, "", unpushed=alone, merged=merged)
     directory = found.git_directory(path)
-    modified, untracked = _status(found, path)
+    modified, untracked = _status(found, path, directory)
     return Inspected(
         checkout,
         directory,
@@ -134,14 +143,14 @@ def inspect(found: Repository, checkout: Checkout) -> Inspected:
             (what for name, what in _UNDER_WAY.items() if os.path.lexists(os.path.join(directory, name))),
             None,
         ),
-        unpushed=unpushed,
+        unpushed=alone,
         merged=merged,
         occupants=tuple(occupants(path)),
         has_submodules=os.path.isdir(os.path.join(directory, "modules")),
     )
 
 
-def _status(found: Repository, path: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _status(found: Repository, path: str, directory: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Changed and untracked names. Ignored files are neither: they go with the worktree."""
     words = (
         "status",
@@ -151,9 +160,39 @@ def _status(found: Repository, path: str) -> tuple[tuple[str, ...], tuple[str, .
         "--untracked-files=all",
         "--ignore-submodules=none",
     )
-    lines = [line for line in found.run(*words, cwd=path).split("\0") if line]
+    if unwatched(found, path):
+        with index_copy(found, path, directory) as extra:
+            text = git.run(words, cwd=path, environ=found.environ, extra=extra)
+    else:
+        text = found.run(*words, cwd=path)
+    lines = [line for line in text.split("\0") if line]
     untracked = tuple(line[3:] for line in lines if line.startswith("??"))
     return tuple(line[3:] for line in lines if not line.startswith("??")), untracked
+
+
+def unwatched(found: Repository, path: str) -> list[str]:
+    """Files that are there and that git was told not to look at: skip-worktree, assume-unchanged."""
+    lines = found.run("ls-files", "-v", "-z", cwd=path).split("\0")
+    flagged = [line[2:] for line in lines if line.startswith("S") or line[:1].islower()]
+    return [name for name in flagged if os.path.lexists(os.path.join(path, name))]
+
+
+@contextmanager
+def index_copy(found: Repository, path: str, directory: str) -> Iterator[dict[str, str]]:
+    """The environment in which git works on a copy of a worktree's index, and looks at every file there is.
+
+    The real one stays as it is. Files that a sparse checkout leaves out on purpose are still known.
+    """
+    names = unwatched(found, path)
+    with tempfile.TemporaryDirectory(prefix="agentctl-") as place:
+        extra = {"GIT_INDEX_FILE": os.path.join(place, "index")}
+        with suppress(FileNotFoundError):
+            shutil.copy(os.path.join(directory, "index"), extra["GIT_INDEX_FILE"])
+        for first in range(0, len(names), NAMES_AT_ONCE):
+            some = names[first : first + NAMES_AT_ONCE]
+            for flag in ("--no-skip-worktree", "--no-assume-unchanged"):
+                git.run(("update-index", flag, "--", *some), cwd=path, environ=found.environ, extra=extra)
+        yield extra
 
 
 def _is_merged(found: Repository, head: str) -> bool:
@@ -161,7 +200,8 @@ def _is_merged(found: Repository, head: str) -> bool:
     return any(found.is_ancestor(head, commit) for commit in whole if commit)
 
 
-def _unpushed(found: Repository, checkout: Checkout) -> int:
+def unpushed(found: Repository, checkout: Checkout) -> int:
+    """Commits that no other branch, no remote and no tag has."""
     if checkout.head is None or set(checkout.head) == {"0"}:
         return 0
     own = [f"--exclude={checkout.branch}"] if checkout.branch else []
@@ -225,7 +265,9 @@ def worktrees_of(
         busy = sessions.unsettled(db)
         held = [lock for lock in locks.all(db) if lock.session_id is None]
     listed = []
-    for checkout in found.checkouts():
+    checkouts = found.checkouts()
+    places = [os.path.realpath(one.path) for one in checkouts if not one.missing]
+    for checkout in checkouts:
         path = os.path.realpath(checkout.path)
         if checkout.is_main or (only is not None and path != only):
             continue
@@ -240,6 +282,11 @@ def worktrees_of(
                 session=session,
                 live=tuple(one for one in busy if is_within(one.cwd, path)),
                 held_by=tuple(lock.holder for lock in held if is_within(lock.directory, path)),
+                nested=tuple(
+                    os.path.relpath(place, path)
+                    for place in places
+                    if place != path and is_within(place, path)
+                ),
                 mark=mark,
                 ahead=_ahead(found, base, checkout.head),
                 size=size_of(path) if sizes else None,

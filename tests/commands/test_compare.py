@@ -179,6 +179,31 @@ def test_a_worktree_that_is_gone_is_told_of_by_its_branch(run: Run, repo: Path, 
     assert files(two) == {"b.py": (1, 0)}
 
 
+@pytest.mark.parametrize("further", [[], ["--delete-branch"]])
+def test_a_worktree_that_was_removed_by_force_is_told_of_by_its_saved_state(
+    run: Run, repo: Path, launch: Launch, further: list[str]
+) -> None:
+    session = launch("one", f"echo x >> a.py; {COMMIT} -am x; echo new > new", repo=str(repo))
+    launch("two", "echo y >> b.py")
+    run(["worktree", "clean", "--force", session, *further])
+    one, _ = told(run)["sessions"]
+    assert files(one) == {"a.py": (1, 0), "new": (1, 0)}
+    assert "its worktree is gone: the state that was saved is shown" in one["changes"]["notes"]
+
+
+def test_a_branch_that_went_on_after_a_state_was_saved_is_told_of(
+    run: Run, repo: Path, launch: Launch
+) -> None:
+    session = launch("one", "echo new > new", repo=str(repo))
+    launch("two", "true")
+    run(["worktree", "clean", "--force", session])
+    git(repo, "checkout", "-q", "one")
+    (repo / "b.py").write_text("")
+    commit(repo)
+    git(repo, "checkout", "-q", "main")
+    assert files(told(run)["sessions"][0]) == {"b.py": (0, 10)}
+
+
 def test_what_is_no_longer_there_or_never_was_git_says_so(
     run: Run, repo: Path, launch: Launch, tmp_path: Path
 ) -> None:

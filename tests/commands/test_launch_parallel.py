@@ -163,10 +163,18 @@ def test_the_hook_of_an_agent_whose_worktree_went_runs_in_the_repository(
     assert worktrees(repo) == []
 
 
+@pytest.mark.parametrize("option", ["--branch", "--base-branch"])
+def test_an_empty_branch_is_a_slip_and_no_default(run: Run, repo: Path, option: str) -> None:
+    assert f"{option} is empty" in run(["launch", "demo", "-p", "x", option, ""], exit=2).stderr
+    assert worktrees(repo) == []
+
+
 def test_all_slots_failing_is_a_failure(run: Run, repo: Path) -> None:
     done = run(["launch", "-p", "x", "--on-create", "false", *slots(None, None)], exit=1)
     assert done.stdout == ""
     assert "0 of 2 agents started" in done.stderr
+    group = done.stderr.split("group ")[1][:8]
+    assert f"demo on try/{group}/demo-2: its on-create hook failed" in done.stderr
     assert (branches(repo), worktrees(repo)) == ({"main"}, [])
 
 

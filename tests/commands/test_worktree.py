@@ -176,6 +176,16 @@ def test_a_detached_commit_is_not_lost(run: Run, repo: Path, ended: tuple[str, P
     clean(run, str(ended[1]))
 
 
+def test_a_branch_that_only_a_detached_head_has_is_kept(
+    run: Run, repo: Path, ended: tuple[str, Path]
+) -> None:
+    commit(ended[1], "mine")
+    git(repo, "checkout", "-q", "--detach", "b")
+    told = clean(run, str(ended[1]), "--delete-branch").stderr
+    assert "branch b is kept: no other branch and no remote has its commits" in told
+    assert not ended[1].exists() and branches(repo) == {"main", "b"}
+
+
 def test_a_merge_that_is_under_way_is_not_lost(run: Run, repo: Path, ended: tuple[str, Path]) -> None:
     git(repo, "checkout", "-q", "-b", "theirs")
     commit(repo, "theirs")
@@ -226,6 +236,27 @@ def test_what_cannot_be_saved_is_refused_even_with_force(
     assert "it has submodules" in refused(run, ended[1], "--force")
 
 
+def test_a_worktree_with_another_one_in_it_stays(run: Run, repo: Path, ended: tuple[str, Path]) -> None:
+    (ended[1] / ".gitignore").write_text(".trees/\n")
+    commit(ended[1], "ignore")
+    inner = ended[1] / ".trees" / "inner"
+    git(ended[1], "worktree", "add", "-q", "-b", "inner", str(inner))
+    (inner / "new").write_text("x")
+    assert "another worktree is in it: .trees/inner" in refused(run, ended[1], "--force")
+    assert (inner / "new").exists()
+    clean(run, str(inner), "--force")
+    clean(run, ended[0], "--force")
+    assert worktrees(repo) == []
+
+
+def test_a_worktree_that_was_moved_is_found_by_its_session(
+    run: Run, repo: Path, ended: tuple[str, Path], tmp_path: Path
+) -> None:
+    git(repo, "worktree", "move", str(ended[1]), str(tmp_path / "moved"))
+    clean(run, ended[0])
+    assert worktrees(repo) == []
+
+
 def test_the_main_worktree_and_other_directories_are_no_targets(run: Run, repo: Path, tmp_path: Path) -> None:
     assert "is no linked worktree" in clean(run, ".", exit=2).stderr
     assert "is in no git repository" in clean(run, str(tmp_path), exit=10).stderr
@@ -272,6 +303,49 @@ def test_force_saves_everything_first_and_restore_brings_it_back(
     assert "no saved state" in run(["worktree", "restore", session_id], exit=10).stderr
 
 
+@pytest.mark.parametrize("flag", ["--skip-worktree", "--assume-unchanged"])
+def test_files_that_git_was_told_not_to_look_at_are_not_lost(
+    run: Run, repo: Path, ended: tuple[str, Path], flag: str
+) -> None:
+    session_id, place = ended
+    git(place, "update-index", flag, "readme", "src/main")
+    assert listed(run)[0]["changed"] == []
+    (place / "readme").write_text("of this machine\n")
+    assert "1 changed: readme" in refused(run, place)
+    clean(run, session_id, "--force")
+    run(["worktree", "restore", session_id])
+    assert (place / "readme").read_text() == "of this machine\n"
+
+
+def test_files_outside_of_a_sparse_checkout_are_not_lost(
+    run: Run, repo: Path, ended: tuple[str, Path]
+) -> None:
+    session_id, place = ended
+    git(place, "sparse-checkout", "set", "nothing")
+    (place / "src").mkdir()
+    (place / "src" / "new").write_text("x")
+    clean(run, session_id, "--force")
+    ref = f"refs/agentctl/salvage/{session_id}"
+    assert {"src/main", "src/new"} <= set(git(repo, "ls-tree", "-r", "--name-only", ref).split())
+    run(["worktree", "restore", session_id])
+    assert (place / "src" / "new").read_text() == "x"
+
+
+def test_a_branch_without_commits_is_restored_without_commits(
+    run: Run, repo: Path, ended: tuple[str, Path]
+) -> None:
+    session_id, place = ended
+    git(place, "checkout", "-q", "--orphan", "fresh")
+    (place / "new").write_text("x")
+    status = git(place, "status", "--porcelain", "--branch")
+    told = clean(run, session_id, "--force", "--delete-branch").stderr
+    assert "failed" not in told
+    run(["worktree", "restore", session_id])
+    assert git(place, "status", "--porcelain", "--branch").splitlines()[0] == status.splitlines()[0]
+    assert "A  new" in git(place, "status", "--porcelain")
+    assert "fresh" not in branches(repo)
+
+
 def test_what_was_saved_before_is_not_overwritten(run: Run, repo: Path, ended: tuple[str, Path]) -> None:
     session_id, place = ended
     (place / "new").write_text("1")
@@ -305,6 +379,23 @@ def test_a_state_is_found_without_its_session(run: Run, repo: Path, tmp_path: Pa
     run("worktree restore my-tree")
     assert (tmp_path / "my tree" / "new").read_text() == "1"
     assert "agentctl worktree clean --force" in run("worktree restore nope", exit=10).stderr
+
+
+def test_a_restored_worktree_is_still_known_as_ours(
+    run: Run, repo: Path, sealed_home: Path, ended: tuple[str, Path], wait_until: WaitUntil
+) -> None:
+    session_id, place = ended
+    (place / "new").write_text("x")
+    clean(run, session_id, "--force")
+    shim_leaves(sealed_home, session_id, wait_until)
+    run("prune --older-than 0s")
+    place.mkdir()
+    elsewhere = Path(run(["worktree", "restore", session_id, "--repo", str(repo)]).stdout.strip())
+    assert elsewhere != place
+    assert listed(run)[0]["session_id"] == session_id
+    clean(run, "--merged", "--force")
+    assert not elsewhere.exists()
+    assert saved(repo) == [session_id]
 
 
 def test_force_on_nothing_to_lose_saves_nothing(run: Run, repo: Path, ended: tuple[str, Path]) -> None:
