@@ -93,7 +93,7 @@ def _write(path: str, name: str, value: object) -> bool:
             raise UsageFault(f"{where} is not a table in {path}", hint=f"agentctl config unset {where}")
     if isinstance(schema.lookup(data, parts), Mapping):
         raise UsageFault(f"{name} is a table in {path}", hint=f"agentctl config unset {name}")
-    changed = schema.lookup(data, parts) != value
+    changed: bool = schema.lookup(data, parts) != value
     if changed:
         file.write(path, file.with_value(text, parts, value))
     return changed
