@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from agentctl.core.columns import Column, fit
 from agentctl.core.durations import format_age, format_duration
 from agentctl.core.ids import SHORT, short
-from agentctl.core.ledger import Delivery, Event
+from agentctl.core.ledger import Delivery, Event, shown_target
 from agentctl.core.model import Fuse, FuseAction, FuseState, Lock, Session, Status, Tokens
 from agentctl.core.signals import signal_name
 from agentctl.core.text import clean, display_width, one_line
@@ -154,7 +154,7 @@ def delivery_table(deliveries: Sequence[Delivery], *, now: datetime, color: bool
             delivery.state.value,
             delivery.attempts,
             format_age(delivery.next_attempt_at, now) if delivery.next_attempt_at else NOTHING,
-            one_line(delivery.target, 40),
+            one_line(shown_target(delivery), 40),
             one_line(delivery.last_error or NOTHING, 40),
         )
         for delivery in deliveries

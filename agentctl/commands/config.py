@@ -121,7 +121,8 @@ def unset(runtime: Runtime, key: str, as_json: bool) -> None:
 def show(runtime: Runtime, as_json: bool) -> None:
     """List all settings, their values and where each is from.
 
-    A secret is shown as "set"; `config get` prints it.
+    A secret is shown as "set", an address without its password and query;
+    `config get` prints them.
 
     \b
     Exit status: 0 shown, 2 something in the file is wrong.
@@ -131,11 +132,22 @@ def show(runtime: Runtime, as_json: bool) -> None:
 
     settings = configure.every(runtime)
     if as_json:
-        listed = [_fields(setting, secret=None) for setting in settings]
+        listed = [_fields(_public(setting), secret=None) for setting in settings]
         click.echo(render.document(path=runtime.paths.config_file, settings=listed))
         return
-    rows = [(setting.key, _shown(setting), setting.source) for setting in settings]
+    rows = [(setting.key, _shown(_public(setting)), setting.source) for setting in settings]
     click.echo(render.table(("KEY", "VALUE", "SOURCE"), rows))
+
+
+def _public(setting: Setting) -> Setting:
+    """The setting, with an address as others may see it."""
+    from dataclasses import replace
+
+    from agentctl.core.settings import without_secrets
+
+    if setting.key != "webhook.url" or setting.value is None:
+        return setting
+    return replace(setting, value=without_secrets(setting.value))
 
 
 def _fields(setting: Setting, *, secret: Any) -> dict[str, Any]:

@@ -115,6 +115,8 @@ def retry(runtime: Runtime, deliveries: tuple[int, ...], everything: bool, as_js
 
 
 def _fields(one: Delivery) -> dict[str, Any]:
+    from agentctl.core.ledger import shown_target
+
     return {
         "id": one.id,
         "kind": one.kind,
@@ -126,7 +128,7 @@ def _fields(one: Delivery) -> dict[str, Any]:
         "next_attempt_at": one.next_attempt_at,
         "created_at": one.created_at,
         "delivered_at": one.delivered_at,
-        "target": one.target,
+        "target": shown_target(one),
         "event_id": one.event_id,
         "output": one.output,
     }

@@ -66,3 +66,10 @@ class Delivery(NamedTuple):
     delivered_at: datetime | None = None
     last_error: str | None = None
     output: str | None = None
+
+
+def shown_target(delivery: Delivery) -> str:
+    """Where it goes, as people and their logs may see it: an address without its secrets."""
+    from agentctl.core.settings import without_secrets
+
+    return without_secrets(delivery.target) if delivery.kind == "webhook" else delivery.target

@@ -124,6 +124,11 @@ def is_web_address(text: str) -> bool:
     return found is not None and text.isascii() and int(found[1] or 0) <= 65535
 
 
+def without_secrets(address: str) -> str:
+    """An address to be shown: without who posts there, and without its query, which may be a token."""
+    return re.sub(r"\?.*", "?***", re.sub(r"^(https?://)[^/?#]*@", r"\1***@", address))
+
+
 def _words(value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
         raise ValueError('must be a list of texts, such as ["--verbose"]')

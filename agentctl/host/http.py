@@ -23,7 +23,8 @@ def post(url: str, body: bytes, *, headers: Mapping[str, str], secret: str | Non
     """POST a JSON body within `limit` seconds in all. A failure is returned as one clause, never raised."""
     import urllib.request
 
-    all_headers = {"Content-Type": "application/json", **headers}
+    url, credentials = _without_credentials(url)
+    all_headers = {"Content-Type": "application/json", **credentials, **headers}
     if secret:
         all_headers |= signatures(body, secret)
     try:
@@ -36,6 +37,24 @@ def post(url: str, body: bytes, *, headers: Mapping[str, str], secret: str | Non
     # a receiver that trickles its headers would keep every other delivery waiting.
     posted = within(limit, lambda: _send(request, limit))
     return posted or Posted(f"timed out: no answer within {limit:g} s")
+
+
+def _without_credentials(url: str) -> tuple[str, dict[str, str]]:
+    """The address without `user:password@`, which urllib takes for a host's name, and the header for it."""
+    import base64
+    from urllib.parse import unquote, urlsplit
+
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url, {}
+    who, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, {}
+    user, _, password = who.partition(":")
+    pair = f"{unquote(user)}:{unquote(password)}".encode()
+    header = {"Authorization": "Basic " + base64.b64encode(pair).decode()}
+    return parts._replace(netloc=host).geturl(), header
 
 
 def _send(request: Request, limit: float) -> Posted:
@@ -63,5 +82,6 @@ def signatures(body: bytes, secret: str) -> dict[str, str]:
     import hashlib
     import hmac
 
-    digest = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    # An environment's bytes need not be UTF-8.
+    digest = "sha256=" + hmac.new(secret.encode("utf-8", "surrogateescape"), body, hashlib.sha256).hexdigest()
     return dict.fromkeys(("X-Agentctl-Signature", "X-Signature", "X-Hub-Signature-256"), digest)

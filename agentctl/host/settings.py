@@ -5,9 +5,11 @@ Must not know what a setting means: that is `core.settings`.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from agentctl.core.settings import Problem, Settings, SettingsError, settings
@@ -125,6 +127,26 @@ def without(text: str, path: Sequence[str]) -> str:
         table = table[name]
     del table[path[-1]]
     return _checked(text, tomlkit.dumps(document), path, None)
+
+
+@contextmanager
+def alone(config_path: str) -> Iterator[None]:
+    """No other process that asks for the same changes the file meanwhile: read, change and write in here.
+
+    It is the directory that is locked: the file itself is replaced by every change. Where
+    that cannot be done, `write` tells why or the file system has no locks.
+    """
+    directory = os.path.dirname(os.path.realpath(config_path))
+    descriptor = None
+    with suppress(OSError):
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def write(config_path: str, text: str) -> None:

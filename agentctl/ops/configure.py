@@ -74,6 +74,15 @@ def change(runtime: Runtime, name: str, words: Sequence[str]) -> Change:
     key = _known(name)
     value = _option_value(name, words) if name.startswith("adapters.") else _value(name, key, words)
     path = runtime.paths.config_file
+    with file.alone(path):
+        changed = _write(path, name, value)
+    variable = key.variable if key else None
+    beaten = variable if variable and runtime.environ.get(variable) not in (None, "", value) else None
+    return Change(key=name, value=value, path=path, changed=changed, beaten_by=beaten)
+
+
+def _write(path: str, name: str, value: object) -> bool:
+    """Write a value that has been judged; whether the file had another one."""
     text = file.read_text(path)
     data = file.parse(path, text)
     parts = name.split(".")
@@ -84,23 +93,22 @@ def change(runtime: Runtime, name: str, words: Sequence[str]) -> Change:
             raise UsageFault(f"{where} is not a table in {path}", hint=f"agentctl config unset {where}")
     if isinstance(schema.lookup(data, parts), Mapping):
         raise UsageFault(f"{name} is a table in {path}", hint=f"agentctl config unset {name}")
-    changed = schema.lookup(data, parts) != value
+    changed: bool = schema.lookup(data, parts) != value
     if changed:
         file.write(path, file.with_value(text, parts, value))
-    variable = key.variable if key else None
-    beaten = variable if variable and runtime.environ.get(variable) not in (None, "", value) else None
-    return Change(key=name, value=value, path=path, changed=changed, beaten_by=beaten)
+    return changed
 
 
 def remove(runtime: Runtime, name: str) -> Change:
     """Take a setting out of the file; one that is not there is fine. Unknown keys can be removed too."""
     path = runtime.paths.config_file
-    text = file.read_text(path)
     parts = name.split(".")
-    is_there = schema.lookup(file.parse(path, text), parts) is not None
-    if is_there:
-        file.write(path, file.without(text, parts))
-    else:
+    with file.alone(path):
+        text = file.read_text(path)
+        is_there = schema.lookup(file.parse(path, text), parts) is not None
+        if is_there:
+            file.write(path, file.without(text, parts))
+    if not is_there:
         _known(name)
     return Change(key=name, value=None, path=path, changed=is_there)
 

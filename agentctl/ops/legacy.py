@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -82,9 +83,11 @@ def import_from(runtime: Runtime, directory: str | None, *, dry_run: bool) -> Im
         _plan_locks(db, content[LOCKS], plan, os.path.join(place, LOCKS))
         _plan_fuses(runtime, db, content[FUSES], plan, os.path.join(place, FUSES))
     _plan_sessions(runtime, db, content[STATE], plan, os.path.join(place, STATE))
-    _plan_settings(runtime, content[CONFIG], plan, os.path.join(place, CONFIG))
-    if not dry_run:
-        _write(runtime, db, plan)
+    # Planned on the file as it is and written at once: no setting made meanwhile is lost.
+    with nullcontext() if dry_run else file.alone(runtime.paths.config_file):
+        _plan_settings(runtime, content[CONFIG], plan, os.path.join(place, CONFIG))
+        if not dry_run:
+            _write(runtime, db, plan)
     return Imported(place, tuple(plan.taken), tuple(plan.left), _notes(place))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -268,3 +269,18 @@ def test_help_lists_every_setting(run: Any) -> None:
 
     text = run("config --help").stdout
     assert [key.name for key in (*SCHEMA, *ADAPTER_SCHEMA) if key.name not in text] == []
+
+
+def test_no_setting_is_lost_when_many_are_written_at_once(config: Path, sealed_home: Path) -> None:
+    wanted = {"fuse": "2h", "settle": "3s", "model": "m"}
+    others = {("prune", "older_than"): "9d", ("webhook", "timeout"): "4s", ("webhook", "secret"): "s"}
+    pairs = [(f"defaults.{key}", value) for key, value in wanted.items()]
+    pairs += [(".".join(key), value) for key, value in others.items()]
+    started = [subprocess.Popen([sys.executable, "-m", "agentctl", "config", "set", *pair]) for pair in pairs]
+    assert [one.wait(60) for one in started] == [0] * len(pairs)
+    written = tomllib.loads(config.read_text())
+    assert written == {
+        "defaults": wanted,
+        "prune": {"older_than": "9d"},
+        "webhook": {"timeout": "4s", "secret": "s"},
+    }

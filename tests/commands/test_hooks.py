@@ -130,3 +130,17 @@ def test_a_reap_whose_deliveries_fail_is_partly_done(run: Run, sealed_home: Path
     assert outcome.error()["message"] == "1 deliveries of hooks or webhooks failed"
     assert "agentctl hooks" in outcome.error()["hint"]
     assert run("reap --quiet").stderr == ""
+
+
+def test_credentials_in_an_address_are_not_shown(run: Run, sealed_home: Path, wait_until: Wait) -> None:
+    sealed_home.mkdir(parents=True, exist_ok=True)
+    url = "http://me:hunter2@127.0.0.1:1/in?token=hunter3"
+    (sealed_home / "config.toml").write_text(f'[webhook]\nurl = "{url}"\n')
+    run("launch exec -- true")
+    wait_until(lambda: [row for row in rows(run) if row["last_error"]])
+    shown = [
+        run(f"{words}{json}").stdout for words in ("hooks list", "config show") for json in ("", " --json")
+    ]
+    assert all("http://***@127.0.0.1:1/in?***" in text for text in shown)
+    assert not any("hunter" in text for text in shown)
+    assert run("config get webhook.url").stdout == f"{url}\n"

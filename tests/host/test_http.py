@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
+import os
 import socket
 import ssl
 import threading
@@ -12,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from agentctl.host.http import post
+from agentctl.host.http import post, signatures
 from agentctl.host.waiting import ticks
 
 TLS = Path(__file__).parent.parent / "data" / "tls"
@@ -112,3 +116,39 @@ def test_a_receiver_whose_certificate_nobody_vouches_for_gets_nothing() -> None:
         thread.join()
     assert "certificate" in (posted.error or "")
     assert told == []
+
+
+def test_who_posts_is_told_in_a_header_and_nowhere_else() -> None:
+    received: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                received.append(connection.recv(65536))
+                connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"http://me:a%40b@127.0.0.1:{listening.getsockname()[1]}/hook?x=1"
+        posted = post(url, b"{}", headers={}, secret=None, limit=20)
+        thread.join(timeout=20)
+    assert posted.error is None
+    (head,) = received
+    assert head.startswith(b"POST /hook?x=1 ")
+    assert b"\r\nAuthorization: Basic " + base64.b64encode(b"me:a@b") + b"\r\n" in head
+    assert b"me:" not in head.replace(b"Authorization", b"")
+
+
+def test_a_password_in_an_address_is_in_no_error() -> None:
+    posted = post("http://me:hunter2@127.0.0.1:1/", b"{}", headers={}, secret=None, limit=LIMIT)
+    assert posted.error and "hunter2" not in posted.error
+    # Without a port the password would be taken for one.
+    posted = post("http://me:hunter2@localhost.invalid/", b"{}", headers={}, secret=None, limit=LIMIT)
+    assert posted.error and "hunter2" not in posted.error
+
+
+def test_a_secret_of_any_bytes_signs() -> None:
+    """The environment's bytes need not be UTF-8."""
+    expected = hmac.new(b"\xff", b"{}", hashlib.sha256).hexdigest()
+    assert signatures(b"{}", os.fsdecode(b"\xff"))["X-Signature"] == f"sha256={expected}"
