@@ -99,6 +99,13 @@ class Runtime:
         except AgentctlError:
             return None
 
+    @property
+    def usual(self) -> Settings:
+        """The configuration, or what is built in while it is wrong: for what must go on all the same."""
+        from agentctl.core.settings import Settings
+
+        return self.sound_settings or Settings()
+
     @cached_property
     def state(self) -> Database:
         """The state for a command that must write; raises StateUnusable where it cannot."""

@@ -76,7 +76,11 @@ class LaunchCommand(click.Command):
 @click.option(
     "--base-branch", help="What a new branch begins at.  [default: origin's of that name, else HEAD]"
 )
-@click.option("--max-running", type=COUNT_FROM_1, help="Refuse if more sessions would be live than this.")
+@click.option(
+    "--max-running",
+    type=COUNT_FROM_1,
+    help="Refuse if more sessions would be live than this.  [default: defaults.max_running]",
+)
 @context_options
 @launching_options
 @click.option("--max-depth", type=COUNT_FROM_0, help="How deep agents may launch agents.  [default: 3]")
@@ -152,7 +156,7 @@ def command(
         cwd=cwd or ".",
         args=ctx.meta.get(AGENT_ARGS, ()),
         max_depth=MAX_DEPTH if max_depth is None else max_depth,
-        max_running=max_running,
+        max_running=max_running or runtime.settings.max_running,
         **common(runtime, options),
     )
     named, model = _parallel.slots_in_order(ctx.meta.get(ORDER, ()))

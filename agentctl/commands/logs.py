@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     "--lines",
     "count",
     type=COUNT_FROM_0,
-    default=50,
-    show_default=True,
     metavar="N",
-    help="Begin with the last N lines (with --json: entries).",
+    help="Begin with the last N lines (with --json: entries).  [default: logs.lines, 50]",
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on printing until the session has ended.")
 @click.option("--raw", is_flag=True, help="Print the log byte by byte, as the agent wrote it.")
 @json_option
 @pass_runtime
-def command(runtime: Runtime, session: str, count: int, follow: bool, raw: bool, as_json: bool) -> None:
+def command(
+    runtime: Runtime, session: str, count: int | None, follow: bool, raw: bool, as_json: bool
+) -> None:
     """Print or follow the output of a session.
 
     ID is an id, its beginning, a name, or the agent's own id. What an agent writes for
@@ -62,6 +62,7 @@ def command(runtime: Runtime, session: str, count: int, follow: bool, raw: bool,
     if raw and as_json:
         raise UsageFault("--raw and --json exclude each other", hint="choose one of them")
     runtime.actor = "logs"
+    count = runtime.usual.logs_lines if count is None else count
     found = find_one(runtime, session).session
     until = _until(runtime, found) if follow else None
     if raw:

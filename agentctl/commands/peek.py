@@ -23,14 +23,12 @@ SEPARATOR = "---"
     "--messages",
     "count",
     type=COUNT_FROM_0,
-    default=20,
-    show_default=True,
     metavar="N",
-    help="Show the last N messages.",
+    help="Show the last N messages.  [default: peek.messages, 20]",
 )
 @json_option
 @pass_runtime
-def command(runtime: Runtime, session: str, count: int, as_json: bool) -> None:
+def command(runtime: Runtime, session: str, count: int | None, as_json: bool) -> None:
     """Show the latest messages of an agent.
 
     ID is an id, its beginning, a name, or the agent's own id. Messages come oldest first,
@@ -54,6 +52,7 @@ def command(runtime: Runtime, session: str, count: int, as_json: bool) -> None:
     from agentctl.ops.output import conversation
 
     runtime.actor = "peek"
+    count = runtime.usual.peek_messages if count is None else count
     found = find_one(runtime, session).session
     said = conversation(runtime, found, count)
     if as_json:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option(
     "--timeout",
     type=DURATION_OR_ZERO,
-    help="How long it gets before it is killed.  [default: the adapter's, 10s]",
+    help="How long it gets before it is killed.  [default: stop.timeout, else the adapter's, 10s]",
 )
 @quiet_option
 @json_option
@@ -80,7 +80,8 @@ def command(
         targets = [one for one in live(runtime, runtime.state) if not one.session.is_settled]
     else:
         targets = in_group(runtime, group) if group is not None else find_all(runtime, sessions)
-    request = StopRequest(force=force, patience=timeout)
+    patience = runtime.usual.stop_timeout if timeout is None else timeout
+    request = StopRequest(force=force, patience=patience)
     stopped = stop_trees(runtime, targets, request) if tree else stop(runtime, targets, request)
     if as_json:
         click.echo(_show.sessions_document(runtime, [one.found for one in stopped]))

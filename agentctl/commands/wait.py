@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 @click.option("--all", "_all", is_flag=True, help="Until all have ended.  [default]")
 @click.option("--first-success", is_flag=True, help="Until the first has succeeded, or all have ended.")
 @click.option("--stop-rest", is_flag=True, help="Then stop the others; with --any or --first-success.")
-@click.option("--timeout", type=DURATION_OR_ZERO, help="Give up after this long.")
+@click.option(
+    "--timeout", type=DURATION_OR_ZERO, help="Give up after this long.  [default: wait.timeout, else never]"
+)
 @click.option("--exit-code", is_flag=True, help="Exit as the agent itself did; for one ID.")
 @quiet_option
 @json_option
@@ -81,6 +83,7 @@ def command(
     targets = in_group(runtime, group) if group is not None else find_all(runtime, sessions)
     if exit_code and len(targets) != 1:
         raise click.UsageError("--exit-code passes on one session's code: give one ID.")
+    timeout = runtime.usual.wait_timeout if timeout is None else timeout
     waited = wait(runtime, targets, any_of_them=any_of_them, first_success=first_success, timeout=timeout)
     left = False
     if stop_rest and not waited.gave_up:
@@ -95,7 +98,7 @@ def command(
             else:
                 _show.note(f"session {one.session.id[:8]} {one.session.outcome or one.status}: {one.reason}")
     if waited.gave_up:
-        _show.note("gave up waiting: the time of --timeout is over")
+        _show.note("gave up waiting: the time of --timeout, or of wait.timeout, is over")
     if exit_code and not waited.gave_up and waited.found[0].session.exit_code is not None:
         return waited.found[0].session.exit_code
     return waited.exit_code or (3 if left else 0)

@@ -45,6 +45,11 @@ class Settings:
     fuse_warn: timedelta | None = None
     settle: timedelta = timedelta(seconds=1)
     model: str | None = None
+    max_running: int | None = None
+    stop_timeout: timedelta | None = None
+    wait_timeout: timedelta | None = None
+    logs_lines: int = 50
+    peek_messages: int = 20
     hooks: Mapping[str, str] = field(default_factory=dict)
     """Hook name (`on_create`, `on_complete`, `on_fuse_warn`) → shell command; only those set."""
     hook_timeout: timedelta = timedelta(seconds=300)
@@ -101,6 +106,19 @@ def _size(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError('must be a size, such as "100MB"')
     return parse_size(str(value))
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,9}", str(value)):
+        raise ValueError("must be a whole number, such as 20")
+    return int(str(value))
+
+
+def _count_from_1(value: object) -> int:
+    count = _count(value)
+    if count < 1:
+        raise ValueError("must be 1 or more")
+    return count
 
 
 def _url(value: object) -> str:
@@ -189,6 +207,15 @@ SCHEMA: tuple[Key, ...] = (
         default="1s",
     ),
     Key(name="defaults.model", read=_text, help="Model of a launch that names none."),
+    Key(
+        name="defaults.max_running",
+        read=_count_from_1,
+        help="Refuse a launch if more sessions would be live than this.",
+    ),
+    Key(name="stop.timeout", read=_duration_or_zero, help="How long an agent gets before stop kills it."),
+    Key(name="wait.timeout", read=_duration_or_zero, help="After how long wait gives up."),
+    Key(name="peek.messages", read=_count, help="How many messages peek shows.", default="20"),
+    Key(name="logs.lines", read=_count, help="With how many lines logs begins.", default="50"),
     Key(name="hooks.on_create", read=_text, help="Shell command before an agent starts."),
     Key(name="hooks.on_complete", read=_text, help="Shell command after an agent has ended."),
     Key(name="hooks.on_fuse_warn", read=_text, help="Shell command before a deadline."),
@@ -293,6 +320,11 @@ def settings(data: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         fuse_warn=values["defaults.fuse_warn"],
         settle=values["defaults.settle"],
         model=values["defaults.model"],
+        max_running=values["defaults.max_running"],
+        stop_timeout=values["stop.timeout"],
+        wait_timeout=values["wait.timeout"],
+        logs_lines=values["logs.lines"],
+        peek_messages=values["peek.messages"],
         hooks={name: values[f"hooks.{name}"] for name in hooks if values[f"hooks.{name}"]},
         hook_timeout=values["hooks.timeout"],
         webhook=Webhook(

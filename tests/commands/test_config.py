@@ -82,6 +82,11 @@ def test_an_unknown_setting(run: Any, config: Path, verb: str) -> None:
         "adapter a b",
         "adapter ''",
         "logs.max_size big",
+        "logs.lines 2.5",
+        "peek.messages many",
+        "defaults.max_running 0",
+        "stop.timeout soon",
+        "wait.timeout ''",
     ],
 )
 def test_a_wrong_value_changes_nothing(run: Any, config: Path, words: str) -> None:

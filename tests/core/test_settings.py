@@ -24,12 +24,15 @@ from agentctl.core.sizes import parse_size
 
 FULL: dict[str, Any] = {
     "adapter": "opencode",
-    "defaults": {"fuse": "2h", "fuse_warn": "10m", "settle": "0", "model": "m"},
+    "defaults": {"fuse": "2h", "fuse_warn": "10m", "settle": "0", "model": "m", "max_running": 3},
     "hooks": {"on_create": "a", "on_complete": "b", "on_fuse_warn": "c", "timeout": "1m"},
     "webhook": {"url": "https://h.example/x", "secret": "s", "events": ["session.*"], "timeout": "3s"},
     "adapters": {"opencode": {"command": "oc", "model": "n", "args": ["-x"], "port": 12}},
     "prune": {"older_than": "1d"},
-    "logs": {"max_size": "10MB"},
+    "stop": {"timeout": "0"},
+    "wait": {"timeout": "1h"},
+    "peek": {"messages": 5},
+    "logs": {"max_size": "10MB", "lines": "7"},
 }
 
 
@@ -53,6 +56,8 @@ def test_every_key_arrives() -> None:
     assert made.webhook.timeout == timedelta(seconds=3)
     assert made.adapters["opencode"] == {"command": "oc", "model": "n", "args": ["-x"], "port": 12}
     assert made.prune_older_than == timedelta(days=1)
+    assert (made.stop_timeout, made.wait_timeout) == (timedelta(), timedelta(hours=1))
+    assert (made.max_running, made.peek_messages, made.logs_lines) == (3, 5, 7)
     assert made.log_max_size == 10_000_000
 
 
@@ -161,7 +166,7 @@ def test_keys_by_name() -> None:
     for unknown in ("fuse", "defaults", "adapters", "adapters.x", "adapters..args", "", "adapter.x"):
         with pytest.raises(KeyError):
             find_key(unknown)
-    assert near_keys("timeout") == ["hooks.timeout", "webhook.timeout"]
+    assert near_keys("timeout") == ["stop.timeout", "wait.timeout", "hooks.timeout", "webhook.timeout"]
     assert near_keys("webhok.url") == ["webhook.url"]
 
 
