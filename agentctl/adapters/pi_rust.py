@@ -24,6 +24,7 @@ from agentctl.adapters.base import (
 from agentctl.adapters.pi_rendering import log_messages as log_messages
 from agentctl.adapters.pi_rendering import stored_messages
 from agentctl.adapters.transcripts import string
+from agentctl.adapters.words import gathered
 from agentctl.core.model import TERM_THEN_KILL, AgentVerdict, Listing, Result, Rung, Session
 from agentctl.errors import NotFound, UsageFault
 
@@ -102,14 +103,8 @@ def resume_command(session: Session, request: LaunchRequest) -> Command:
 
 
 def _run(request: LaunchRequest, model: str | None) -> tuple[str, ...]:
-    configured = request.config.get("args", [])
-    if not isinstance(configured, list) or not all(isinstance(word, str) for word in configured):
-        raise UsageFault("args in [adapters.pi-rust] must be a list of strings")
-    words = (*configured, *request.args)
+    words = gathered(request, OURS, adapter="pi-rust", program="pi-rust")
     given = {word.partition("=")[0] for word in words}
-    for option, reason in OURS.items():
-        if option in given:
-            raise UsageFault(f"pi-rust's option {option} cannot be given here: {reason}")
     if "--" in given:
         raise UsageFault("pi-rust takes no words behind --", hint="what it is to do is said in the prompt")
     if request.config.get("yolo") is True and not {"--yolo", "--auto-approve"} & given:

@@ -28,6 +28,7 @@ from agentctl.adapters.base import (
     no_store,
 )
 from agentctl.adapters.transcripts import json_object, string
+from agentctl.adapters.words import gathered
 from agentctl.core.model import TERM_THEN_KILL, AgentVerdict, Result, Rung, Session
 from agentctl.core.text import clean, one_line
 from agentctl.errors import AdapterUnavailable, UsageFault
@@ -96,13 +97,7 @@ def resume_command(session: Session, request: LaunchRequest) -> Command:
 
 
 def _run(request: LaunchRequest) -> tuple[str, ...]:
-    configured = request.config.get("args", [])
-    if not isinstance(configured, list) or not all(isinstance(word, str) for word in configured):
-        raise UsageFault("args in [adapters.slate] must be a list of strings")
-    words = (*configured, *request.args)
-    for option, reason in OURS.items():
-        if any(word.partition("=")[0] == option for word in words):
-            raise UsageFault(f"slate's option {option} cannot be given here: {reason}")
+    words = gathered(request, OURS, adapter="slate", program="slate")
     program = request.program or ("slate",)
     return (*program, "-q", _prompt(request), "--output-format", "stream-json", *words)
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from agentctl.adapters.base import Command, LaunchRequest
 from agentctl.adapters.transcripts import string
+from agentctl.adapters.words import gathered, has_option
 from agentctl.core.model import Session
 from agentctl.errors import NotFound, UsageFault
 
@@ -93,7 +94,7 @@ def resume_command(session: Session, request: LaunchRequest) -> Command:
 def _command(request: LaunchRequest, option: str, native_id: str, *, model: str | None) -> Command:
     if not request.prompt or not request.prompt.strip():
         raise UsageFault("claude needs a prompt", hint="give one with --prompt or --prompt-file")
-    words = _words(request)
+    words = gathered(request, OURS, adapter="claude-code", program="claude")
     program = request.program or ("claude",)
     ours = ("-p", option, native_id, "--output-format", "stream-json", "--verbose")
     # The user's words come last: an option that takes several values swallows what follows it.
@@ -104,13 +105,13 @@ def _command(request: LaunchRequest, option: str, native_id: str, *, model: str 
 
 
 def _model(model: str | None, words: Sequence[str]) -> tuple[str, ...]:
-    return () if model is None or _has_option(words, "--model") else ("--model", model)
+    return () if model is None or has_option(words, "--model") else ("--model", model)
 
 
 def _permissions(request: LaunchRequest, words: Sequence[str]) -> tuple[str, ...]:
     """The configured mode, unless the user's own words choose one."""
     mode = request.config.get("permission_mode")
-    if mode is None or _has_option(words, "--permission-mode", "--dangerously-skip-permissions"):
+    if mode is None or has_option(words, "--permission-mode", "--dangerously-skip-permissions"):
         return ()
     if mode not in PERMISSION_MODES:
         raise UsageFault(
@@ -135,24 +136,3 @@ def _keys(request: LaunchRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
         f" to bill the key, set {KEEP_KEY}=1 or use_api_key = true in [adapters.claude-code]"
     )
     return removed, (note,)
-
-
-def _words(request: LaunchRequest) -> tuple[str, ...]:
-    """The configured arguments, then the user's own."""
-    configured = request.config.get("args", [])
-    if not isinstance(configured, list) or not all(isinstance(word, str) for word in configured):
-        raise UsageFault("args in [adapters.claude-code] must be a list of strings")
-    words = (*configured, *request.args)
-    for option, reason in OURS.items():
-        if _has_option(words, option):
-            raise UsageFault(f"claude's option {option} cannot be given here: {reason}")
-    return words
-
-
-def _has_option(words: Sequence[str], *names: str) -> bool:
-    """Whether one of these is given; a short one also with its value in the same word (`-rID`)."""
-    before = words[: words.index("--")] if "--" in words else words
-    return any(
-        word.partition("=")[0] in names or (not word.startswith("--") and word[:2] in names)
-        for word in before
-    )

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from agentctl.adapters.base import Command, LaunchRequest, Option
 from agentctl.adapters.codex.program import program
 from agentctl.adapters.transcripts import string
+from agentctl.adapters.words import texts
 from agentctl.core.model import Session
 from agentctl.errors import NotFound, UsageFault
 
@@ -145,10 +146,7 @@ def _model(model: str | None, words: Sequence[str]) -> tuple[str, ...]:
 def _words(request: LaunchRequest) -> tuple[str, ...]:
     """The configured options and arguments, then the user's own."""
     config = request.config
-    configured = config.get("args", [])
-    if not isinstance(configured, list) or not all(isinstance(word, str) for word in configured):
-        raise UsageFault("args in [adapters.codex] must be a list of strings")
-    words = (*configured, *request.args)
+    words = (*texts(request, "args", adapter="codex"), *request.args)
     for word, reason in _refused(words):
         raise UsageFault(f"codex's {word} cannot be given here: {reason}")
     profile = string(config.get("profile"))

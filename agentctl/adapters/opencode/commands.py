@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from agentctl.adapters.base import Command, LaunchRequest
 from agentctl.adapters.transcripts import json_object, string
+from agentctl.adapters.words import gathered, has_option
 from agentctl.core.model import Session
 from agentctl.errors import NotFound, UsageFault
 
@@ -36,7 +37,7 @@ def title_of(session_id: str) -> str:
 def launch_command(request: LaunchRequest) -> Command:
     """A run with the prompt on standard input, named so that its session can be found."""
     words = _words(request)
-    title = () if _has_option(words, "--title") else ("--title", title_of(request.session_id))
+    title = () if has_option(words, "--title") else ("--title", title_of(request.session_id))
     model = request.model or string(request.config.get("model"))
     argv = (*_run(request, request.cwd), *title, *_model(model, words), *words)
     return Command(argv=argv, env={"PWD": request.cwd}, stdin=_prompt(request))
@@ -73,7 +74,7 @@ def _prompt(request: LaunchRequest) -> str:
 
 def _model(model: str | None, words: Sequence[str]) -> tuple[str, ...]:
     """The option for this model, unless the user's own words choose one."""
-    if model is None or _has_option(words, "--model", "-m"):
+    if model is None or has_option(words, "--model", "-m"):
         return ()
     provider, _, name = model.partition("/")
     if not provider or not name:
@@ -86,20 +87,9 @@ def _model(model: str | None, words: Sequence[str]) -> tuple[str, ...]:
 
 def _words(request: LaunchRequest) -> tuple[str, ...]:
     """The configured agent and arguments, then the user's own."""
-    configured = request.config.get("args", [])
-    if not isinstance(configured, list) or not all(isinstance(word, str) for word in configured):
-        raise UsageFault("args in [adapters.opencode] must be a list of strings")
-    words = (*configured, *request.args)
-    for option, reason in OURS.items():
-        if _has_option(words, option):
-            raise UsageFault(f"opencode's option {option} cannot be given here: {reason}")
+    words = gathered(request, OURS, adapter="opencode", program="opencode")
     agent = string(request.config.get("agent"))
-    return ("--agent", agent, *words) if agent and not _has_option(words, "--agent") else words
-
-
-def _has_option(words: Sequence[str], *names: str) -> bool:
-    before = words[: words.index("--")] if "--" in words else words
-    return any(word.partition("=")[0] in names for word in before)
+    return ("--agent", agent, *words) if agent and not has_option(words, "--agent") else words
 
 
 def _denied(environ: Mapping[str, str]) -> dict[str, str]:

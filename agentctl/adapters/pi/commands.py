@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from agentctl.adapters import pi_files
 from agentctl.adapters.base import Command, LaunchRequest
 from agentctl.adapters.transcripts import string
+from agentctl.adapters.words import gathered, has_option, texts
 from agentctl.core.model import Session
 from agentctl.errors import NotFound, UsageFault
 
@@ -90,37 +91,21 @@ def _model(request: LaunchRequest, model: str | None, words: Sequence[str]) -> t
 
     A provider goes only with a model: today's pi refuses one alone.
     """
-    if model is None or _has_option(words, "--model"):
+    if model is None or has_option(words, "--model"):
         return ()
     provider = string(request.config.get("provider"))
-    if provider and not _has_option(words, "--provider"):
+    if provider and not has_option(words, "--provider"):
         return ("--provider", provider, "--model", model)
     return ("--model", model)
 
 
 def _words(request: LaunchRequest) -> tuple[str, ...]:
     """The configured options and arguments, then the user's own."""
-    configured = _texts(request, "args")
-    words = (*configured, *request.args)
-    for option, reason in OURS.items():
-        if _has_option(words, option):
-            raise UsageFault(f"pi's option {option} cannot be given here: {reason}")
+    words = gathered(request, OURS, adapter="pi", program="pi")
     thinking = string(request.config.get("thinking"))
-    if thinking and not _has_option(words, "--thinking"):
+    if thinking and not has_option(words, "--thinking"):
         words = ("--thinking", thinking, *words)
-    if "tools" in request.config and not _has_option(words, "--tools", "-t", "--no-tools", "-nt"):
-        tools = _texts(request, "tools")
+    if "tools" in request.config and not has_option(words, "--tools", "-t", "--no-tools", "-nt"):
+        tools = texts(request, "tools", adapter="pi")
         words = (*(("--tools", ",".join(tools)) if tools else ("--no-tools",)), *words)
     return words
-
-
-def _texts(request: LaunchRequest, key: str) -> list[str]:
-    value = request.config.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-        raise UsageFault(f"{key} in [adapters.pi] must be a list of strings")
-    return value
-
-
-def _has_option(words: Sequence[str], *names: str) -> bool:
-    before = words[: words.index("--")] if "--" in words else words
-    return any(word.partition("=")[0] in names for word in before)
