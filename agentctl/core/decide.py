@@ -117,6 +117,8 @@ class Ending(NamedTuple):
     code: int | None = None
     signal: int | None = None
     lingering: bool = False
+    evidence: str | None = None
+    """What was seen, for the ledger; None where somebody gave up before there was anything to see."""
 
 
 def _adopt(session: Session, seen: Observation) -> tuple[Session, tuple[Effect, ...]]:
@@ -129,7 +131,11 @@ def _adopt(session: Session, seen: Observation) -> tuple[Session, tuple[Effect, 
         if session.status is Status.STARTING:
             session = session._replace(status=Status.RUNNING)
         effects = (
-            AppendEvent("session.started", "agent found running", {"pid": seen.agent.pid}),
+            AppendEvent(
+                "session.started",
+                "agent found running",
+                {"pid": seen.agent.pid, "evidence": seen.evidence},
+            ),
             PostWebhook("session.started"),
         )
     if seen.liveness is Liveness.ALIVE and not seen.supervised and not session.unsupervised:
@@ -170,7 +176,11 @@ def _decide_final(session: Session, fuse: Fuse | None, seen: Observation) -> Ver
         reason=reason,
         effects=(
             ReleaseLocks(),
-            AppendEvent("session.gone", "the lingering process has gone", {"exit_code": code}),
+            AppendEvent(
+                "session.gone",
+                "the lingering process has gone",
+                {"exit_code": code, "evidence": seen.evidence},
+            ),
         ),
     )
 
@@ -199,7 +209,9 @@ def _ended_by_record(
             )
         case StopCause.NONE:
             outcome, reason = Outcome.SUCCEEDED, f"exit 0{lasted}"
-    return end(session, fuse, Ending(1, outcome, reason, record.at, code, signal), effects)
+    evidence = f"exit file {'unreadable' if code is None else code}, {seen.evidence}"
+    ending = Ending(1, outcome, reason, record.at, code, signal, evidence=evidence)
+    return end(session, fuse, ending, effects)
 
 
 def _ended_without_record(
@@ -214,7 +226,7 @@ def _ended_without_record(
             ending = Ending(4, Outcome.TIMED_OUT, reason, now)
         case StopCause.NONE:
             ending = Ending(4, Outcome.LOST, _how_lost(session, seen), now)
-    return end(session, fuse, ending, effects)
+    return end(session, fuse, ending._replace(evidence=f"no exit file, {seen.evidence}"), effects)
 
 
 def _how_lost(session: Session, seen: Observation) -> str:
@@ -255,7 +267,9 @@ def _decide_alive(
         case Listing.ABSENT | Listing.ENDED:
             said = "does not list it" if seen.listing is Listing.ABSENT else "lists it as ended"
             reason = f"the agent's store {said} past the grace and no fuse vouches; the process lingers"
-            return end(session, fuse, Ending(10, Outcome.UNLISTED, reason, now, lingering=True), effects)
+            evidence = f"the agent's store says {seen.listing.value}, {seen.evidence}"
+            ending = Ending(10, Outcome.UNLISTED, reason, now, lingering=True, evidence=evidence)
+            return end(session, fuse, ending, effects)
 
 
 def _stopping(session: Session, fuse: Fuse | None, now: datetime, effects: tuple[Effect, ...]) -> Verdict:
@@ -324,7 +338,13 @@ def end(session: Session, fuse: Fuse | None, ending: Ending, effects: tuple[Effe
     if fuse is not None and fuse.state is FuseState.ARMED:
         fuse = fuse._replace(state=FuseState.CANCELLED)
     type_ = EVENT_OF[ending.outcome]
-    event = AppendEvent(type_, ending.reason, {"outcome": ending.outcome.value, "exit_code": ending.code})
+    data = {
+        "outcome": ending.outcome.value,
+        "exit_code": ending.code,
+        "rule": ending.rule,
+        "evidence": ending.evidence,
+    }
+    event = AppendEvent(type_, ending.reason, data)
     more: list[Effect] = [event]
     if not ending.lingering:
         more.insert(0, ReleaseLocks())

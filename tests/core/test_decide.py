@@ -184,8 +184,10 @@ def test_row_10_unlisted_past_the_grace_lingers(seconds: float, listing: Listing
     assert (after.status, after.outcome, after.reason) == (Status.STOPPED, Outcome.UNLISTED, reason)
     assert (after.lingering, after.pid, after.ended_at) == (True, 42, at(seconds))
     assert (after.exit_code, after.signal) == (None, None)
+    evidence = f"the agent's store says {listing.value}, {saw(Liveness.ALIVE).evidence}"
+    data = {"outcome": "unlisted", "exit_code": None, "rule": 10, "evidence": evidence}
     assert result.effects == (
-        AppendEvent("session.stopped", reason, {"outcome": "unlisted", "exit_code": None}),
+        AppendEvent("session.stopped", reason, data),
         RunHook("on_complete"),
         PostWebhook("session.stopped"),
     )
@@ -215,7 +217,7 @@ def test_a_starting_session_whose_agent_appeared_is_adopted() -> None:
     )
     assert result.shown is Status.RUNNING
     assert result.effects == (
-        AppendEvent("session.started", "agent found running", {"pid": 77}),
+        AppendEvent("session.started", "agent found running", {"pid": 77, "evidence": ALIVE.evidence}),
         PostWebhook("session.started"),
     )
 

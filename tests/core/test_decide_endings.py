@@ -84,9 +84,11 @@ def test_row_1_a_record_ends_by_cause_then_by_code(
     assert (after.exit_code, after.signal, after.ended_at) == (code, signal, at(3))
     assert (result.shown, result.reason) == (status, reason)
     swept = () if cause is StopCause.NONE else (Sweep(),)
+    evidence = f"exit file {'unreadable' if code is None else code}, {seen.evidence}"
+    data = {"outcome": outcome.value, "exit_code": code, "rule": 1, "evidence": evidence}
     assert result.effects == (
         ReleaseLocks(),
-        AppendEvent(event, reason, {"outcome": outcome.value, "exit_code": code}),
+        AppendEvent(event, reason, data),
         *swept,
         RunHook("on_complete"),
         PostWebhook(event),
@@ -232,9 +234,11 @@ def test_row_4_gone_without_a_record(cause: StopCause, outcome: Outcome, reason:
     assert (after.status, after.outcome, after.reason) == (status, outcome, reason)
     assert (after.exit_code, after.signal, after.ended_at) == (None, None, at(60))
     swept = () if cause is StopCause.NONE else (Sweep(),)
+    evidence = f"no exit file, {DEAD.evidence}"
+    data = {"outcome": outcome.value, "exit_code": None, "rule": 4, "evidence": evidence}
     assert result.effects == (
         ReleaseLocks(),
-        AppendEvent(event, reason, {"outcome": outcome.value, "exit_code": None}),
+        AppendEvent(event, reason, data),
         *swept,
         RunHook("on_complete"),
         PostWebhook(event),
@@ -316,6 +320,10 @@ def test_a_lingering_row_learns_its_code_and_frees_its_directory_once_gone(
     assert result.session == UNLISTED._replace(lingering=False, exit_code=code, signal=signal)
     assert result.effects == (
         ReleaseLocks(),
-        AppendEvent("session.gone", "the lingering process has gone", {"exit_code": code}),
+        AppendEvent(
+            "session.gone",
+            "the lingering process has gone",
+            {"exit_code": code, "evidence": seen.evidence},
+        ),
     )
     assert decide(result.session, None, seen, at(601)).effects == ()

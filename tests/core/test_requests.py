@@ -105,9 +105,10 @@ def test_an_agent_that_could_not_be_started_failed() -> None:
 def test_abandoning_frees_the_directory_and_the_fuse_and_tells_it_once() -> None:
     verdict = abandoned(STARTING, ARMED, "no such branch", NOW)
     reason = "not started: no such branch"
+    data = {"outcome": "failed", "exit_code": None, "rule": 4, "evidence": None}
     assert verdict.effects == (
         ReleaseLocks(),
-        AppendEvent("session.error", reason, {"outcome": "failed", "exit_code": None}),
+        AppendEvent("session.error", reason, data),
         RunHook("on_complete"),
         PostWebhook("session.error"),
     )

@@ -217,7 +217,8 @@ class TestLingering:
         assert (after.ended_at, after.reason) == (session.ended_at, session.reason)
         assert field.locks(session) == []
         assert field.event_types(session) == ["session.stopped", "session.gone"]
-        assert field.events(session)[-1].data == {"exit_code": 143}
+        evidence = f"liveness lock free, pid {session.pid} gone"
+        assert field.events(session)[-1].data == {"exit_code": 143, "evidence": evidence}
 
     def test_an_end_that_nobody_recorded_leaves_the_code_unknown(
         self, agent: Agent, session: Session, field: Field, clock: Clock, see: See
