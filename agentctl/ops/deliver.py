@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -86,6 +85,17 @@ def claim(runtime: Runtime, db: Database, row: Delivery) -> Delivery | None:
         return outbox.claim(db, row.id, now=now, until=now + longest(runtime, row))
 
 
+def claim_again(runtime: Runtime, db: Database, row: Delivery) -> Delivery | None:
+    """Take an undelivered row that need not be due; None if another process has it.
+
+    In one step: a row that was only made due would be any deliverer's for a moment.
+    """
+    now = runtime.clock()
+    with transaction(db):
+        outbox.retry(db, row.id, now)
+        return outbox.claim(db, row.id, now=now, until=now + longest(runtime, row))
+
+
 def longest(runtime: Runtime, row: Delivery) -> timedelta:
     """How long a claim must hold: what the attempt may take, and a margin."""
     settings = runtime.settings
@@ -157,12 +167,6 @@ def _post(runtime: Runtime, row: Delivery, url: str) -> str | None:
         secret=webhook.secret,
         limit=webhook.timeout.total_seconds(),
     ).error
-
-
-def retry(runtime: Runtime, db: Database, ids: Iterable[int] | None) -> int:
-    """Make failed rows (or those named) due at once; how many."""
-    with transaction(db):
-        return outbox.retry(db, None if ids is None else list(ids), runtime.now)
 
 
 def _lock_path(runtime: Runtime) -> str:

@@ -50,12 +50,11 @@ def retry(runtime: Runtime, ids: Sequence[int] | None) -> Retried:
         chosen = [number for number, row in known.items() if row.state is not DeliveryState.DONE]
     else:
         chosen = [number for number in ids if known[number].state is not DeliveryState.DONE]
-    deliver.retry(runtime, db, chosen)
     over = [number for number in ids or () if number not in chosen]
     done, busy = [], []
     failed: list[Delivery] = []
     for number in sorted(set(chosen)):
-        claimed = deliver.claim(runtime, db, known[number])
+        claimed = deliver.claim_again(runtime, db, known[number])
         if claimed is None:
             busy.append(number)
         elif deliver.attempt(runtime, db, claimed):

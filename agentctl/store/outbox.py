@@ -7,7 +7,7 @@ again. Must not run, post or decide when to try again.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -89,18 +89,14 @@ def fail(
     return change(db, sql, (state, codecs.text(error), codecs.text(output), later, delivery_id)) == 1
 
 
-def retry(db: Database, ids: Iterable[int] | None, now: datetime) -> int:
-    """Make undelivered rows (all, or these) due at once; how many. Attempts are kept.
+def retry(db: Database, delivery_id: int, now: datetime) -> bool:
+    """Make an undelivered row due at once; whether it was one. Attempts are kept.
 
     A row that a deliverer is working on is left to it.
     """
-    where = "state <> 'done' AND (claimed_until IS NULL OR claimed_until <= ?)"
-    parameters: list[object] = [codecs.instant(now)]
-    if ids is not None:
-        where += " AND id IN (SELECT value FROM json_each(?))"
-        parameters.append(codecs.to_json(sorted(ids)))
-    sql = f"UPDATE outbox SET state = 'pending', next_attempt_at = NULL, claimed_until = NULL WHERE {where}"
-    return change(db, sql, parameters)
+    sql = """UPDATE outbox SET state = 'pending', next_attempt_at = NULL, claimed_until = NULL
+        WHERE id = ? AND state <> 'done' AND (claimed_until IS NULL OR claimed_until <= ?)"""
+    return change(db, sql, (delivery_id, codecs.instant(now))) == 1
 
 
 def list_all(

@@ -89,7 +89,7 @@ def test_one_that_another_process_is_delivering_is_left_to_it(
     db = store.connect(str(sealed_home / "agentctl.db"), busy=timedelta(seconds=5))
     now = utcnow()
     with store.transaction(db):
-        outbox.retry(db, [number], now)
+        outbox.retry(db, number, now)
         assert outbox.claim(db, number, now=now, until=now + timedelta(minutes=5)) is not None
     db.close()
     assert "in the hands of another process" in run(f"hooks retry {number}").stderr

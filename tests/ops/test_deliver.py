@@ -208,8 +208,12 @@ def test_it_is_given_up_in_the_end_and_a_person_can_have_it_retried(post: Post, 
     assert post.row(number).state is DeliveryState.FAILED
     post.clock.at += timedelta(days=30)
     assert post.go() == Delivered()
-    assert deliver.retry(post.runtime, post.db, [number]) == 1
-    assert post.go() == Delivered(done=1)
+    claimed = deliver.claim_again(post.runtime, post.db, post.row(number))
+    assert claimed is not None
+    assert post.go() == Delivered(), "from the first moment it is in no other deliverer's reach"
+    assert deliver.claim_again(post.runtime, post.db, claimed) is None
+    assert deliver.attempt(post.runtime, post.db, claimed)
+    assert post.row(number).state is DeliveryState.DONE
 
 
 def test_a_receiver_beyond_the_limit_is_a_failure(
