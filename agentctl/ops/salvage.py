@@ -18,7 +18,7 @@ from agentctl.host import git, repository
 from agentctl.host.repository import Repository
 from agentctl.ops.find import find_one
 from agentctl.ops.trees import MARKED, mark_of, write_mark
-from agentctl.ops.worktrees import Inspected, index_copy, repositories
+from agentctl.ops.worktrees import Inspected, index_copy, repositories, unwatched
 from agentctl.runtime import Runtime
 
 PREFIX = "refs/agentctl/salvage/"
@@ -77,7 +77,7 @@ def _trees(found: Repository, git_directory: str, path: str) -> tuple[str, str |
 
     By a copy of the index: the real one stays as it is.
     """
-    with index_copy(found, path, git_directory) as extra:
+    with index_copy(found, path, git_directory, watching=unwatched(found, path)) as extra:
 
         def index(*words: str) -> str:
             return git.run(words, cwd=path, environ=found.environ, limit=git.LONG, extra=extra).strip()

@@ -160,8 +160,9 @@ def _status(found: Repository, path: str, directory: str) -> tuple[tuple[str, ..
         "--untracked-files=all",
         "--ignore-submodules=none",
     )
-    if unwatched(found, path):
-        with index_copy(found, path, directory) as extra:
+    names = unwatched(found, path)
+    if names:
+        with index_copy(found, path, directory, watching=names) as extra:
             text = git.run(words, cwd=path, environ=found.environ, extra=extra)
     else:
         text = found.run(*words, cwd=path)
@@ -178,18 +179,20 @@ def unwatched(found: Repository, path: str) -> list[str]:
 
 
 @contextmanager
-def index_copy(found: Repository, path: str, directory: str) -> Iterator[dict[str, str]]:
-    """The environment in which git works on a copy of a worktree's index, and looks at every file there is.
+def index_copy(
+    found: Repository, path: str, directory: str, *, watching: Sequence[str]
+) -> Iterator[dict[str, str]]:
+    """The environment in which git works on a copy of a worktree's index, and looks at these files, too.
 
-    The real one stays as it is. Files that a sparse checkout leaves out on purpose are still known.
+    With those of `unwatched` that is every file there is. The real index stays as it is. Files
+    that a sparse checkout leaves out on purpose are still known.
     """
-    names = unwatched(found, path)
     with tempfile.TemporaryDirectory(prefix="agentctl-") as place:
         extra = {"GIT_INDEX_FILE": os.path.join(place, "index")}
         with suppress(FileNotFoundError):
             shutil.copy(os.path.join(directory, "index"), extra["GIT_INDEX_FILE"])
-        for first in range(0, len(names), NAMES_AT_ONCE):
-            some = names[first : first + NAMES_AT_ONCE]
+        for first in range(0, len(watching), NAMES_AT_ONCE):
+            some = watching[first : first + NAMES_AT_ONCE]
             for flag in ("--no-skip-worktree", "--no-assume-unchanged"):
                 git.run(("update-index", flag, "--", *some), cwd=path, environ=found.environ, extra=extra)
         yield extra
