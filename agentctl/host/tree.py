@@ -90,8 +90,6 @@ def _with_descendants(pids: set[int], table: Mapping[int, Stat], *, sparing: set
 def _ancestors(pid: int, table: Mapping[int, Stat]) -> set[int]:
     """The process itself, and all above it."""
     found = {pid}
-    pid = table[pid].parent if pid in table else 0
-    while pid > 1 and pid in table and pid not in found:
+    while pid in table and (pid := table[pid].parent) > 1 and pid not in found:
         found.add(pid)
-        pid = table[pid].parent
     return found

@@ -61,10 +61,10 @@ def stoppers(files: SessionFiles) -> frozenset[Target]:
     return frozenset(found)
 
 
-def send(session: Session, rung: Signal, stoppers: Iterable[Target] = ()) -> None:
-    """Send one rung of the ladder."""
+def send(session: Session, rung: Signal, spared: frozenset[Target] = frozenset()) -> None:
+    """Send one rung of the ladder; KILL to all but `spared`, which are stoppers as `stoppers` tells them."""
     if rung.number == signal.SIGKILL:
-        kill(tree.snapshot(session.id, agent_of(session), stoppers=stoppers))
+        kill(tree.snapshot(session.id, agent_of(session), stoppers=spared))
         return
     agent = agent_of(session)
     if agent is not None:
@@ -86,9 +86,9 @@ def is_gone(session: Session) -> bool:
     return agent is None or not tree.alive([agent])
 
 
-def sweep(session: Session, stoppers: Iterable[Target] = ()) -> None:
+def sweep(session: Session, spared: frozenset[Target] = frozenset()) -> None:
     """End what a stopped agent left running: tools that carry its session id."""
-    kill(tree.snapshot(session.id, agent_of(session), stoppers=stoppers))
+    kill(tree.snapshot(session.id, agent_of(session), stoppers=spared))
 
 
 def kill(targets: Iterable[Target]) -> None:
@@ -101,13 +101,12 @@ def kill(targets: Iterable[Target]) -> None:
 
 
 def finish(
-    session: Session, remembered: frozenset[Target], stoppers: Iterable[Target] = ()
+    session: Session, remembered: frozenset[Target], spared: frozenset[Target] = frozenset()
 ) -> frozenset[Target]:
     """KILL what is left once the agent has gone; what survives that.
 
     Asks again until nothing is left, because a tool may start another while it is ended.
     """
-    spared = tuple(stoppers)
     left: frozenset[Target] = frozenset()
 
     def is_gone() -> bool:
