@@ -15,7 +15,7 @@ from agentctl.core.model import Fuse, Lock, Session, Status
 
 if TYPE_CHECKING:
     from agentctl.core.ledger import Event
-    from agentctl.ops.find import Found
+    from agentctl.ops.found import Found
 
 SCHEMA_VERSION = 1
 

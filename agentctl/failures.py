@@ -9,14 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import TextIO
 
 import click
 
 from agentctl import __version__
-from agentctl.commands._show import has_no_reader
 from agentctl.core.text import clean, one_line
 from agentctl.errors import AgentctlError
+from agentctl.streams import discard, flush_error, has_no_reader
 
 BUG = 70
 
@@ -50,7 +49,7 @@ def report(error: Exception, *, command: str, as_json: bool) -> int:
 
 def output_lost(error: OSError, *, code: int, as_json: bool) -> int:
     """A reader that left had all it wanted (`events -f | head -1`): no error. A full disk is one."""
-    _discard(sys.stdout)
+    discard(sys.stdout)
     if isinstance(error, BrokenPipeError):
         return code
     _say("failed", f"cannot write to standard output: {error.strerror}", None, as_json=as_json)
@@ -69,18 +68,18 @@ def _say(slug: str, message: str, hint: str | None, *, as_json: bool, label: str
     try:
         click.echo(text, err=True)
     except OSError:
-        _discard(sys.stderr)  # nobody reads it; the exit code still tells
+        discard(sys.stderr)  # nobody reads it; the exit code still tells
 
 
 def _environment_fault(error: OSError, *, as_json: bool) -> int | None:
     """The exit code if a reader has gone or a resource is used up; None if it is a bug of ours."""
-    if (broken := _flush_error(sys.stdout)) is not None:
+    if (broken := flush_error(sys.stdout)) is not None:
         return output_lost(broken, code=0, as_json=as_json)
     if error.errno == errno.EPIPE:
         if has_no_reader(sys.stdout):
             return output_lost(error, code=0, as_json=as_json)
-        if _flush_error(sys.stderr) is not None or has_no_reader(sys.stderr):
-            _discard(sys.stderr)
+        if flush_error(sys.stderr) is not None or has_no_reader(sys.stderr):
+            discard(sys.stderr)
             return 1
         return None  # a pipe or socket of the command's own
     if error.errno not in _USED_UP:
@@ -88,30 +87,6 @@ def _environment_fault(error: OSError, *, as_json: bool) -> int | None:
     where = f": {error.filename}" if error.filename else ", while writing to standard output or the state"
     _say("failed", f"{error.strerror}{where}", None, as_json=as_json)
     return 1
-
-
-def _flush_error(stream: TextIO | None) -> OSError | None:
-    """What stops `stream` from being written. A failed write stays in it, so this can be asked later."""
-    try:
-        if stream is not None and not stream.closed:
-            stream.flush()
-    except OSError as error:
-        return error
-    return None
-
-
-def _discard(stream: TextIO | None) -> None:
-    """Let what is left in `stream` go nowhere, so that the interpreter can flush it at its end."""
-    if stream is None:
-        return
-    try:
-        null = os.open(os.devnull, os.O_WRONLY)
-        try:
-            os.dup2(null, stream.fileno())
-        finally:
-            os.close(null)
-    except (OSError, ValueError):
-        return  # closed, or not a file at all
 
 
 def _internal_error(error: Exception, *, command: str, as_json: bool) -> int:

@@ -33,7 +33,7 @@ from agentctl.documents import (
 )
 
 if TYPE_CHECKING:
-    from agentctl.ops.find import Found
+    from agentctl.ops.found import Found
 
 __all__ = [
     "PLAIN_WIDTH",

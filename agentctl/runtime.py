@@ -85,7 +85,7 @@ class Runtime:
     @cached_property
     def settings(self) -> Settings:
         """The configuration, validated. Raises UsageFault for a wrong one."""
-        from agentctl.host.settings import load
+        from agentctl.host.config_file import load
 
         return load(self.paths.config_file, self.environ)
 

@@ -26,7 +26,7 @@ import psutil
 from agentctl.core.ids import new_id
 from agentctl.core.ledger import Event
 from agentctl.core.model import Fuse, FuseAction, Life, Lock, Session, Status
-from agentctl.host import locks as liveness
+from agentctl.host import flock as liveness
 from agentctl.host import processes, waiting
 from agentctl.host.paths import Paths, SessionFiles
 from agentctl.host.spawn import ShimRequest, start_shim

@@ -26,9 +26,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "render": {"core", "documents", "ops"},
     "runtime": {"core", "errors", "host", "store", "adapters"},
     "ops": {"core", "store", "host", "adapters", "errors", "runtime"},
-    "commands": {"ops", "render", "documents", "core", "errors", "runtime"},
+    "commands": {"ops", "render", "documents", "core", "errors", "runtime", "streams"},
     "errors": set(),
-    "failures": {"core", "errors", "host", "commands"},
+    "failures": {"core", "errors", "host", "streams"},
+    "streams": set(),
     "manpages": {"core"},
     "cli": {"failures"},
     "__init__": set(),
@@ -42,6 +43,15 @@ ALSO: dict[str, set[str]] = {
     # Writes files made from the tree of commands.
     "commands/generate.py": {"cli", "manpages"},
 }
+
+FLOORS: tuple[set[str], ...] = (
+    {"found", "reconcile", "settings"},
+    {"external"},
+    {"sessions"},
+    {"worktrees", "directories"},
+    {"start", "state"},
+)
+"""The rooms of `ops`, lowest floor first. A room imports from lower floors and from itself alone."""
 
 NARROW: dict[str, set[str]] = {
     "adapters": {"agentctl.core", "agentctl.errors", "agentctl.host.http", "agentctl.adapters"},
@@ -99,6 +109,12 @@ def home(where: str) -> str:
     return where.split("/")[0] if "/" in where else where.removesuffix(".py")
 
 
+def room(where: str) -> str:
+    """The folder below `ops` that a module is in, or its own name; empty for `ops` itself."""
+    name = where.split("/")[0].removesuffix(".py")
+    return "" if name == "__init__" else name
+
+
 def within(name: str, others: set[str]) -> bool:
     return any(name == other or name.startswith(other + ".") for other in others)
 
@@ -123,6 +139,42 @@ def test_everybody_imports_only_what_the_table_allows() -> None:
         and target(each.name) not in MAY_IMPORT[home(each.where)] | ALSO.get(each.where, set())
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_a_room_of_ops_imports_only_from_lower_floors() -> None:
+    floor = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+    wrong = []
+    for each in IMPORTS:
+        if not each.where.startswith("ops/") or not each.name.startswith("agentctl.ops."):
+            continue
+        own, other = room(each.where.removeprefix("ops/")), each.name.split(".")[2]
+        if own not in ("", other) and floor[other] >= floor[own]:
+            wrong.append(str(each))
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_room_of_ops_has_a_floor() -> None:
+    rooms = {room(path.relative_to(PACKAGE / "ops").as_posix()) for path in (PACKAGE / "ops").rglob("*.py")}
+    assert rooms - {""} == {name for floor in FLOORS for name in floor}
+
+
+def test_no_circle_of_modules_inside_ops() -> None:
+    """Also not inside one room: what two modules need of each other belongs into a third."""
+    known = {
+        "agentctl." + path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path
+        for path in (PACKAGE / "ops").rglob("*.py")
+        if path.stem != "__init__"
+    }
+    needs: dict[str, set[str]] = {name: set() for name in known}
+    for each in IMPORTS:
+        own = "agentctl." + each.where.removesuffix(".py").replace("/", ".")
+        for other in (each.name, each.name.rpartition(".")[0]):
+            if own in needs and other in needs and other != own:
+                needs[own].add(other)
+    while leaves := {name for name, others in needs.items() if not others & needs.keys()}:
+        for name in leaves:
+            del needs[name]
+    assert not needs, f"a circle among: {', '.join(sorted(needs))}"
 
 
 def test_what_an_adapter_may_know_of_the_host() -> None:

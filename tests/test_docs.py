@@ -205,7 +205,7 @@ def test_the_manual_tells_of_every_variable() -> None:
 
 
 def test_the_manual_tells_of_no_variable_that_is_gone() -> None:
-    from agentctl.ops import record
+    from agentctl.ops.reconcile import effects as record
 
     text = "\n".join(path.read_text() for path in SOURCES if path.name != "manpages.py")
     built = re.findall(

@@ -15,7 +15,7 @@ from agentctl.adapters.base import Message
 from agentctl.core.ledger import Delivery, Event
 from agentctl.core.model import Fuse, FuseAction, FuseState, Lock, Outcome, Session, Status, Tokens
 from agentctl.core.text import display_width
-from agentctl.ops.find import Found
+from agentctl.ops.found import Found
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOSTILE = "evil\x1b[2J\x1b]0;owned\x07\r\n\u202etxt.exe \ud83d \x9b31m"

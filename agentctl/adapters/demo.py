@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from agentctl.adapters import transcripts
+from agentctl.adapters import reading
 from agentctl.adapters.base import (
     Capability,
     Command,
@@ -28,7 +28,7 @@ from agentctl.adapters.base import (
     no_sources,
     no_store,
 )
-from agentctl.adapters.transcripts import integer, real, string
+from agentctl.adapters.values import integer, real, string
 from agentctl.core.model import TERM_THEN_KILL, AgentVerdict, Result, Rung, Session, Tokens
 from agentctl.errors import UsageFault
 
@@ -75,10 +75,10 @@ def launch_command(request: LaunchRequest) -> Command:
 
 def result(session: Session, log_path: str) -> Result:
     """The agent's last records: an error, else its usage, say how it went."""
-    records = list(transcripts.json_objects(transcripts.tail_lines(log_path, TAIL_BYTES)))
+    records = list(reading.json_objects(reading.tail_lines(log_path, TAIL_BYTES)))
     start, usage, text, error = (_last(records, kind) for kind in ("start", "usage", "text", "error"))
     if not start:
-        head = transcripts.json_objects(transcripts.head_lines(log_path, HEAD_BYTES))
+        head = reading.json_objects(reading.head_lines(log_path, HEAD_BYTES))
         start = _last(list(head), "start")
     verdict, word = AgentVerdict.SILENT, string(text.get("text"))
     if error:
@@ -103,14 +103,14 @@ def messages(session: Session, log_path: str) -> Iterator[Message]:
     """The prompt, then what the agent said, from its log."""
     if session.prompt:
         yield Message(role="user", text=session.prompt, at=session.started_at)
-    for record in transcripts.json_objects(transcripts.tail_lines(log_path, TAIL_BYTES)):
+    for record in reading.json_objects(reading.tail_lines(log_path, TAIL_BYTES)):
         yield from _shown(record)
 
 
 def log_messages(lines: Iterable[str]) -> Iterator[Message]:
     """Records as what was thought, said and done; anything else as it is."""
     for line in lines:
-        record = transcripts.json_object(line)
+        record = reading.json_object(line)
         if record is None or "type" not in record:
             yield Message(role="log", text=line)
         else:

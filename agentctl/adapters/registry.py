@@ -24,7 +24,7 @@ ADAPTERS: dict[str, str] = {
     "codex": "agentctl.adapters.codex",
     "opencode": "agentctl.adapters.opencode",
     "pi": "agentctl.adapters.pi",
-    "pi-rust": "agentctl.adapters.pi_rust",
+    "pi-rust": "agentctl.adapters.pi.rust",
     "slate": "agentctl.adapters.slate",
     "acp": "agentctl.adapters.acp",
     "openclaw": "agentctl.adapters.openclaw",
@@ -179,7 +179,8 @@ def unknown(name: str) -> AdapterUnavailable:
 
 
 if TYPE_CHECKING:
-    from agentctl.adapters import acp, claude_code, codex, demo, exec, openclaw, opencode, pi, pi_rust, slate
+    from agentctl.adapters import acp, claude_code, codex, demo, exec, openclaw, opencode, pi, slate
+    from agentctl.adapters.pi import rust as pi_rust
 
     _CHECKED: tuple[Adapter, ...] = (
         claude_code,

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from agentctl.adapters import transcripts
+from agentctl.adapters import reading
 from agentctl.adapters.base import (
     Capability,
     Command,
@@ -27,7 +27,8 @@ from agentctl.adapters.base import (
     no_sources,
     no_store,
 )
-from agentctl.adapters.transcripts import json_object, string
+from agentctl.adapters.reading import json_object
+from agentctl.adapters.values import string
 from agentctl.adapters.words import gathered
 from agentctl.core.model import TERM_THEN_KILL, AgentVerdict, Result, Rung, Session
 from agentctl.core.text import clean, one_line
@@ -146,7 +147,7 @@ def _table(value: object) -> dict[str, Any]:
 
 def native_id(session: Session, log_path: str) -> str | None:
     """From the first line that carries one."""
-    for record in transcripts.json_objects(transcripts.head_lines(log_path, HEAD_BYTES)):
+    for record in reading.json_objects(reading.head_lines(log_path, HEAD_BYTES)):
         found = next((text for key in _IDS if (text := string(record.get(key)))), None)
         if found:
             return found
@@ -160,7 +161,7 @@ def result(session: Session, log_path: str) -> Result:
     """
     verdict, text = AgentVerdict.SILENT, None
     last: Message | None = None
-    for record in transcripts.json_objects(transcripts.tail_lines(log_path, TAIL_BYTES)):
+    for record in reading.json_objects(reading.tail_lines(log_path, TAIL_BYTES)):
         last = _said(record) or last
     if last is not None:
         is_error = last.role == "error"
@@ -173,7 +174,7 @@ def result(session: Session, log_path: str) -> Result:
 
 
 def _has_text(log_path: str) -> bool:
-    return any(line.strip() for line in transcripts.tail_lines(log_path, TAIL_BYTES))
+    return any(line.strip() for line in reading.tail_lines(log_path, TAIL_BYTES))
 
 
 def log_messages(lines: Iterable[str]) -> Iterator[Message]:

@@ -14,9 +14,9 @@ from agentctl.commands._options import COUNT_FROM_1, DURATION, DURATION_OR_ZERO,
 from agentctl.errors import OperationFailed
 
 if TYPE_CHECKING:
-    from agentctl.ops.context import ContextRequest
-    from agentctl.ops.launch import Launched
-    from agentctl.ops.planning import LaunchRequest
+    from agentctl.ops.start.launch import Launched
+    from agentctl.ops.start.plan import LaunchRequest
+    from agentctl.ops.start.prompt import ContextRequest
     from agentctl.runtime import Runtime
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -75,7 +75,7 @@ def context_options(command: F) -> F:
 
 def context_of(options: Mapping[str, Any], *, spec: str | None = None) -> ContextRequest:
     """What is to go into the prompt, as a request of its own; --spec beats the `spec` of a matrix file."""
-    from agentctl.ops.context import MAX_FILE_SIZE, ContextRequest
+    from agentctl.ops.start.prompt import MAX_FILE_SIZE, ContextRequest
 
     repo, size = options["repo"], options["max_file_size"]
     if repo is not None and options["issue"] is None:
@@ -162,7 +162,7 @@ def read_text(path: str) -> str:
 
 def start(runtime: Runtime, request: LaunchRequest, *, wait: bool, as_json: bool) -> int:
     """Launch, print the id (or the document), and wait if that was asked for; the exit code."""
-    from agentctl.ops.launch import launch
+    from agentctl.ops.start.launch import launch
 
     launched = launch(runtime, request)
     for note in (*launched.notes, *runtime.notices):
@@ -174,7 +174,7 @@ def start(runtime: Runtime, request: LaunchRequest, *, wait: bool, as_json: bool
 
 
 def _answer(runtime: Runtime, launched: Launched, *, as_json: bool) -> None:
-    from agentctl.ops.find import find_one
+    from agentctl.ops.sessions.find import find_one
 
     session = launched.session
     if as_json:
@@ -202,8 +202,8 @@ def print_id(session_id: str) -> None:
 
 
 def _wait(runtime: Runtime, launched: Launched, *, as_json: bool) -> int:
-    from agentctl.ops.find import find_one
-    from agentctl.ops.wait import wait
+    from agentctl.ops.sessions.find import find_one
+    from agentctl.ops.sessions.wait import wait
 
     if not as_json:
         print_id(launched.session.id)

@@ -13,9 +13,9 @@ from agentctl.commands._launching import print_id
 
 if TYPE_CHECKING:
     from agentctl.core.plan import Slot
-    from agentctl.ops.context import ContextRequest
-    from agentctl.ops.group import GroupLaunched, Started
-    from agentctl.ops.planning import LaunchRequest
+    from agentctl.ops.start.group import GroupLaunched, Started
+    from agentctl.ops.start.plan import LaunchRequest
+    from agentctl.ops.start.prompt import ContextRequest
     from agentctl.runtime import Runtime
 
 
@@ -87,7 +87,7 @@ def with_context(
     runtime: Runtime, request: LaunchRequest, slots: Sequence[Slot], context: ContextRequest
 ) -> tuple[LaunchRequest, list[Slot]]:
     """The same with files and the issue in every prompt, those of the slots too. Each is read once."""
-    from agentctl.ops.context import in_prompts
+    from agentctl.ops.start.prompt import in_prompts
 
     place = request.cwd if request.worktree is None else request.worktree.repository
     prompts = in_prompts(runtime, context, [request.prompt, *(slot.prompt for slot in slots)], cwd=place)
@@ -106,7 +106,7 @@ def _in_worktree(request: LaunchRequest, options: Mapping[str, Any]) -> LaunchRe
     for option, text in (("--branch", branch), ("--base-branch", base)):
         if text == "":
             raise click.UsageError(f"{option} is empty: leave it out for the default.")
-    from agentctl.ops.trees import WorktreeRequest
+    from agentctl.ops.worktrees.make import WorktreeRequest
 
     return replace(request, worktree=WorktreeRequest(place or request.cwd, branch, base))
 
@@ -115,9 +115,9 @@ def _from_matrix(
     request: LaunchRequest, path: str, *, is_placed: bool
 ) -> tuple[LaunchRequest, list[Slot], str | None]:
     """What a matrix file says, under what the command line says; last the path of its specification."""
-    from agentctl.ops.matrix import load
+    from agentctl.ops.start.group import load_matrix
 
-    matrix = load(path)
+    matrix = load_matrix(path)
     changed = replace(
         request,
         prompt=matrix.prompt if request.prompt is None else request.prompt,
@@ -131,7 +131,7 @@ def start_group(
     runtime: Runtime, request: LaunchRequest, slots: Sequence[Slot], *, wait: bool, as_json: bool
 ) -> int:
     """Launch all, print the ids (or the document), and wait if that was asked for; the exit code."""
-    from agentctl.ops.group import launch_group
+    from agentctl.ops.start.group import launch_group
 
     launched = launch_group(runtime, request, slots)
     _tell(runtime, launched)
@@ -147,8 +147,8 @@ def start_group(
 
 
 def _wait(runtime: Runtime, ids: Sequence[str], *, as_json: bool) -> int:
-    from agentctl.ops.find import find_all
-    from agentctl.ops.wait import wait
+    from agentctl.ops.sessions.find import find_all
+    from agentctl.ops.sessions.wait import wait
 
     waited = wait(runtime, find_all(runtime, ids))
     for one in waited.found:
@@ -159,7 +159,7 @@ def _wait(runtime: Runtime, ids: Sequence[str], *, as_json: bool) -> int:
 def _document(runtime: Runtime, launched: GroupLaunched, ids: Sequence[str]) -> str:
     """The document of sessions, with the group and the slots that failed beside them."""
     from agentctl.documents import document, view_document
-    from agentctl.ops.find import find_all
+    from agentctl.ops.sessions.find import find_all
 
     now = runtime.clock()
     return document(

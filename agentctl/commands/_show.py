@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from agentctl.ops.find import Found
+    from agentctl.ops.found import Found
     from agentctl.runtime import Runtime
 
 
@@ -65,20 +65,6 @@ def session_records(runtime: Runtime, found: Iterable[Found]) -> str:
 
     now, color = runtime.clock(), uses_color(runtime)
     return "\n\n".join(session_record(one, now=now, home=home(runtime), color=color) for one in found)
-
-
-def has_no_reader(stream: TextIO | None) -> bool:
-    """`stream` is a pipe whose reader has gone; noticed even while nothing is written."""
-    import select
-
-    if stream is None:
-        return False
-    try:
-        poll = select.poll()
-        poll.register(stream.fileno(), 0)
-        return any(state & (select.POLLERR | select.POLLHUP) for _, state in poll.poll(0))
-    except (OSError, ValueError):
-        return False  # closed, or not a file at all
 
 
 def hint(text: str | None) -> None:

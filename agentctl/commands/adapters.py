@@ -10,7 +10,7 @@ from agentctl.commands import _show
 from agentctl.commands._options import ADAPTER, json_option, pass_runtime
 
 if TYPE_CHECKING:
-    from agentctl.ops.adapters import AdapterFacts
+    from agentctl.ops.settings.adapters import AdapterFacts
     from agentctl.runtime import Runtime
 
 
@@ -38,7 +38,7 @@ def command(runtime: Runtime, names: tuple[str, ...], as_json: bool) -> None:
       2  something in the configuration file is wrong
       12 there is no such adapter
     """
-    from agentctl.ops.adapters import survey
+    from agentctl.ops.settings.adapters import survey
 
     found = survey(runtime, runtime.settings.adapters, names)
     if as_json:

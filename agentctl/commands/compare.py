@@ -12,7 +12,7 @@ from agentctl.commands._options import GROUP, json_option, pass_runtime
 if TYPE_CHECKING:
     from agentctl.core.compare import Changes, HookResult
     from agentctl.core.model import Tokens
-    from agentctl.ops.compare import Comparison, Sibling
+    from agentctl.ops.worktrees.compare import Comparison, Sibling
     from agentctl.runtime import Runtime
 
 _WIDEST_HOOK = 40
@@ -45,7 +45,7 @@ def command(runtime: Runtime, group: str, base: str | None, as_json: bool) -> in
       3   the changes of some could not be read
       10  no such group, or no such commit
     """
-    from agentctl.ops.compare import compare
+    from agentctl.ops.worktrees.compare import compare
 
     runtime.actor = "compare"
     comparison = compare(runtime, group, base=base)

@@ -10,7 +10,7 @@ from agentctl.commands._options import json_option, pass_runtime
 from agentctl.core.settings import ADAPTER_SCHEMA, SCHEMA
 
 if TYPE_CHECKING:
-    from agentctl.ops.configure import Change, Setting
+    from agentctl.ops.settings.config import Change, Setting
     from agentctl.runtime import Runtime
 
 _WIDTH = max(len(key.name) for key in (*SCHEMA, *ADAPTER_SCHEMA))
@@ -49,7 +49,7 @@ def command() -> None:
 def path(runtime: Runtime, as_json: bool) -> None:
     """Print where the configuration file is."""
     from agentctl import render
-    from agentctl.ops import configure
+    from agentctl.ops.settings import config as configure
 
     where = runtime.paths.config_file
     click.echo(render.document(path=where, exists=configure.exists(runtime)) if as_json else where)
@@ -69,7 +69,7 @@ def get(runtime: Runtime, key: str, as_json: bool) -> None:
     Exit status: 0 printed, 2 the file is not valid TOML, 10 no such setting.
     """
     from agentctl import render
-    from agentctl.ops import configure
+    from agentctl.ops.settings import config as configure
 
     setting = configure.one(runtime, key)
     if as_json:
@@ -92,7 +92,7 @@ def set_(runtime: Runtime, key: str, values: tuple[str, ...], as_json: bool) -> 
     \b
     Exit status: 0 written, 2 a value that the setting does not take, 10 no such setting.
     """
-    from agentctl.ops import configure
+    from agentctl.ops.settings import config as configure
 
     _report(configure.change(runtime, key, values), as_json=as_json)
 
@@ -110,7 +110,7 @@ def unset(runtime: Runtime, key: str, as_json: bool) -> None:
     \b
     Exit status: 0 it is not in the file, 10 no such setting.
     """
-    from agentctl.ops import configure
+    from agentctl.ops.settings import config as configure
 
     _report(configure.remove(runtime, key), as_json=as_json)
 
@@ -128,7 +128,7 @@ def show(runtime: Runtime, as_json: bool) -> None:
     Exit status: 0 shown, 2 something in the file is wrong.
     """
     from agentctl import render
-    from agentctl.ops import configure
+    from agentctl.ops.settings import config as configure
 
     settings = configure.every(runtime)
     if as_json:

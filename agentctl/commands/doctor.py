@@ -10,7 +10,7 @@ from agentctl.commands import _show
 from agentctl.commands._options import json_option, pass_runtime
 
 if TYPE_CHECKING:
-    from agentctl.ops.rebuild import Rebuilt
+    from agentctl.ops.state.rebuild import Rebuilt
     from agentctl.runtime import Runtime
 
 
@@ -44,7 +44,7 @@ def command(runtime: Runtime, rebuild: bool, force: bool, as_json: bool) -> int:
     """
     runtime.actor = "doctor"
     if rebuild:
-        from agentctl.ops.rebuild import rebuild as make_anew
+        from agentctl.ops.state.rebuild import rebuild as make_anew
 
         _report(make_anew(runtime, force=force), as_json=as_json)
         return 0
@@ -54,8 +54,8 @@ def command(runtime: Runtime, rebuild: bool, force: bool, as_json: bool) -> int:
 
 
 def _examine(runtime: Runtime, *, as_json: bool) -> int:
-    from agentctl.ops.doctor import examine
-    from agentctl.ops.findings import Level
+    from agentctl.ops.state.doctor import examine
+    from agentctl.ops.state.doctor_agents import Level
 
     found = examine(runtime)
     failed = any(one.level is Level.FAIL for one in found)

@@ -10,10 +10,11 @@ import click
 
 from agentctl.commands import _show
 from agentctl.commands._options import ANY_SESSION, COUNT_FROM_0, SINCE, instant, pass_runtime
+from agentctl.streams import has_no_reader
 
 if TYPE_CHECKING:
     from agentctl.core.ledger import Event
-    from agentctl.ops.events import EventsRequest, Ledger
+    from agentctl.ops.state.events import EventsRequest, Ledger
     from agentctl.runtime import Runtime
 
 
@@ -77,7 +78,7 @@ def command(
       13   the state cannot be read
       130  interrupted
     """
-    from agentctl.ops.events import EventsRequest, open_ledger, session_of
+    from agentctl.ops.state.events import EventsRequest, open_ledger, session_of
 
     if follow and since is not None and count is not None:
         raise click.UsageError("with -f, give --since or -n, not both.")
@@ -95,10 +96,10 @@ def command(
 
 
 def _print(runtime: Runtime, request: EventsRequest, ledger: Ledger, *, follow: bool, as_json: bool) -> None:
-    from agentctl.ops.events import followed, recorded
+    from agentctl.ops.state.events import followed, recorded
 
     if follow:
-        found = followed(runtime, request, ledger, until=lambda: _show.has_no_reader(sys.stdout))
+        found = followed(runtime, request, ledger, until=lambda: has_no_reader(sys.stdout))
     else:
         found = recorded(runtime, request, ledger)
     for event in found:

@@ -86,7 +86,7 @@ def list_command(runtime: Runtime, ended: bool, quiet: bool, as_json: bool) -> N
     \b
     Exit status: 0 always, also for an empty list; 13 the state cannot be read.
     """
-    from agentctl.ops.fuses import list_fuses
+    from agentctl.ops.directories.fuses import list_fuses
 
     runtime.actor = "fuse list"
     found = list_fuses(runtime, ended=ended)
@@ -149,7 +149,7 @@ def set_command(
       10  no such session or directory
     """
     from agentctl.core.model import FuseAction
-    from agentctl.ops.fuses import FuseRequest, set_fuse
+    from agentctl.ops.directories.fuses import FuseRequest, set_fuse
 
     runtime.actor = "fuse set"
     if length is not None and deadline is not None:
@@ -180,7 +180,7 @@ def extend(runtime: Runtime, target: str, by: timedelta, as_json: bool) -> None:
       1   it has fired already, or its session has ended
       10  no such session or directory, or no fuse is armed
     """
-    from agentctl.ops import fuses
+    from agentctl.ops.directories import fuses
 
     runtime.actor = "fuse extend"
     _tell(runtime, fuses.extend(runtime, target, by), as_json=as_json)
@@ -199,7 +199,7 @@ def cancel(runtime: Runtime, target: str, as_json: bool) -> None:
       1   it has fired already, or its session has ended
       10  no such session or directory, or no fuse is armed
     """
-    from agentctl.ops import fuses
+    from agentctl.ops.directories import fuses
 
     runtime.actor = "fuse cancel"
     _tell(runtime, fuses.cancel(runtime, target), as_json=as_json)

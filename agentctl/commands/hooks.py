@@ -41,7 +41,7 @@ def list_(runtime: Runtime, session: str | None, failed: bool, as_json: bool) ->
     \b
     Exit status: 0 always, also for an empty list; 10 no such session.
     """
-    from agentctl.ops.redeliver import deliveries
+    from agentctl.ops.state.hooks import deliveries
 
     runtime.actor = "hooks list"
     found = deliveries(runtime, session, failed_only=failed)
@@ -82,7 +82,7 @@ def retry(runtime: Runtime, deliveries: tuple[int, ...], everything: bool, as_js
     \b
     Exit status: 0 delivered; 1 some failed again; 10 no such delivery.
     """
-    from agentctl.ops.redeliver import retry as run
+    from agentctl.ops.state.hooks import retry as run
 
     if deliveries and everything:
         raise click.UsageError(f"--all means delivery {deliveries[0]}, too: name deliveries or give --all.")

@@ -10,7 +10,7 @@ from agentctl.commands import _show
 from agentctl.commands._options import json_option, pass_runtime
 
 if TYPE_CHECKING:
-    from agentctl.ops.legacy import Imported
+    from agentctl.ops.state.import_ import Imported
     from agentctl.runtime import Runtime
 
 
@@ -40,7 +40,7 @@ def command(runtime: Runtime, directory: str | None, dry_run: bool, as_json: boo
       10  no such files
       13  the state cannot be written
     """
-    from agentctl.ops.legacy import import_from
+    from agentctl.ops.state.import_ import import_from
 
     runtime.actor = "import"
     imported = import_from(runtime, directory, dry_run=dry_run)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @pass_runtime
 def finalise(runtime: Runtime, session_id: str) -> None:
     """Record a session's end and deliver what that queued."""
-    from agentctl.ops.upkeep import finalise as run
+    from agentctl.ops.sessions.reap import finalise as run
 
     runtime.actor, runtime.delivers = "shim", True
     run(runtime, session_id)
@@ -28,7 +28,7 @@ def finalise(runtime: Runtime, session_id: str) -> None:
 @pass_runtime
 def tick(runtime: Runtime, session_id: str) -> None:
     """Decide about a session whose deadline has come."""
-    from agentctl.ops.upkeep import tick as run
+    from agentctl.ops.sessions.reap import tick as run
 
     # A hook that takes its time must not keep the timer from the deadline: a deliverer runs it.
     runtime.actor = "timer"
@@ -39,7 +39,7 @@ def tick(runtime: Runtime, session_id: str) -> None:
 @pass_runtime
 def deliver(runtime: Runtime) -> None:
     """Deliver hooks and webhooks that are due."""
-    from agentctl.ops.deliver import deliver_alone
+    from agentctl.ops.reconcile.deliver import deliver_alone
 
     runtime.actor, runtime.delivers = "deliverer", True
     deliver_alone(runtime, runtime.state)

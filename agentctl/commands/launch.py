@@ -137,7 +137,7 @@ def command(
       12  the adapter or its program is not there; gh is not
     """
     from agentctl.commands import _parallel
-    from agentctl.ops.planning import MAX_DEPTH, LaunchRequest
+    from agentctl.ops.start.plan import MAX_DEPTH, LaunchRequest
 
     runtime.actor = "launch"
     if adapter == "-" and dash is None:

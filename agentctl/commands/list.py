@@ -70,7 +70,7 @@ def command(
       13  the state cannot be read
     """
     from agentctl.core.model import Status
-    from agentctl.ops.listing import ListRequest, list_sessions
+    from agentctl.ops.sessions.list import ListRequest, list_sessions
 
     runtime.actor = "list"
     found = list_sessions(

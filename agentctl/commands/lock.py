@@ -47,7 +47,7 @@ def command(
       10  no such directory
       11  somebody else holds it; who is named
     """
-    from agentctl.ops import locks
+    from agentctl.ops.directories import locks
 
     runtime.actor = "lock"
     request = locks.LockRequest(directory=directory, holder=holder, reason=reason, ttl=ttl)

@@ -37,7 +37,7 @@ def command(runtime: Runtime, quiet: bool, as_json: bool) -> None:
       13  the state cannot be read
     """
     from agentctl.core.text import one_line
-    from agentctl.ops.locks import held_locks
+    from agentctl.ops.directories.locks import held_locks
 
     runtime.actor = "locks"
     found = held_locks(runtime)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agentctl.commands import _show
 from agentctl.commands._options import ANY_SESSION, COUNT_FROM_0, json_option, pass_runtime
+from agentctl.streams import has_no_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ def command(
       130  interrupted
     """
     from agentctl.errors import UsageFault
-    from agentctl.ops.find import find_one
+    from agentctl.ops.sessions.find import find_one
 
     if raw and as_json:
         raise UsageFault("--raw and --json exclude each other", hint="choose one of them")
@@ -76,7 +76,7 @@ def command(
 def _print_bytes(runtime: Runtime, session: Session, count: int, until: Callable[[], bool] | None) -> None:
     import sys
 
-    from agentctl.ops.output import raw_output
+    from agentctl.ops.sessions.logs import raw_output
 
     for chunk in raw_output(runtime, session, count, until):
         sys.stdout.buffer.write(chunk)
@@ -85,7 +85,7 @@ def _print_bytes(runtime: Runtime, session: Session, count: int, until: Callable
 
 def _print_json(runtime: Runtime, session: Session, count: int, until: Callable[[], bool] | None) -> None:
     from agentctl.documents import document
-    from agentctl.ops.output import shown_messages
+    from agentctl.ops.sessions.logs import shown_messages
 
     messages = shown_messages(runtime, session, count, until)
     if until is None:
@@ -104,7 +104,7 @@ def _print_json(runtime: Runtime, session: Session, count: int, until: Callable[
 
 
 def _print_lines(runtime: Runtime, session: Session, count: int, until: Callable[[], bool] | None) -> None:
-    from agentctl.ops.output import shown_lines
+    from agentctl.ops.sessions.logs import shown_lines
 
     for line in shown_lines(runtime, session, count, until):
         click.echo(line)
@@ -112,7 +112,7 @@ def _print_lines(runtime: Runtime, session: Session, count: int, until: Callable
 
 def _until(runtime: Runtime, session: Session) -> Callable[[], bool]:
     """The session has ended, or whoever reads our output has gone: nobody waits for a silent agent then."""
-    from agentctl.ops.output import is_over
+    from agentctl.ops.sessions.logs import is_over
 
     over = is_over(runtime, session)
-    return lambda: over() or _show.has_no_reader(sys.stdout)
+    return lambda: over() or has_no_reader(sys.stdout)

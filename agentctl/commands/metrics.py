@@ -39,7 +39,7 @@ def command(runtime: Runtime, output: str | None, as_json: bool) -> None:
       13  the state cannot be read
     """
     from agentctl.core.exposition import exposition
-    from agentctl.ops.metrics import gather, publish
+    from agentctl.ops.state.metrics import gather, publish
 
     runtime.actor = "metrics"
     if output is not None and as_json:

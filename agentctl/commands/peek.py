@@ -10,7 +10,7 @@ from agentctl.commands import _show
 from agentctl.commands._options import ANY_SESSION, COUNT_FROM_0, json_option, pass_runtime
 
 if TYPE_CHECKING:
-    from agentctl.ops.output import Conversation
+    from agentctl.ops.sessions.peek import Conversation
     from agentctl.runtime import Runtime
 
 SEPARATOR = "---"
@@ -48,8 +48,8 @@ def command(runtime: Runtime, session: str, count: int | None, as_json: bool) ->
       10  no such session, or more than one
     """
     from agentctl.documents import document
-    from agentctl.ops.find import find_one
-    from agentctl.ops.output import conversation
+    from agentctl.ops.sessions.find import find_one
+    from agentctl.ops.sessions.peek import conversation
 
     runtime.actor = "peek"
     count = runtime.usual.peek_messages if count is None else count
@@ -71,7 +71,7 @@ def command(runtime: Runtime, session: str, count: int | None, as_json: bool) ->
 
 def _text(said: Conversation) -> list[str]:
     """Messages of several lines are set apart; lines of a log are not."""
-    from agentctl.ops.output import readable
+    from agentctl.ops.sessions.logs import readable
 
     lines: list[str] = []
     for message in said.messages:

@@ -12,7 +12,7 @@ from agentctl.commands._options import DURATION_OR_ZERO, json_option, pass_runti
 from agentctl.errors import PartlyDone
 
 if TYPE_CHECKING:
-    from agentctl.ops.prune import Pruned
+    from agentctl.ops.state.prune import Pruned
     from agentctl.runtime import Runtime
 
 
@@ -52,7 +52,7 @@ def command(
       3  some directories could not be deleted; they are named
       13 the state cannot be written
     """
-    from agentctl.ops.prune import prune
+    from agentctl.ops.state.prune import prune
 
     runtime.actor = "prune"
     pruned = prune(runtime, older_than=older_than, dry_run=dry_run, with_worktrees=worktrees)

@@ -36,7 +36,7 @@ def command(runtime: Runtime, quiet: bool, as_json: bool) -> None:
       13 the state cannot be written
     """
     from agentctl.documents import document
-    from agentctl.ops.upkeep import reap
+    from agentctl.ops.sessions.reap import reap
 
     runtime.actor, runtime.delivers = "reap", True
     reaped = reap(runtime)

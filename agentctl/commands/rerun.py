@@ -36,7 +36,7 @@ def command(runtime: Runtime, /, session: str, **options: Any) -> int:
       10  no such session
       11  it is still running, or its directory is taken
     """
-    from agentctl.ops.again import rerun_request
+    from agentctl.ops.start.rerun import rerun_request
 
     runtime.actor = "rerun"
     request = rerun_request(runtime, session, common(runtime, options))

@@ -49,7 +49,7 @@ def command(
       11  it is still running, or its directory is taken
       12  its adapter cannot resume
     """
-    from agentctl.ops.again import resume_request
+    from agentctl.ops.start.resume import resume_request
 
     runtime.actor = "resume"
     if (message is None) == (prompt_file is None):

@@ -33,8 +33,8 @@ def command(runtime: Runtime, sessions: tuple[str, ...], quiet: bool, as_json: b
       0   shown
       10  no such session, or more than one
     """
-    from agentctl.ops.find import find_all
-    from agentctl.ops.report import refreshed
+    from agentctl.ops.sessions.find import find_all
+    from agentctl.ops.sessions.status import refreshed
 
     runtime.actor = "status"
     found = [refreshed(runtime, one) for one in find_all(runtime, sessions)]

@@ -19,7 +19,7 @@ from agentctl.commands._options import (
 from agentctl.errors import PartlyDone
 
 if TYPE_CHECKING:
-    from agentctl.ops.stop import Stopped
+    from agentctl.ops.sessions.stop import Stopped
     from agentctl.runtime import Runtime
 
 
@@ -70,8 +70,8 @@ def command(
       10  no such session
       11  an external session whose process is not proved to be its own
     """
-    from agentctl.ops.find import find_all, in_group, live
-    from agentctl.ops.stop import StopRequest, stop, stop_trees
+    from agentctl.ops.sessions.find import find_all, in_group, live
+    from agentctl.ops.sessions.stop import StopRequest, stop, stop_trees
 
     runtime.actor = "stop"
     if sum([bool(sessions), group is not None, everything]) != 1:

@@ -35,7 +35,7 @@ def command(runtime: Runtime, directory: str, force: bool, as_json: bool) -> Non
       10  nobody holds it
       11  a live session holds it; which is named
     """
-    from agentctl.ops.locks import unlock
+    from agentctl.ops.directories.locks import unlock
 
     runtime.actor = "unlock"
     unlocked = unlock(runtime, directory, force=force)

@@ -20,8 +20,8 @@ from agentctl.commands._options import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from agentctl.ops.find import Found
-    from agentctl.ops.wait import Waited
+    from agentctl.ops.found import Found
+    from agentctl.ops.sessions.wait import Waited
     from agentctl.runtime import Runtime
 
 
@@ -70,8 +70,8 @@ def command(
       10   no such session
       124  gave up waiting
     """
-    from agentctl.ops.find import find_all, in_group
-    from agentctl.ops.wait import is_over, wait
+    from agentctl.ops.sessions.find import find_all, in_group
+    from agentctl.ops.sessions.wait import is_over, wait
 
     runtime.actor = "wait"
     if bool(sessions) == (group is not None):
@@ -110,9 +110,9 @@ def _stop_rest(
     """Stop those that are still at work; what was waited for, with them, and whether something is left."""
     from dataclasses import replace
 
-    from agentctl.ops.find import find_all
-    from agentctl.ops.stop import StopRequest, stop
-    from agentctl.ops.wait import is_over
+    from agentctl.ops.sessions.find import find_all
+    from agentctl.ops.sessions.stop import StopRequest, stop
+    from agentctl.ops.sessions.wait import is_over
 
     if first_success and waited.winner is None:
         return waited, False  # all have ended

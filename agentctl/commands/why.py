@@ -9,7 +9,7 @@ import click
 from agentctl.commands._options import ANY_SESSION, json_option, pass_runtime
 
 if TYPE_CHECKING:
-    from agentctl.ops.report import Explanation
+    from agentctl.ops.sessions.why import Explanation
     from agentctl.runtime import Runtime
 
 
@@ -34,8 +34,8 @@ def command(runtime: Runtime, session: str, as_json: bool) -> None:
       10  no such session, or more than one
     """
     from agentctl.documents import document
-    from agentctl.ops.find import find_one
-    from agentctl.ops.report import explain
+    from agentctl.ops.sessions.find import find_one
+    from agentctl.ops.sessions.why import explain
     from agentctl.render import record
 
     runtime.actor = "why"

@@ -19,8 +19,8 @@ from agentctl.commands._options import (
 )
 
 if TYPE_CHECKING:
-    from agentctl.ops.cleaning import Cleaned, CleanReport
-    from agentctl.ops.worktrees import Worktree
+    from agentctl.ops.worktrees.clean import Cleaned, CleanReport
+    from agentctl.ops.worktrees.inspect import Worktree
     from agentctl.runtime import Runtime
 
 
@@ -60,7 +60,7 @@ def list_command(runtime: Runtime, repository: str | None, quiet: bool, as_json:
     \b
     Exit status: 0 always, also for an empty list; 10 no such repository; 13 the state cannot be read.
     """
-    from agentctl.ops.worktrees import list_worktrees
+    from agentctl.ops.worktrees.inspect import list_worktrees
 
     runtime.actor = "worktree list"
     listed = list_worktrees(runtime, repository, sizes=not quiet)
@@ -118,7 +118,7 @@ def clean_command(
       10  no such session, worktree or repository
       11  all were refused
     """
-    from agentctl.ops.cleaning import CleanRequest, clean
+    from agentctl.ops.worktrees.clean import CleanRequest, clean
 
     runtime.actor = "worktree clean"
     if targets and group is not None:
@@ -156,7 +156,7 @@ def restore_command(runtime: Runtime, saved: str, repo: str | None, as_json: boo
     \b
     Exit status: 0 it is there again; 1 git could not do it; 10 nothing is saved under that name.
     """
-    from agentctl.ops.salvage import restore
+    from agentctl.ops.worktrees.restore import restore
 
     runtime.actor = "worktree restore"
     restored = restore(runtime, saved, repo)

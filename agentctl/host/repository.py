@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from agentctl.errors import Locked, NotFound, OperationFailed
-from agentctl.host import git, locks, waiting
+from agentctl.host import flock, git, waiting
 
 TURN_WITHIN = 900.0
 """Seconds to wait for others that make or remove worktrees of the same repository."""
@@ -139,7 +139,7 @@ def turn(repository: Repository) -> Iterator[None]:
     held: list[int] = []
 
     def try_once() -> bool:
-        found = locks.try_hold(path)
+        found = flock.try_hold(path)
         if found is not None:
             held.append(found)
         return found is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agentctl.adapters import codex, transcripts
+from agentctl.adapters import codex, reading
 from agentctl.adapters.base import Message
 from agentctl.adapters.codex import log
 from agentctl.core.model import AgentVerdict, Listing, Result, Session, Tokens
@@ -224,7 +224,7 @@ class TestListing:
 
 
 def spoken(name: str) -> list[tuple[str, str]]:
-    found = codex.log_messages(transcripts.tail_lines(log_of(name), 1 << 20))
+    found = codex.log_messages(reading.tail_lines(log_of(name), 1 << 20))
     return [(message.role, message.text) for message in found]
 
 

@@ -13,7 +13,7 @@ from agentctl.adapters import exec
 from agentctl.adapters.base import Capability, LaunchRequest
 from agentctl.core.model import Held
 from agentctl.errors import UsageFault
-from agentctl.host import locks
+from agentctl.host import flock
 
 if TYPE_CHECKING:
     from tests.conftest import Run, WaitUntil
@@ -84,7 +84,7 @@ def test_words_reach_the_program_unchanged(run: Run, wait_until: WaitUntil) -> N
 
     assert wait_until(read) == [words, ""]
     lock = str(log_of(run, session).with_name("lock"))
-    wait_until(lambda: locks.probe(lock) is Held.NO)
+    wait_until(lambda: flock.probe(lock) is Held.NO)
 
 
 def test_a_program_that_is_not_there_is_named(run: Run) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from agentctl.adapters import claude_code, codex, opencode, pi
-from agentctl.adapters.transcripts import LARGEST
+from agentctl.adapters.values import LARGEST
 from agentctl.core.model import AgentVerdict, Result, Tokens
 from tests.adapters import codex_samples, opencode_samples, pi_samples
 from tests.adapters import test_claude_code as claude_samples

@@ -20,7 +20,7 @@ from agentctl.adapters.openclaw import gateway as asking
 from agentctl.adapters.openclaw import place, rows, wire
 from agentctl.core.model import AgentVerdict, Outcome, Session, Status
 from agentctl.errors import AdapterUnavailable
-from agentctl.ops import natives
+from agentctl.ops.external import cache as natives
 from tests.conftest import Run, RunReal
 from tests.e2e.receiver import free_port
 from tests.fake_gateway import (

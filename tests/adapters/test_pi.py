@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agentctl.adapters import pi, pi_files
+from agentctl.adapters import pi
+from agentctl.adapters.pi import files
 from agentctl.core.model import AgentVerdict, Listing, Result, Status, Tokens
 from tests.adapters.pi_samples import (
     LONG_AGO,
@@ -200,7 +201,7 @@ class TestLongLog:
     def test_a_predecessors_answers_do_not_count(self) -> None:
         path = str(SESSIONS / "0.73.1" / "resume.jsonl")
         second = datetime(2026, 11, 22, 6, 41, 50, tzinfo=UTC)
-        assert [len(pi_files.answers_since(path, since)) for since in (LONG_AGO, second)] == [2, 1]
+        assert [len(files.answers_since(path, since)) for since in (LONG_AGO, second)] == [2, 1]
 
 
 class TestShown:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from agentctl.adapters import pi, pi_files, pi_rust
+from agentctl.adapters import pi
 from agentctl.adapters.base import NativeSession
+from agentctl.adapters.pi import files
+from agentctl.adapters.pi import rust as pi_rust
 from agentctl.core.model import AgentVerdict, Tokens
 from tests.adapters.pi_samples import DATA, PROJECT, answer, header, keep, process, shortly_before, write
 
@@ -87,8 +89,8 @@ class TestDiscover:
     def test_of_a_long_file_head_and_end_are_read_and_no_sum_is_guessed(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(pi_files, "TAIL_BYTES", 2000)
-        monkeypatch.setattr(pi_files, "HEAD_BYTES", 2000)
+        monkeypatch.setattr(files, "TAIL_BYTES", 2000)
+        monkeypatch.setattr(files, "HEAD_BYTES", 2000)
         at = "2026-11-22T07:00:00.000Z"
         prompt = {"role": "user", "content": "Begin"}
         path = write(

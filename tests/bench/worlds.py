@@ -20,11 +20,11 @@ from pathlib import Path
 
 from agentctl.core.ids import new_id
 from agentctl.core.model import DEFAULT_FUSE, Fuse, FuseAction, Held, Outcome, Session, Status
-from agentctl.host import locks as liveness
+from agentctl.host import flock as liveness
 from agentctl.host import processes, waiting
 from agentctl.host.paths import Paths
 from agentctl.host.spawn import ShimRequest, start_shim
-from agentctl.ops.observe import read_agent
+from agentctl.ops.reconcile.observe import read_agent
 from agentctl.store import fuses, locks, sessions
 from agentctl.store.db import Database, connect, transaction
 

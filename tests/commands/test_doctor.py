@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from agentctl.core.model import Held
-from agentctl.host import locks
+from agentctl.host import flock
 from agentctl.host.clock import utcnow
 from agentctl.store import db as store
 from agentctl.store import locks as directory_locks
@@ -45,7 +45,7 @@ def troubles(run: Run, *, exit: int = 0) -> list[str]:  # noqa: A002
 def ended(run: Run, sealed_home: Path, wait_until: Wait) -> str:
     """A session that has ended, and whose shim has gone."""
     session_id: str = run("launch exec -- sh -c 'exit 0'").stdout.strip()
-    wait_until(lambda: locks.probe(str(sealed_home / "sessions" / session_id / "lock")) is Held.NO)
+    wait_until(lambda: flock.probe(str(sealed_home / "sessions" / session_id / "lock")) is Held.NO)
     return session_id
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from agentctl.core.model import Held
-from agentctl.host import locks
+from agentctl.host import flock
 from agentctl.host.waiting import poll
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def shell(run: Run, script: str) -> str:
 def ended(run: Run, session: str) -> str:
     """The same id, once nothing of the session is left: its shim has let its lock go."""
     lock = str(log_of(run, session).with_name("lock"))
-    assert poll(lambda: locks.probe(lock) is Held.NO, timeout=20)
+    assert poll(lambda: flock.probe(lock) is Held.NO, timeout=20)
     return session
 
 

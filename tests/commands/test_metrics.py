@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agentctl.core.model import Held
-from agentctl.host import locks
+from agentctl.host import flock
 from tests.planting import sealed
 
 Run = Callable[..., Any]
@@ -137,7 +137,7 @@ def test_totals_survive_prune_and_a_rebuild(
         run(f"launch exec --wait --cwd {tmp_path} -- sh -c 'exit {code}'", exit=code)
     for each in run("list -a -q").lines:
         path = sealed_home / "sessions" / each / "lock"
-        wait_until(lambda path=path: locks.probe(str(path)) is Held.NO)
+        wait_until(lambda path=path: flock.probe(str(path)) is Held.NO)
     before = shown(run)
     run("prune --older-than 0s")
     assert run("list -a -q").stdout == ""
@@ -151,7 +151,7 @@ def test_totals_of_a_lost_database_are_made_again_of_the_sessions_at_hand(
 ) -> None:
     session = run(f"launch exec --wait --cwd {tmp_path} -- true").lines[0]
     path = sealed_home / "sessions" / session / "lock"
-    wait_until(lambda: locks.probe(str(path)) is Held.NO)
+    wait_until(lambda: flock.probe(str(path)) is Held.NO)
     before = shown(run)
     for suffix in ("", "-wal", "-shm"):
         (sealed_home / f"agentctl.db{suffix}").unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from agentctl.core.model import Held, Outcome, Status
-from agentctl.host import locks
+from agentctl.host import flock
 from agentctl.store import db as store
 from agentctl.store import sessions
 from tests.modest import modestly
@@ -28,7 +28,7 @@ def ended(run: Run, sealed_home: Path, wait_until: Wait) -> Callable[..., str]:
 
     def launch(options: str = "", *, ago: timedelta = timedelta()) -> str:
         session_id: str = run(f"launch exec --force {options} -- true").stdout.strip()
-        wait_until(lambda: locks.probe(str(sealed_home / "sessions" / session_id / "lock")) is Held.NO)
+        wait_until(lambda: flock.probe(str(sealed_home / "sessions" / session_id / "lock")) is Held.NO)
         if ago:
             edit(sealed_home, session_id, ago=ago)
         return session_id
@@ -103,7 +103,7 @@ def test_one_whose_shim_is_still_at_work_is_kept(
     run: Run, ended: Callable[..., str], sealed_home: Path
 ) -> None:
     one = ended(ago=timedelta(days=8))
-    held = locks.hold(str(sealed_home / "sessions" / one / "lock"))
+    held = flock.hold(str(sealed_home / "sessions" / one / "lock"))
     assert run("prune --json").json()["kept"] == [{"id": one, "reason": "its shim is still at work"}]
     os.close(held)
     assert run("prune --json").json()["forgotten"] == [one]
@@ -131,7 +131,7 @@ def test_what_a_killed_prune_left_is_deleted_by_the_next(
     db.close()
     assert run("prune --json").json()["orphans"] == []
     os.utime(directory, (1, 1))
-    held = locks.hold(str(directory / "lock"))
+    held = flock.hold(str(directory / "lock"))
     assert run("prune --json").json()["orphans"] == []
     os.close(held)
     assert run("prune --json").json()["orphans"] == [one]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agentctl.core.model import Held
-from agentctl.host import locks
+from agentctl.host import flock
 from agentctl.store import db as store
 from agentctl.store import sessions
 from tests.conftest import Outcome, Run, WaitUntil
@@ -38,7 +38,7 @@ def ended(run: Run, repo: Path, wait_until: WaitUntil) -> tuple[str, Path]:
 def shim_leaves(home: Path, session_id: str, wait_until: WaitUntil) -> None:
     """Until its finalising call is over: before, a prune keeps it."""
     lock = str(home / "sessions" / session_id / "lock")
-    wait_until(lambda: locks.probe(lock) is Held.NO)
+    wait_until(lambda: flock.probe(lock) is Held.NO)
 
 
 def listed(run: Run, *words: str) -> list[Any]:

@@ -22,7 +22,7 @@ import psutil
 
 from agentctl.core.model import Fuse, Lock, Session, Status
 from agentctl.core.model import Outcome as Ending
-from agentctl.host import locks as liveness
+from agentctl.host import flock as liveness
 from agentctl.host.clock import utcnow
 from agentctl.host.files import write_private
 from agentctl.host.paths import SessionFiles

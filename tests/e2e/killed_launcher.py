@@ -14,20 +14,20 @@ from collections.abc import Callable
 from typing import Any
 
 STEPS: dict[str, tuple[str, str, str]] = {
-    "before the lock file": ("agentctl.host.locks", "hold", "before"),
-    "after the lock file": ("agentctl.host.locks", "hold", "after"),
+    "before the lock file": ("agentctl.host.flock", "hold", "before"),
+    "after the lock file": ("agentctl.host.flock", "hold", "after"),
     "inside the first transaction": ("agentctl.store.locks", "acquire", "after"),
-    "after the first transaction": ("agentctl.ops.launch", "_insert", "after"),
-    "after the worktree": ("agentctl.ops.launch", "_make_tree", "after"),
-    "after the files": ("agentctl.ops.launch", "_write_files", "after"),
+    "after the first transaction": ("agentctl.ops.start.launch", "_insert", "after"),
+    "after the worktree": ("agentctl.ops.start.launch", "_make_tree", "after"),
+    "after the files": ("agentctl.ops.start.launch", "_write_files", "after"),
     "just before the shim": ("agentctl.host.spawn", "start_shim", "before"),
     "just after the shim": ("agentctl.host.spawn", "start_shim", "after"),
-    "when the lock is handed over": ("agentctl.ops.launch", "_await_agent", "before"),
-    "after the pid file": ("agentctl.ops.launch", "_await_agent", "after"),
-    "before the second transaction": ("agentctl.ops.launch", "_record_start", "before"),
-    "inside the second transaction": ("agentctl.ops.record", "record_effects", "after"),
-    "after the second transaction": ("agentctl.ops.launch", "commit", "after"),
-    "while it settles": ("agentctl.ops.launch", "_settle", "before"),
+    "when the lock is handed over": ("agentctl.ops.start.launch", "_await_agent", "before"),
+    "after the pid file": ("agentctl.ops.start.launch", "_await_agent", "after"),
+    "before the second transaction": ("agentctl.ops.start.launch", "_record_start", "before"),
+    "inside the second transaction": ("agentctl.ops.reconcile.effects", "record_effects", "after"),
+    "after the second transaction": ("agentctl.ops.start.launch", "commit", "after"),
+    "while it settles": ("agentctl.ops.start.launch", "_settle", "before"),
 }
 """Step → module, function, and on which side of it the end comes."""
 

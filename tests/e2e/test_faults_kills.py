@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.core.model import Held, Outcome, Status
-from agentctl.host import locks, processes
+from agentctl.host import flock, processes
 from agentctl.host.paths import SessionFiles
 from tests.conftest import RunReal, WaitUntil
 from tests.e2e.fault_tools import (
@@ -38,7 +38,7 @@ def kill(pid: int, wait_until: WaitUntil) -> None:
 
 
 def lock_of(session_id: str) -> Held:
-    return locks.probe(SessionFiles(str(Path(os.environ["AGENTCTL_HOME"], "sessions", session_id))).lock)
+    return flock.probe(SessionFiles(str(Path(os.environ["AGENTCTL_HOME"], "sessions", session_id))).lock)
 
 
 def test_the_agent_killed_is_failed_with_its_signal(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agentctl.host import locks
+from agentctl.host import flock
 from tests.conftest import WaitUntil
 
 HOLDER = """
@@ -73,7 +73,7 @@ def identity(path: Path) -> tuple[int, int]:
 
 def held_by(pid: int) -> set[tuple[int, int]]:
     """What is told of this process; elsewhere than on Linux that must be nothing."""
-    found = locks.held_files()
+    found = flock.held_files()
     assert linux or found == {}
     return found.get(pid, set())
 

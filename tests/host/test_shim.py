@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.core.model import Held, Life
-from agentctl.host import clock, locks, processes, spawn, waiting
+from agentctl.host import clock, flock, processes, spawn, waiting
 from agentctl.host.paths import SessionFiles
 from tests.conftest import WaitUntil
 from tests.planting import FAKE_AGENT, small_disk
@@ -59,7 +59,7 @@ def start(files: SessionFiles, tmp_path: Path) -> Iterator[Start]:
     def begin(
         sh: str, *argv: str, timed: bool = False, python: str = "/bin/true", stdin: str = os.devnull
     ) -> subprocess.Popen[bytes]:
-        lock = locks.hold(files.lock)
+        lock = flock.hold(files.lock)
         words = [files.directory, ID, python, stdin, "1" if timed else "0", "", "", *argv]
         shim = subprocess.Popen(
             [sh, "-c", PROGRAM, "agentctl-shim", *words],
@@ -184,10 +184,10 @@ class TestTheExitFile:
         shim = start(sh, *fake("exit:3"), python=recorder(f"read -r go <'{gate}'"))
         assert waiting.poll(lambda: bool(calls(tmp_path)), timeout=20)
         assert exit_of(files) == "3\n"
-        assert locks.probe(files.lock) is Held.YES
+        assert flock.probe(files.lock) is Held.YES
         gate.write_text("go\n")
         shim.wait()
-        assert locks.probe(files.lock) is Held.NO
+        assert flock.probe(files.lock) is Held.NO
 
 
 class TestTheFinalisingCall:
@@ -249,7 +249,7 @@ class TestItsOwnEnd:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
             os.kill(shim.pid, number)
         assert agent_life(files) is Life.ALIVE
-        assert locks.probe(files.lock) is Held.YES
+        assert flock.probe(files.lock) is Held.YES
         os.kill(recorded_pid(files), signal.SIGKILL)
         shim.wait()
         assert exit_of(files) == "137\n"
@@ -259,10 +259,10 @@ class TestItsOwnEnd:
     ) -> None:
         shim = start(sh, *fake("ready", "sleep:60"))
         until_ready(files)
-        assert locks.probe(files.lock) is Held.YES
+        assert flock.probe(files.lock) is Held.YES
         shim.kill()
         shim.wait()
-        assert locks.probe(files.lock) is Held.NO
+        assert flock.probe(files.lock) is Held.NO
         assert agent_life(files) is Life.ALIVE
         assert not os.path.exists(files.exit)
 
@@ -273,7 +273,7 @@ class TestItsOwnEnd:
         tool = int(log_of(files))
         token = processes.token_of(tool)
         assert token is not None
-        assert locks.probe(files.lock) is Held.NO
+        assert flock.probe(files.lock) is Held.NO
         assert processes.signal_process(tool, token, signal.SIGKILL)
 
     def test_without_its_directory_it_leaves(self, sh: str, files: SessionFiles, start: Start) -> None:
@@ -464,14 +464,14 @@ class TestAFullDisk:
             os.kill(recorded_pid(files), signal.SIGTERM)
             assert waiting.poll(lambda: naps(shim.pid) == ["5"], timeout=20)
             assert not os.path.exists(files.exit)
-            assert locks.probe(files.lock) is Held.YES
+            assert flock.probe(files.lock) is Held.YES
             if is_real:
                 os.unlink(f"{files.directory}/ballast")
             else:
                 os.rmdir(f"{files.exit}.new")
             shim.wait()
             assert exit_of(files) == "143\n"
-            assert locks.probe(files.lock) is Held.NO
+            assert flock.probe(files.lock) is Held.NO
 
 
 def fill(path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from agentctl.core.model import Held
-from agentctl.host import locks, processes, spawn, waiting
+from agentctl.host import flock, processes, spawn, waiting
 from agentctl.host.paths import SessionFiles
 from agentctl.host.spawn import ShimRequest, start_shim
 
@@ -64,7 +64,7 @@ def start(files: SessionFiles, tmp_path: Path) -> Iterator[Start]:
     started: list[subprocess.Popen[bytes]] = []
 
     def begin(*argv: str, **changes: Any) -> subprocess.Popen[bytes]:
-        lock = locks.hold(files.lock)
+        lock = flock.hold(files.lock)
         fields: dict[str, Any] = {
             "session_id": ID,
             "files": files,
@@ -184,10 +184,11 @@ sys.path.insert(0, sys.argv[1])
 os.umask(0o027); os.nice(3)
 resource.setrlimit(resource.RLIMIT_NOFILE, (200, 300))
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-from agentctl.host import locks, spawn
+from agentctl.host import spawn
+from agentctl.host import flock
 from agentctl.host.paths import SessionFiles
 files = SessionFiles(sys.argv[2])
-lock = locks.hold(files.lock)
+lock = flock.hold(files.lock)
 request = spawn.ShimRequest(session_id="x", files=files, lock=lock, argv=tuple(sys.argv[3:]), cwd="/",
     stdin="/dev/null", environ=dict(os.environ), patch={}, timed=False, interpreter="/bin/true")
 spawn.start_shim(request).wait()
@@ -220,7 +221,7 @@ class TestDescriptors:
         shim = start("sleep", "60")
         assert waiting.poll(lambda: _runs(files, "sleep"), timeout=20)
         assert os.readlink(f"/proc/{shim.pid}/fd/0") == files.lock
-        assert locks.probe(files.lock) is Held.YES
+        assert flock.probe(files.lock) is Held.YES
         descriptors = f"/proc/{_pid(files)}/fd"
         # The loader has a library open for a moment.
         assert waiting.poll(lambda: sorted(os.listdir(descriptors)) == ["0", "1", "2"], timeout=20)

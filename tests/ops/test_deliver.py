@@ -24,8 +24,8 @@ import pytest
 
 from agentctl.core.ledger import Delivery, DeliveryState
 from agentctl.host.paths import Paths
-from agentctl.ops import deliver
-from agentctl.ops.deliver import BACKOFF, Delivered
+from agentctl.ops.reconcile import deliver
+from agentctl.ops.reconcile.deliver import BACKOFF, Delivered
 from agentctl.runtime import Runtime
 from agentctl.store import outbox
 from agentctl.store.db import Database, reading, transaction
@@ -297,7 +297,7 @@ def test_a_hook_without_its_directory_is_a_failure(post: Post, tmp_path: Path) -
 
 DELIVER = """
 from agentctl.runtime import Runtime
-from agentctl.ops.deliver import deliver
+from agentctl.ops.reconcile.deliver import deliver
 runtime = Runtime.from_environment()
 print(deliver(runtime, runtime.state).done)
 """

@@ -21,11 +21,11 @@ import pytest
 from agentctl.core.effects import AppendEvent, PostWebhook, RunHook
 from agentctl.core.ids import new_id
 from agentctl.core.ledger import Delivery, DeliveryState
-from agentctl.host import http, processes, shell, tree
+from agentctl.host import http, process_tree, processes, shell
 from agentctl.host.clock import utcnow
-from agentctl.ops import deliver
-from agentctl.ops.deliver import Delivered
-from agentctl.ops.record import record_effects
+from agentctl.ops.reconcile import deliver
+from agentctl.ops.reconcile.deliver import Delivered
+from agentctl.ops.reconcile.effects import record_effects
 from agentctl.runtime import Runtime
 from agentctl.store import outbox
 from agentctl.store.db import reading, transaction
@@ -156,8 +156,8 @@ def test_a_deliverer_that_an_agents_tool_started_is_no_part_of_the_agents_tree(
         wait_until((tmp_path / "who").exists)
         deliverer, hook = (psutil.Process(int(word)) for word in (tmp_path / "who").read_text().split())
         assert deliverer.environ()[processes.SESSION_VARIABLE] == session_id
-        wait_until(lambda: tool.pid in {target.pid for target in tree.snapshot(session_id, None)})
-        found = {target.pid for target in tree.snapshot(session_id, None)}
+        wait_until(lambda: tool.pid in {target.pid for target in process_tree.snapshot(session_id, None)})
+        found = {target.pid for target in process_tree.snapshot(session_id, None)}
         assert found == {tool.pid}
         hook.kill()
         wait_until(lambda: [row.state for row in rows(runtime).values()] == [DeliveryState.FAILED])

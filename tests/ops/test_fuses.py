@@ -14,8 +14,8 @@ import pytest
 
 from agentctl.core.decide import decide
 from agentctl.core.model import FuseState, Liveness, Observation, Status
-from agentctl.ops.fuses import cancel, extend
-from agentctl.ops.reconcile import commit
+from agentctl.ops.directories.fuses import cancel, extend
+from agentctl.ops.reconcile.reconcile import commit
 from agentctl.runtime import Runtime
 from agentctl.store import events, fuses, sessions
 

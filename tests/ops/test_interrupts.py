@@ -15,7 +15,7 @@ import pytest
 
 from agentctl.core.model import Outcome, Session, Status
 from agentctl.host import spawn
-from agentctl.ops import launch
+from agentctl.ops.start import launch
 from agentctl.runtime import Runtime
 from agentctl.store import locks, sessions
 from agentctl.store.db import reading

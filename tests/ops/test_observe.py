@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from agentctl.core.model import AgentVerdict, ExitRecord, Held, Listing, Liveness, Session
-from agentctl.host import locks as liveness
+from agentctl.host import flock as liveness
 from agentctl.host import processes
-from agentctl.ops.observe import look, observe, read_agent, read_exit
+from agentctl.ops.reconcile.observe import look, observe, read_agent, read_exit
 from tests.adapters.opencode_samples import LOGS, copy_store
 from tests.conftest import WaitUntil
 from tests.planting import ABSENT, NOON, Field, field_in, make_fuse, seconds, suspend, touch, write_exit

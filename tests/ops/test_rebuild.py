@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from agentctl.core.model import Held
-from agentctl.host import locks
+from agentctl.host import flock
 
 Run = Callable[..., Any]
 Wait = Callable[..., Any]
@@ -40,7 +40,7 @@ def launch(run: Run, command: str, cwd: Path) -> str:
 
 def is_free(path: Path, session_id: str) -> bool:
     """The session's shim has left, and with it whatever it called."""
-    return locks.probe(str(path.parent / "sessions" / session_id / "lock")) is Held.NO
+    return flock.probe(str(path.parent / "sessions" / session_id / "lock")) is Held.NO
 
 
 def garbage(path: Path) -> None:

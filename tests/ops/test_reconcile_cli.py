@@ -31,9 +31,9 @@ from agentctl.core.model import (
     Status,
     StopCause,
 )
-from agentctl.host import locks as liveness
+from agentctl.host import flock as liveness
 from agentctl.host import waiting
-from agentctl.ops.observe import look
+from agentctl.ops.reconcile.observe import look
 from tests.adapters.opencode_samples import FINISHED, LOGS, copy_store
 from tests.conftest import Run, WaitUntil
 from tests.planting import (

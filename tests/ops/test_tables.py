@@ -9,7 +9,7 @@ import pytest
 
 from agentctl.adapters import registry
 from agentctl.errors import UsageFault
-from agentctl.ops.tables import adapter_table
+from agentctl.ops.settings.tables import adapter_table
 from agentctl.runtime import Runtime
 
 

@@ -9,8 +9,8 @@ import subprocess
 import pytest
 
 from agentctl.host import processes
-from agentctl.host.tree import Target, alive
-from agentctl.ops.terminate import send_alone
+from agentctl.host.process_tree import Target, alive
+from agentctl.ops.reconcile.terminate import send_alone
 
 
 def test_another_users_process_is_left_alone_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ import pytest
 from agentctl.adapters import exec, registry
 from agentctl.core.model import FuseAction, Outcome, Result, Session, Status
 from agentctl.host.clock import utcnow
-from agentctl.ops.upkeep import finalise, reap
+from agentctl.ops.sessions.reap import finalise, reap
 from agentctl.runtime import Runtime
 from agentctl.store import events, outbox, sessions
 from agentctl.store.db import transaction

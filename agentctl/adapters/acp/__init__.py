@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from agentctl.adapters import transcripts
+from agentctl.adapters import reading
 from agentctl.adapters.acp import log
 from agentctl.adapters.acp.commands import OPTIONS as OPTIONS
 from agentctl.adapters.acp.commands import launch_command as launch_command
@@ -54,12 +54,12 @@ TAIL_BYTES = 4 * 1024 * 1024
 
 def native_id(session: Session, log_path: str) -> str | None:
     """The agent's own id, known once it has opened the session, some seconds after the start."""
-    return log.opened(transcripts.head_lines(log_path, HEAD_BYTES)).native_id
+    return log.opened(reading.head_lines(log_path, HEAD_BYTES)).native_id
 
 
 def result(session: Session, log_path: str) -> Result:
     """From the runner's last record; of a runner that was killed, what it had learnt."""
-    tail = transcripts.tail_lines(log_path, TAIL_BYTES)
+    tail = reading.tail_lines(log_path, TAIL_BYTES)
     found = log.ended(tail)
     if found is not None:
         return found
@@ -67,17 +67,17 @@ def result(session: Session, log_path: str) -> Result:
     for message in conversation(tail):
         if message.role == "assistant":
             text = message.text
-    return log.opened(transcripts.head_lines(log_path, HEAD_BYTES))._replace(text=text)
+    return log.opened(reading.head_lines(log_path, HEAD_BYTES))._replace(text=text)
 
 
 def messages(session: Session, log_path: str) -> Iterator[Message]:
     """The turn from its log: the prompt, what was said and done."""
-    return conversation(transcripts.tail_lines(log_path, TAIL_BYTES))
+    return conversation(reading.tail_lines(log_path, TAIL_BYTES))
 
 
 def is_transient(exit_code: int, log_path: str) -> bool:
     """Two opencodes that start together can find their database locked before a session begins."""
     if exit_code != 1:
         return False
-    lines = transcripts.tail_lines(log_path, HEAD_BYTES)
+    lines = reading.tail_lines(log_path, HEAD_BYTES)
     return log.opened(lines).native_id is None and any("database is locked" in line for line in lines)

@@ -9,7 +9,7 @@ import os
 import sys
 
 from agentctl.adapters.base import Command, LaunchRequest, Option
-from agentctl.adapters.transcripts import mapping, string
+from agentctl.adapters.values import mapping, string
 from agentctl.core.durations import parse_duration
 from agentctl.core.model import Session
 from agentctl.errors import NotFound, UsageFault

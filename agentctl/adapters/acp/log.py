@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from agentctl.adapters.transcripts import integer, json_object, mapping, real, string
+from agentctl.adapters.reading import json_object
+from agentctl.adapters.values import integer, mapping, real, string
 from agentctl.core.model import AgentVerdict, Result, Tokens
 from agentctl.core.signals import signal_name
 from agentctl.core.text import one_line

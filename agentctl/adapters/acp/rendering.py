@@ -11,7 +11,8 @@ from typing import Any
 
 from agentctl.adapters.acp import log
 from agentctl.adapters.base import Message
-from agentctl.adapters.transcripts import json_object, mapping, string
+from agentctl.adapters.reading import json_object
+from agentctl.adapters.values import mapping, string
 from agentctl.core.text import clean, one_line
 
 RECORD = '{"at": "'

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
-from agentctl.adapters import transcripts
+from agentctl.adapters import reading
 from agentctl.adapters.base import Capability, Message, Option, never_transient
 from agentctl.adapters.claude_code import log, transcript
 from agentctl.adapters.claude_code.commands import PERMISSION_MODES
@@ -22,7 +22,7 @@ from agentctl.adapters.claude_code.log import LoggedRun, Spent
 from agentctl.adapters.claude_code.rendering import log_messages as log_messages
 from agentctl.adapters.claude_code.rendering import transcript_messages
 from agentctl.adapters.claude_code.transcript import StoredRun
-from agentctl.adapters.transcripts import integer, string, total
+from agentctl.adapters.values import integer, string, total
 from agentctl.core.model import TERM_THEN_KILL, AgentVerdict, Listing, Result, Rung, Session
 from agentctl.core.text import one_line
 
@@ -73,7 +73,7 @@ def store_path(environ: Mapping[str, str]) -> str | None:
 
 def native_id(session: Session, log_path: str) -> str | None:
     """From the first event. It is asked for only where the launch did not choose it."""
-    return log.read_run(transcripts.head_lines(log_path, HEAD_BYTES)).native_id
+    return log.read_run(reading.head_lines(log_path, HEAD_BYTES)).native_id
 
 
 def listing(session: Session) -> Listing:
@@ -115,10 +115,10 @@ def result(session: Session, log_path: str) -> Result:
 
 def _logged(log_path: str) -> LoggedRun:
     """The log's end, with its head where that is not in it: who and what is said first, the result last."""
-    logged = log.read_run(transcripts.tail_lines(log_path, TAIL_BYTES))
-    if transcripts.size(log_path) <= TAIL_BYTES:
+    logged = log.read_run(reading.tail_lines(log_path, TAIL_BYTES))
+    if reading.size(log_path) <= TAIL_BYTES:
         return logged
-    first = log.read_run(transcripts.head_lines(log_path, HEAD_BYTES))
+    first = log.read_run(reading.head_lines(log_path, HEAD_BYTES))
     return logged._replace(
         native_id=first.native_id or logged.native_id,
         version=first.version or logged.version,
@@ -167,6 +167,6 @@ def messages(session: Session, log_path: str) -> Iterator[Message]:
     """The conversation from its transcript, with its prompts; from the log where there is none."""
     path = _transcript(session, None)
     if path is not None:
-        lines = transcripts.tail_lines(path, transcript.RUN_BYTES)
-        return transcript_messages(transcripts.json_objects(lines))
-    return log_messages(transcripts.tail_lines(log_path, TAIL_BYTES))
+        lines = reading.tail_lines(path, transcript.RUN_BYTES)
+        return transcript_messages(reading.json_objects(lines))
+    return log_messages(reading.tail_lines(log_path, TAIL_BYTES))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentctl.adapters.base import Command, LaunchRequest
-from agentctl.adapters.transcripts import string
+from agentctl.adapters.values import string
 from agentctl.adapters.words import gathered, has_option
 from agentctl.core.model import Session
 from agentctl.errors import NotFound, UsageFault

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from agentctl.adapters import transcripts
+from agentctl.adapters import reading
 from agentctl.adapters.base import NativeSession, Process
 from agentctl.adapters.claude_code import transcript
 from agentctl.adapters.claude_code.log import Spent, spent_by_models
 from agentctl.adapters.claude_code.transcript import Turn
-from agentctl.adapters.transcripts import integer, json_object, string
+from agentctl.adapters.reading import json_object
+from agentctl.adapters.values import integer, string
 from agentctl.core.model import AgentVerdict, Result
 
 HEAD_WINDOWS = (16 * 1024, 512 * 1024)
@@ -82,7 +83,7 @@ def discover(source: str) -> Iterable[NativeSession]:
     if suffix != ".jsonl" or not transcript.is_id(native_id) or not os.path.isfile(source):
         return []
     head, tail = _read_head(source, native_id), _read_tail(source, native_id)
-    if tail.turn is None and head.title and transcripts.size(source) > TAIL_WINDOWS[-1]:
+    if tail.turn is None and head.title and reading.size(source) > TAIL_WINDOWS[-1]:
         # Its last message alone is longer than what is read: pictures, as a rule. Nobody has answered it.
         tail = tail._replace(
             turn=Turn(AgentVerdict.SILENT), updated_at=tail.updated_at or _changed_at(source)
@@ -118,7 +119,7 @@ def discover(source: str) -> Iterable[NativeSession]:
 
 def _changed_at(path: str) -> datetime | None:
     try:
-        return transcripts.instant(os.stat(path).st_mtime * 1000)
+        return reading.instant(os.stat(path).st_mtime * 1000)
     except OSError:
         return None
 
@@ -126,7 +127,7 @@ def _changed_at(path: str) -> datetime | None:
 def _read_head(path: str, native_id: str) -> Head:
     head = Head()
     for window in HEAD_WINDOWS:
-        head = _head(transcripts.json_objects(transcripts.head_lines(path, window)), native_id)
+        head = _head(reading.json_objects(reading.head_lines(path, window)), native_id)
         if head.title and head.cwd:
             break
     return head
@@ -147,10 +148,10 @@ def _head(records: Iterator[Mapping[str, Any]], native_id: str) -> Head:
 
 
 def _read_tail(path: str, native_id: str) -> Tail:
-    size, tail = transcripts.size(path), Tail()
+    size, tail = reading.size(path), Tail()
     for window in TAIL_WINDOWS:
-        lines = transcripts.tail_lines(path, window)
-        tail = _tail(transcripts.json_objects(reversed(lines)), native_id)
+        lines = reading.tail_lines(path, window)
+        tail = _tail(reading.json_objects(reversed(lines)), native_id)
         if (tail.turn and tail.model) or window >= size:
             break
     return tail
@@ -202,7 +203,7 @@ def match(natives: Sequence[NativeSession], processes: Sequence[Process]) -> Map
 def _entry(config: str, process: Process) -> Mapping[str, Any]:
     """What the registry says of this very process; empty where it speaks of another one, or not at all."""
     path = os.path.join(config, "sessions", f"{process.pid}.json")
-    entry = json_object("\n".join(transcripts.head_lines(path, REGISTRY_BYTES))) or {}
+    entry = json_object("\n".join(reading.head_lines(path, REGISTRY_BYTES))) or {}
     ticks, _, machine, namespace = (*process.start_token.split(":"), "", "", "")[:4]
     if integer(entry.get("pid")) != process.pid or entry.get("procStart") != ticks:
         return {}

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from agentctl.adapters.transcripts import integer, json_object, mapping, real, string, total
+from agentctl.adapters.reading import json_object
+from agentctl.adapters.values import integer, mapping, real, string, total
 from agentctl.core.model import Tokens
 from agentctl.core.text import one_line
 

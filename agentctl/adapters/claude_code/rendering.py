@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from agentctl.adapters import transcripts
+from agentctl.adapters import reading
 from agentctl.adapters.base import Message
 from agentctl.adapters.claude_code import transcript
 from agentctl.adapters.claude_code.log import error_of, failure_of, gist
 from agentctl.adapters.claude_code.transcript import INTERRUPTED, SYNTHETIC
-from agentctl.adapters.transcripts import integer, mapping, real, string
+from agentctl.adapters.values import integer, mapping, real, string
 from agentctl.core.text import clean, one_line
 
 
@@ -21,7 +21,7 @@ def log_messages(lines: Iterable[str]) -> Iterator[Message]:
     """Events as what was said and done; other lines as they are."""
     tools: dict[str, str] = {}
     for line in lines:
-        event = transcripts.json_object(line)
+        event = reading.json_object(line)
         if event is not None and isinstance(event.get("type"), str):
             yield from _event_messages(event, tools)
         elif text := clean(line).rstrip():

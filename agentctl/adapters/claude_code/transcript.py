@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from agentctl.adapters import transcripts
+from agentctl.adapters import reading
 from agentctl.adapters.claude_code.log import Spent, spent_by_models
-from agentctl.adapters.transcripts import mapping, string
+from agentctl.adapters.values import mapping, string
 from agentctl.core.model import AgentVerdict
 from agentctl.core.text import one_line
 
@@ -151,10 +151,10 @@ def run_since(path: str, since: datetime) -> StoredRun:
     tells what the conversation had cost by then. A run that was killed leaves none, and
     claude itself then counts on from the one before.
     """
-    lines = transcripts.tail_lines(path, RUN_BYTES)
-    before = None if transcripts.size(path) > RUN_BYTES else Spent()
+    lines = reading.tail_lines(path, RUN_BYTES)
+    before = None if reading.size(path) > RUN_BYTES else Spent()
     ours: list[Mapping[str, Any]] = []
-    for record in transcripts.json_objects(lines):
+    for record in reading.json_objects(lines):
         if ours or ((at := instant(record)) is not None and at >= since):
             ours.append(record)
         elif record.get("type") == "cost-state":

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 
-from agentctl.adapters import transcripts
+from agentctl.adapters import reading
 from agentctl.adapters.base import Capability, Message, never_transient
 from agentctl.adapters.codex import log, rollout
 from agentctl.adapters.codex.commands import OPTIONS as OPTIONS
@@ -24,7 +24,7 @@ from agentctl.adapters.codex.log import LoggedRun
 from agentctl.adapters.codex.rendering import log_messages as log_messages
 from agentctl.adapters.codex.rendering import stored_messages
 from agentctl.adapters.codex.rollout import Rollout, Turn
-from agentctl.adapters.transcripts import string
+from agentctl.adapters.values import string
 from agentctl.core.model import AgentVerdict, Listing, Result, Rung, Session, Tokens
 
 NAME = "codex"
@@ -61,7 +61,7 @@ def store_path(environ: Mapping[str, str]) -> str | None:
 
 def native_id(session: Session, log_path: str) -> str | None:
     """From the log's first event, a moment after the start."""
-    return log.find_thread(transcripts.head_lines(log_path, HEAD_BYTES))
+    return log.find_thread(reading.head_lines(log_path, HEAD_BYTES))
 
 
 def listing(session: Session) -> Listing:
@@ -83,7 +83,7 @@ def sources(store_path: str) -> Iterable[str]:
 def result(session: Session, log_path: str) -> Result:
     """From the log; from the session file the model, this run's share of the tokens, a missing verdict."""
     native = native_id(session, log_path)
-    logged = log.read_run(transcripts.tail_lines(log_path, TAIL_BYTES), native_id=native)
+    logged = log.read_run(reading.tail_lines(log_path, TAIL_BYTES), native_id=native)
     stored = _stored(session, native)
     turn = _turn_of(session, stored) if stored is not None else Turn("")
     verdict, text = _verdict(logged, turn)
@@ -152,5 +152,5 @@ def messages(session: Session, log_path: str) -> Iterator[Message]:
     if session.native_id is not None and session.store_path is not None:
         path = rollout.find(session.store_path, session.native_id)
         if path is not None:
-            return stored_messages(transcripts.json_objects(transcripts.tail_lines(path, TAIL_BYTES)))
-    return log_messages(transcripts.tail_lines(log_path, TAIL_BYTES))
+            return stored_messages(reading.json_objects(reading.tail_lines(path, TAIL_BYTES)))
+    return log_messages(reading.tail_lines(log_path, TAIL_BYTES))

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from agentctl.adapters.base import Command, LaunchRequest, Option
 from agentctl.adapters.codex.program import program
-from agentctl.adapters.transcripts import string
+from agentctl.adapters.values import string
 from agentctl.adapters.words import texts
 from agentctl.core.model import Session
 from agentctl.errors import NotFound, UsageFault

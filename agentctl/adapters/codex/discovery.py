@@ -13,7 +13,7 @@ from agentctl.adapters.base import NativeSession, Process
 from agentctl.adapters.codex import rollout
 from agentctl.adapters.codex.commands import TAG
 from agentctl.adapters.codex.rollout import Rollout, Turn
-from agentctl.adapters.transcripts import mapping, string
+from agentctl.adapters.values import mapping, string
 from agentctl.core.model import Result, Tokens
 from agentctl.core.text import one_line
 

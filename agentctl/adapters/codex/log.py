@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from agentctl.adapters.transcripts import integer, json_object, mapping, string
+from agentctl.adapters.reading import json_object
+from agentctl.adapters.values import integer, mapping, string
 from agentctl.core.model import AgentVerdict, Tokens
 from agentctl.core.text import one_line
 

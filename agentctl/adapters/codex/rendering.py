@@ -11,7 +11,8 @@ from typing import Any
 from agentctl.adapters.base import Message
 from agentctl.adapters.codex.log import error_text, is_noise
 from agentctl.adapters.codex.rollout import item_text, payload_of, timestamp
-from agentctl.adapters.transcripts import integer, json_object, mapping, string
+from agentctl.adapters.reading import json_object
+from agentctl.adapters.values import integer, mapping, string
 from agentctl.core.text import clean, one_line
 
 COMMAND, PATCH = "exec_command", "apply_patch"

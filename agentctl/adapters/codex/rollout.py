@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from agentctl.adapters import transcripts
+from agentctl.adapters import reading
 from agentctl.adapters.codex.log import LINE, error_text, tokens
-from agentctl.adapters.transcripts import instant, integer, json_object, mapping, string
+from agentctl.adapters.reading import instant, json_object
+from agentctl.adapters.values import integer, mapping, string
 from agentctl.core.model import AgentVerdict, Tokens
 from agentctl.core.text import one_line
 
@@ -135,9 +136,9 @@ def lock_of(store: str, thread: str) -> str:
 
 def read(path: str, *, head: int = HEAD, tail: int = TAIL) -> Rollout | None:
     """What the file's first and last bytes say; None where it names no thread."""
-    size = transcripts.size(path)
-    lines = transcripts.head_lines(path, head) if size > tail else []
-    last = transcripts.tail_lines(path, tail)
+    size = reading.size(path)
+    lines = reading.head_lines(path, head) if size > tail else []
+    last = reading.tail_lines(path, tail)
     first, later = (
         [record for line in part if (record := _record(line)) is not None] for part in (lines, last)
     )
@@ -149,7 +150,7 @@ def read(path: str, *, head: int = HEAD, tail: int = TAIL) -> Rollout | None:
     turns = _turns((*first, *later))
     if size > head + tail and not _turns(later):
         turns = (*turns, Turn(""))  # the end tells of no turn: how the last one stands is not known
-    final = next(transcripts.json_objects(reversed(last)), None)
+    final = next(reading.json_objects(reversed(last)), None)
     updated_at = timestamp(final.get("timestamp")) if final else _changed_at(path)
     return Rollout(path, meta, turns, updated_at)
 

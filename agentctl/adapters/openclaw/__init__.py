@@ -28,7 +28,7 @@ from agentctl.adapters.base import (
     plain_lines,
 )
 from agentctl.adapters.openclaw import place
-from agentctl.adapters.transcripts import string
+from agentctl.adapters.values import string
 from agentctl.core.model import TERM_THEN_KILL, Rung, Session
 from agentctl.errors import AdapterUnavailable
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 from agentctl.adapters.openclaw import wire
 from agentctl.adapters.openclaw.place import Place
 from agentctl.adapters.openclaw.wire import Broken, Deadline
-from agentctl.adapters.transcripts import integer, mapping, real, string
+from agentctl.adapters.values import integer, mapping, real, string
 from agentctl.core.text import one_line
 from agentctl.errors import AdapterUnavailable
 

@@ -11,7 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from agentctl.adapters.transcripts import integer, mapping, open_regular, string
+from agentctl.adapters.reading import open_regular
+from agentctl.adapters.values import integer, mapping, string
 from agentctl.errors import AdapterUnavailable
 
 PORT = 18789

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentctl.adapters.base import NativeSession, Standing
-from agentctl.adapters.transcripts import instant, integer, mapping, real, string
+from agentctl.adapters.reading import instant
+from agentctl.adapters.values import integer, mapping, real, string
 from agentctl.core.model import AgentVerdict, Outcome, Result, Status, Tokens
 
 OVER: Mapping[str, tuple[Status, Outcome, str]] = {

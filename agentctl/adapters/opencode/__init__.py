@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from agentctl.adapters import transcripts
+from agentctl.adapters import reading
 from agentctl.adapters.base import Capability, Message, Option, one_source
 from agentctl.adapters.opencode import log, store
 from agentctl.adapters.opencode.commands import launch_command as launch_command
@@ -21,7 +21,7 @@ from agentctl.adapters.opencode.log import LoggedRun
 from agentctl.adapters.opencode.records import UNFINISHED, StoredRun, finish_of, model_of
 from agentctl.adapters.opencode.rendering import log_messages as log_messages
 from agentctl.adapters.opencode.rendering import stored_messages
-from agentctl.adapters.transcripts import string
+from agentctl.adapters.values import string
 from agentctl.core.model import TERM_THEN_KILL, AgentVerdict, Listing, Result, Rung, Session
 
 NAME = "opencode"
@@ -60,7 +60,7 @@ def native_id(session: Session, log_path: str) -> str | None:
     The database is asked only once the log shows that opencode has opened it: to look while
     it does so can make it fail.
     """
-    lines = transcripts.head_lines(log_path, HEAD_BYTES)
+    lines = reading.head_lines(log_path, HEAD_BYTES)
     run = log.read_run(lines, title=title_of(session.id))
     if run.native_id is not None or not run.has_begun or session.store_path is None:
         return run.native_id
@@ -82,9 +82,9 @@ def listing(session: Session) -> Listing:
 
 def result(session: Session, log_path: str) -> Result:
     """From the log's end; from the store what the log does not hold, or no longer holds as a whole."""
-    lines = transcripts.tail_lines(log_path, TAIL_BYTES)
+    lines = reading.tail_lines(log_path, TAIL_BYTES)
     logged = log.read_run(lines, title=title_of(session.id))
-    is_whole = transcripts.size(log_path) <= TAIL_BYTES
+    is_whole = reading.size(log_path) <= TAIL_BYTES
     native = session.native_id or logged.native_id
     stored: StoredRun | None = None
     if native and session.store_path and not logged.is_starting and not (is_whole and _is_enough(logged)):
@@ -164,7 +164,7 @@ def _notes(logged: LoggedRun) -> tuple[str, ...]:
 
 def is_transient(exit_code: int, log_path: str) -> bool:
     """Two opencodes that start together can find the database locked, or half made, before they begin."""
-    lines = transcripts.tail_lines(log_path, HEAD_BYTES)
+    lines = reading.tail_lines(log_path, HEAD_BYTES)
     run = log.read_run(lines, title="")
     if exit_code != 1 or run.native_id is not None or run.has_begun:
         return False
@@ -178,4 +178,4 @@ def messages(session: Session, log_path: str) -> Iterator[Message]:
         found = store.conversation(session.store_path, native)
         if found:
             return (message for stored in found for message in stored_messages(stored))
-    return log_messages(transcripts.tail_lines(log_path, TAIL_BYTES))
+    return log_messages(reading.tail_lines(log_path, TAIL_BYTES))

@@ -9,7 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 
 from agentctl.adapters.base import Command, LaunchRequest
-from agentctl.adapters.transcripts import json_object, string
+from agentctl.adapters.reading import json_object
+from agentctl.adapters.values import string
 from agentctl.adapters.words import gathered, has_option
 from agentctl.core.model import Session
 from agentctl.errors import NotFound, UsageFault

@@ -13,7 +13,7 @@ from datetime import timedelta
 from agentctl.adapters.base import NativeSession, Process
 from agentctl.adapters.opencode import log, store
 from agentctl.adapters.opencode.records import StoredSession, is_answered
-from agentctl.adapters.transcripts import instant
+from agentctl.adapters.reading import instant
 from agentctl.core.model import AgentVerdict, Result
 
 STARTING = timedelta(seconds=30)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentctl.adapters.opencode.records import UNFINISHED
-from agentctl.adapters.transcripts import integer, json_object, mapping, real, string, total
+from agentctl.adapters.reading import json_object
+from agentctl.adapters.values import integer, mapping, real, string, total
 from agentctl.core.model import Tokens
 from agentctl.core.text import one_line
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentctl.adapters.transcripts import integer, mapping, string
+from agentctl.adapters.values import integer, mapping, string
 from agentctl.core.model import Tokens
 
 UNFINISHED = frozenset({"tool-calls", "unknown"})

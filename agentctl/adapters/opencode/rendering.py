@@ -9,18 +9,18 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from agentctl.adapters import transcripts
+from agentctl.adapters import reading
 from agentctl.adapters.base import Message
 from agentctl.adapters.opencode import log
 from agentctl.adapters.opencode.records import StoredMessage
-from agentctl.adapters.transcripts import mapping, string
+from agentctl.adapters.values import mapping, string
 from agentctl.core.text import clean, one_line
 
 
 def log_messages(lines: Iterable[str]) -> Iterator[Message]:
     """Events as what was said and done; of opencode's own printing, only warnings and errors."""
     for line in lines:
-        event = transcripts.json_object(line)
+        event = reading.json_object(line)
         if event is not None and "sessionID" in event:
             yield from _event_messages(event)
         elif (printed := log.printed_line(line)) is not None:
@@ -32,7 +32,7 @@ def log_messages(lines: Iterable[str]) -> Iterator[Message]:
 
 
 def _event_messages(event: Mapping[str, Any]) -> Iterator[Message]:
-    at = transcripts.instant(event.get("timestamp"))
+    at = reading.instant(event.get("timestamp"))
     if event.get("type") == "error":
         error = log.error_text(event.get("error"))
         yield Message(role="error", text=error or "unknown error", at=at)
@@ -45,7 +45,7 @@ def _event_messages(event: Mapping[str, Any]) -> Iterator[Message]:
 def stored_messages(stored: StoredMessage) -> Iterator[Message]:
     """A message of the store: what was said, the tools that were used, the error that ended it."""
     data, parts = stored.data, stored.parts
-    at = transcripts.instant(mapping(data.get("time")).get("created"))
+    at = reading.instant(mapping(data.get("time")).get("created"))
     for part in parts:
         message = _part_message("user" if data.get("role") == "user" else "assistant", part)
         if message is not None:

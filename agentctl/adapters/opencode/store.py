@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from agentctl.adapters.opencode import tree
 from agentctl.adapters.opencode.records import StoredMessage, StoredRun, StoredSession, model_of
-from agentctl.adapters.transcripts import integer, json_object, real, string
+from agentctl.adapters.reading import json_object
+from agentctl.adapters.values import integer, real, string
 from agentctl.core.model import Tokens
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from agentctl.adapters.opencode.records import StoredMessage, StoredRun, StoredSession, created, model_of
-from agentctl.adapters.transcripts import integer, json_object, mapping, open_regular, string
+from agentctl.adapters.reading import json_object, open_regular
+from agentctl.adapters.values import integer, mapping, string
 
 
 def is_listed(tree: str, native_id: str) -> bool | None:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 
-from agentctl.adapters import pi_files, pi_records, transcripts
+from agentctl.adapters import reading
 from agentctl.adapters.base import (
     Capability,
     Message,
@@ -20,11 +20,12 @@ from agentctl.adapters.base import (
     Process,
     never_transient,
 )
+from agentctl.adapters.pi import files, records
 from agentctl.adapters.pi.commands import file_of
 from agentctl.adapters.pi.commands import launch_command as launch_command
 from agentctl.adapters.pi.commands import resume_command as resume_command
-from agentctl.adapters.pi_rendering import log_messages as log_messages
-from agentctl.adapters.pi_rendering import stored_messages
+from agentctl.adapters.pi.rendering import log_messages as log_messages
+from agentctl.adapters.pi.rendering import stored_messages
 from agentctl.core.model import TERM_THEN_KILL, Listing, Result, Rung, Session
 
 NAME = "pi"
@@ -60,7 +61,7 @@ OPTIONS: tuple[Option, ...] = (
 )
 
 is_transient = never_transient
-sources = pi_files.session_files
+sources = files.session_files
 
 HEAD_BYTES = 64 * 1024
 LOG_BYTES = 8 * 1024 * 1024
@@ -73,12 +74,12 @@ STARTING = timedelta(seconds=10)
 
 def store_path(environ: Mapping[str, str]) -> str | None:
     """The directory of all sessions."""
-    return pi_files.directory_in(environ, "PI_CODING_AGENT_SESSION_DIR")
+    return files.directory_in(environ, "PI_CODING_AGENT_SESSION_DIR")
 
 
 def native_id(session: Session, log_path: str) -> str | None:
     """From the log's first event, which pi prints before it asks its model."""
-    return pi_records.read_log(transcripts.head_lines(log_path, HEAD_BYTES)).native_id
+    return records.read_log(reading.head_lines(log_path, HEAD_BYTES)).native_id
 
 
 def listing(session: Session) -> Listing:
@@ -89,29 +90,29 @@ def listing(session: Session) -> Listing:
 
 def result(session: Session, log_path: str) -> Result:
     """From the log; what its end no longer holds as a whole, from the session's file."""
-    run = pi_records.read_log(transcripts.tail_lines(log_path, LOG_BYTES))
-    is_complete = transcripts.size(log_path) <= LOG_BYTES
+    run = records.read_log(reading.tail_lines(log_path, LOG_BYTES))
+    is_complete = reading.size(log_path) <= LOG_BYTES
     if not is_complete:
         run = run._replace(native_id=native_id(session, log_path), has_begun=True)
     file = file_of(session, run.native_id or session.native_id)
     if not is_complete and file is not None:
         # A predecessor's answers are older than this row.
-        stored = pi_files.answers_since(file, session.created_at)
+        stored = files.answers_since(file, session.created_at)
         run, is_complete = run._replace(answers=stored or run.answers), bool(stored)
-    return pi_records.result_of(run, exit_code=session.exit_code, file=file, is_complete=is_complete)
+    return records.result_of(run, exit_code=session.exit_code, file=file, is_complete=is_complete)
 
 
 def messages(session: Session, log_path: str) -> Iterator[Message]:
     """The conversation from the session's file; from the log before there is one."""
     file = file_of(session, session.native_id)
     if file is None:
-        return log_messages(transcripts.tail_lines(log_path, PEEK_BYTES))
-    return stored_messages(transcripts.json_objects(transcripts.tail_lines(file, PEEK_BYTES)))
+        return log_messages(reading.tail_lines(log_path, PEEK_BYTES))
+    return stored_messages(reading.json_objects(reading.tail_lines(file, PEEK_BYTES)))
 
 
 def discover(source: str) -> Iterable[NativeSession]:
     """The session of a file that is not one of the Rust port's."""
-    return pi_files.discover(source, lambda header: not header.is_rust)
+    return files.discover(source, lambda header: not header.is_rust)
 
 
 def match(natives: Sequence[NativeSession], processes: Sequence[Process]) -> Mapping[str, Process]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentctl.adapters import pi_files
 from agentctl.adapters.base import Command, LaunchRequest
-from agentctl.adapters.transcripts import string
+from agentctl.adapters.pi import files
+from agentctl.adapters.values import string
 from agentctl.adapters.words import gathered, has_option, texts
 from agentctl.core.model import Session
 from agentctl.errors import NotFound, UsageFault
@@ -68,11 +68,11 @@ def resume_command(session: Session, request: LaunchRequest) -> Command:
 def file_of(session: Session, native_id: str | None) -> str | None:
     """The file of this session's conversation; None before pi has made one."""
     for path in (session.transcript_path, session.store_path):
-        if path is not None and path.endswith(".jsonl") and pi_files.header_of(path) is not None:
+        if path is not None and path.endswith(".jsonl") and files.header_of(path) is not None:
             return path
-    if native_id is None or session.store_path is None or not pi_files.is_name(native_id):
+    if native_id is None or session.store_path is None or not files.is_name(native_id):
         return None
-    return next(pi_files.find(session.store_path, f"_{native_id}.jsonl", session.cwd), None)
+    return next(files.find(session.store_path, f"_{native_id}.jsonl", session.cwd), None)
 
 
 def _run(request: LaunchRequest) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
-from agentctl.adapters import transcripts
+from agentctl.adapters import reading
 from agentctl.adapters.base import (
     Capability,
     Command,
@@ -23,7 +23,7 @@ from agentctl.adapters.base import (
     no_listing,
     no_match,
 )
-from agentctl.adapters.transcripts import integer, string
+from agentctl.adapters.values import integer, string
 from agentctl.core.model import TERM_THEN_KILL, AgentVerdict, Result, Rung, Session, Tokens
 from agentctl.errors import UsageFault
 
@@ -74,7 +74,7 @@ def resume_command(session: Session, request: LaunchRequest) -> Command:
 
 def native_id(session: Session, log_path: str) -> str | None:
     """The program's own id, which its first line names."""
-    for record in transcripts.json_objects(transcripts.head_lines(log_path, 4096)):
+    for record in reading.json_objects(reading.head_lines(log_path, 4096)):
         return string(record.get("session"))
     return None
 
@@ -83,7 +83,7 @@ def result(session: Session, log_path: str) -> Result:
     """What the program says of its run. An exit code alone would not tell why it failed."""
     found: dict[str, object] = {}
     text = None
-    for record in transcripts.json_objects(transcripts.tail_lines(log_path, LOG_BYTES)):
+    for record in reading.json_objects(reading.tail_lines(log_path, LOG_BYTES)):
         found |= record
         text = string(record.get("text")) or text
     ended = found.get("type") == "end"
@@ -104,13 +104,13 @@ def messages(session: Session, log_path: str) -> Iterator[Message]:
         log_path = session.transcript_path
     if session.prompt:
         yield Message(role="user", text=session.prompt)
-    yield from log_messages(transcripts.tail_lines(log_path, LOG_BYTES))
+    yield from log_messages(reading.tail_lines(log_path, LOG_BYTES))
 
 
 def log_messages(lines: Iterable[str]) -> Iterator[Message]:
     """For `logs`: its records made readable; whatever else it prints, as it is."""
     for line in lines:
-        record = transcripts.json_object(line)
+        record = reading.json_object(line)
         if record is None:
             yield Message(role="log", text=line)
         elif error := string(record.get("error")):
@@ -139,7 +139,7 @@ def sources(store_path: str) -> Iterable[str]:
 
 def discover(source: str) -> Iterable[NativeSession]:
     """The session of one file; none if it is not one."""
-    for record in transcripts.json_objects(transcripts.head_lines(source, LOG_BYTES)):
+    for record in reading.json_objects(reading.head_lines(source, LOG_BYTES)):
         name = string(record.get("session"))
         if name is not None:
             at = datetime.fromtimestamp(os.stat(source).st_mtime, UTC)

@@ -1,0 +1,196 @@
+"""pi's session files: where they are, whose they are, and what they hold.
+
+One JSON object a line, the first the header. The TypeScript pi and its Rust port share the
+directories, so each adapter says which headers are its own. Files grow while they are read;
+what cannot be read is passed over. Must not write.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from agentctl.adapters import reading
+from agentctl.adapters.base import NativeSession
+from agentctl.adapters.pi import records
+from agentctl.adapters.reading import json_object, open_regular
+from agentctl.adapters.values import mapping, string
+from agentctl.core.model import AgentVerdict, Result, Tokens
+from agentctl.core.text import one_line
+
+HEAD_BYTES = 64 * 1024
+TAIL_BYTES = 1024 * 1024
+TITLE_WIDTH = 500
+
+_ANSWER = b'"assistant"'
+
+
+class Header(NamedTuple):
+    """The first line of a session file."""
+
+    id: str
+    cwd: str | None
+    created_at: datetime
+    is_rust: bool
+    """The Rust port names its model here; the TypeScript pi never does."""
+
+
+def directory_in(environ: Mapping[str, str], variable: str) -> str | None:
+    """Where sessions are: `variable`, else below pi's own directory; None where nothing says it."""
+    home = environ.get("HOME")
+    agent = environ.get("PI_CODING_AGENT_DIR") or (os.path.join(home, ".pi", "agent") if home else None)
+    place = environ.get(variable) or (os.path.join(agent, "sessions") if agent else None)
+    if place is not None and home and (place == "~" or place.startswith("~/")):
+        place = home + place[1:]
+    return place if place is not None and os.path.isabs(place) else None
+
+
+def session_files(directory: str) -> Iterator[str]:
+    """Every session file: in a directory for each project, or flat where the user chose the place."""
+    for name in _names(directory):
+        path = os.path.join(directory, name)
+        if name.endswith(".jsonl"):
+            yield path
+        elif name.startswith("--"):
+            yield from (f"{path}/{inner}" for inner in _names(path) if inner.endswith(".jsonl"))
+
+
+def find(directory: str, ending: str, cwd: str) -> Iterator[str]:
+    """Session files whose names end so: those of this project first, newest first in each directory."""
+    slug = "--" + cwd.removeprefix("/").translate(str.maketrans("/\\:", "---")) + "--"
+    own = os.path.join(directory, slug)
+    others = (os.path.join(directory, name) for name in _names(directory) if name.startswith("--"))
+    for place in (own, directory, *(other for other in others if other != own)):
+        for name in sorted(_names(place), reverse=True):
+            if name.endswith(ending):
+                yield os.path.join(place, name)
+
+
+def is_name(native_id: str) -> bool:
+    """An id comes from an agent's log: it must not lead out of the directory."""
+    return native_id != "" and not {"/", "\0"} & set(native_id)
+
+
+def header_of(path: str) -> Header | None:
+    """The header of a session file; None for any other file."""
+    line = next(iter(reading.head_lines(path, HEAD_BYTES)), None)
+    record = json_object(line) or {}
+    native_id, created_at = string(record.get("id")), records.moment(record.get("timestamp"))
+    if record.get("type") != "session" or not native_id or created_at is None:
+        return None
+    return Header(
+        id=native_id,
+        cwd=string(record.get("cwd")),
+        created_at=created_at,
+        is_rust="modelId" in record or "provider" in record,
+    )
+
+
+def answers_since(path: str, since: datetime) -> tuple[Mapping[str, Any], ...]:
+    """The assistant's messages from an instant on, oldest first."""
+    found = []
+    for entry in _answer_lines(path):
+        at = records.moment(entry.get("timestamp"))
+        answer = records.answer_of(entry)
+        if answer is not None and at is not None and at >= since:
+            found.append(answer)
+    return tuple(found)
+
+
+def discover(path: str, is_ours: Callable[[Header], bool]) -> Iterable[NativeSession]:
+    """The session of a file, from its head and its end; none where the file is not ours."""
+    header = header_of(path)
+    if header is None or not is_ours(header):
+        return []
+    is_whole = reading.size(path) <= TAIL_BYTES
+    head = list(reading.json_objects(reading.head_lines(path, HEAD_BYTES)))
+    tail = list(reading.json_objects(reading.tail_lines(path, TAIL_BYTES)))
+    answers = [answer for entry in tail if (answer := records.answer_of(entry)) is not None]
+    model = records.model_of(answers) or _chosen_model(head)
+    verdict, text, is_open = _state(tail)
+    return [
+        NativeSession(
+            native_id=header.id,
+            store_path=path,
+            cwd=header.cwd,
+            title=_title(head),
+            created_at=header.created_at,
+            updated_at=_updated(tail) or header.created_at,
+            model=model,
+            is_open=is_open,
+            result=Result(
+                verdict=verdict,
+                text=text,
+                native_id=header.id,
+                model=model,
+                # Of a file of which only the end was read, nobody knows the sums.
+                tokens=records.tokens_of(answers) if is_whole else Tokens(),
+                cost_usd=records.cost_of(answers) if is_whole else None,
+                turns=records.turns_of(answers) if is_whole else None,
+                transcript_path=path,
+            ),
+        )
+    ]
+
+
+def _state(entries: Sequence[Mapping[str, Any]]) -> tuple[AgentVerdict, str | None, bool]:
+    """How the last turn ended, and whether it is unfinished.
+
+    An aborted one is: so today's pi leaves a session whose process was told to go.
+    """
+    for entry in reversed(entries):
+        message = mapping(entry.get("message"))
+        if entry.get("type") != "message" or message.get("role") not in ("user", "assistant", "toolResult"):
+            continue
+        match message.get("stopReason") if message.get("role") == "assistant" else None:
+            case "stop" | "length":
+                return AgentVerdict.OK, records.text_of(message) or None, False
+            case "error":
+                return AgentVerdict.ERROR, records.error_text(message), False
+            case _:
+                return AgentVerdict.SILENT, None, True
+    return AgentVerdict.SILENT, None, True
+
+
+def _title(entries: Iterable[Mapping[str, Any]]) -> str | None:
+    """The first prompt."""
+    for entry in entries:
+        message = mapping(entry.get("message"))
+        if message.get("role") == "user":
+            return one_line(records.text_of(message), TITLE_WIDTH) or None
+    return None
+
+
+def _chosen_model(entries: Iterable[Mapping[str, Any]]) -> str | None:
+    """The model of a session without an answer: the one it was set to."""
+    found = None
+    for entry in entries:
+        if entry.get("type") in ("model_change", "session"):
+            provider, model = string(entry.get("provider")), string(entry.get("modelId"))
+            found = f"{provider}/{model}" if provider and model else found
+    return found
+
+
+def _updated(entries: Sequence[Mapping[str, Any]]) -> datetime | None:
+    return records.moment(entries[-1].get("timestamp")) if entries else None
+
+
+def _answer_lines(path: str) -> Iterator[Mapping[str, Any]]:
+    """The lines of a file that may be answers; the file may be long, so one at a time."""
+    try:
+        with open_regular(path) as file:
+            for line in file:
+                entry = json_object(line.decode("utf-8", "replace")) if _ANSWER in line else None
+                if entry is not None:
+                    yield entry
+    except OSError:
+        return
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []

@@ -1,0 +1,103 @@
+"""Bounded reading of agents' logs and transcripts: JSON lines among other text.
+
+A log is written while it is read, by a program that may be killed in the middle of a
+line, and may be gigabytes long. So nothing here reads more than it is told to, and
+nothing raises on what it finds. Must not know any agent's vocabulary.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
+
+from agentctl.adapters.values import real
+
+
+def head_lines(path: str, limit_bytes: int) -> list[str]:
+    """The lines among the first `limit_bytes`; one that the limit cuts is left out."""
+    data = _read(path, 0, limit_bytes + 1)
+    if len(data) > limit_bytes:
+        data = data[: data.rfind(b"\n", 0, limit_bytes) + 1]
+    return _lines(data)
+
+
+def tail_lines(path: str, limit_bytes: int) -> list[str]:
+    """The lines among the last `limit_bytes`; one that the limit cuts is left out."""
+    start = max(0, size(path) - limit_bytes)
+    # One byte earlier: where that is a line's end, the first line is whole.
+    data = _read(path, max(0, start - 1), limit_bytes + 1)
+    if start > 0:
+        data = data[data.find(b"\n") + 1 :] if b"\n" in data else b""
+    return _lines(data)
+
+
+def size(path: str) -> int:
+    """Bytes of the file; 0 where it cannot be seen."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
+def json_objects(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The lines that are JSON objects, in order; other text and half-written lines are passed over."""
+    for line in lines:
+        value = json_object(line)
+        if value is not None:
+            yield value
+
+
+def json_object(line: object) -> dict[str, Any] | None:
+    """The object that this text is, or None."""
+    if not isinstance(line, str) or not line.lstrip().startswith("{"):
+        return None
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def instant(milliseconds: object) -> datetime | None:
+    """The UTC instant of a JavaScript time stamp; None for anything else."""
+    number = real(milliseconds)
+    if number is None:
+        return None
+    try:
+        return datetime.fromtimestamp(number / 1000, UTC)
+    except (OverflowError, OSError, ValueError):
+        return None
+
+
+def open_regular(path: str) -> BinaryIO:
+    """The file, opened for reading. OSError for anything but a regular file: a pipe would never answer."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _read(path: str, start: int, limit_bytes: int) -> bytes:
+    try:
+        with open_regular(path) as file:
+            file.seek(start)
+            return file.read(limit_bytes)
+    except OSError:
+        return b""
+
+
+def _lines(data: bytes) -> list[str]:
+    """Split at newlines alone: JSON text may hold other line separators."""
+    lines = data.decode("utf-8", "replace").split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]

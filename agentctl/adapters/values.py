@@ -1,0 +1,47 @@
+"""Values out of JSON that somebody else wrote: of the expected type, or nothing.
+
+Pure, and must not know any agent's vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """The value if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def string(value: object) -> str | None:
+    """The value if it is text, else None."""
+    return value if isinstance(value, str) else None
+
+
+LARGEST = 2**63 - 1
+"""The largest count that a database column holds."""
+
+
+def integer(value: object) -> int | None:
+    """The value if it is a number that can be a count, else None."""
+    number = real(value)
+    return None if number is None or abs(number) > LARGEST else int(number)
+
+
+def total(counts: Iterable[int]) -> int | None:
+    """Their sum; None for none of them, or for more than a column holds: then nobody has counted right."""
+    known = list(counts)
+    summed = sum(known)
+    return summed if known and abs(summed) <= LARGEST else None
+
+
+def real(value: object) -> float | None:
+    """The value if it is a finite number, else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:  # a whole number of some hundred digits
+        return None

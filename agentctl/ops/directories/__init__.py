@@ -1,0 +1,1 @@
+"""Locks and fuses of directories and sessions."""

@@ -1,0 +1,149 @@
+"""Locks that people put on directories: taking them, freeing them, listing all.
+
+A directory is known by its real path. Parents and children of it do not conflict.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from agentctl.core.deadlines import decide_lock
+from agentctl.core.ids import short
+from agentctl.core.model import Lock
+from agentctl.core.text import clean
+from agentctl.errors import Locked, NotFound, UsageFault
+from agentctl.ops.directories.paths import existing_directory, possible_paths
+from agentctl.ops.reconcile.reconcile import Reconciled, reconcile
+from agentctl.runtime import Runtime
+from agentctl.store import events, locks
+from agentctl.store.db import Database, reading, transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockRequest:
+    """Who wants which directory, why, and for how long; the user and for good unless said."""
+
+    directory: str
+    holder: str | None = None
+    reason: str | None = None
+    ttl: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unlocked:
+    """What was freed, and the locks of sessions that hold the directory all the same."""
+
+    freed: tuple[Lock, ...]
+    left: tuple[Lock, ...] = ()
+
+
+def lock(runtime: Runtime, request: LockRequest) -> Lock:
+    """Hold a directory by hand. A lock of the same holder is replaced; Locked if another has it."""
+    directory = existing_directory(request.directory)
+    holder = (user_name(runtime) if request.holder is None else request.holder).strip()
+    if not holder:
+        raise UsageFault("an empty name holds nothing", hint="name somebody with --by, or leave it out")
+    if clean(holder) != holder or "\n" in holder or "\t" in holder:
+        raise UsageFault(
+            f"the holder's name {holder!r} is not one line of plain text",
+            hint="give --by a name without line ends and control characters",
+        )
+    db = runtime.state
+    reconcile(runtime, db)
+    now = runtime.clock()
+    with transaction(db):
+        mine = _own(locks.holders(db, directory), holder, now)
+        for old in mine:
+            locks.release(db, old.id)
+        taken = locks.acquire(
+            db,
+            directory=directory,
+            holder=holder,
+            session_id=None,
+            created_at=now,
+            reason=request.reason,
+            expires_at=None if request.ttl is None else now + request.ttl,
+        )
+        _record(runtime, db, "lock.acquired", taken, f"locked by {holder}", now)
+    return taken
+
+
+def unlock(runtime: Runtime, directory: str, *, force: bool = False) -> Unlocked:
+    """Free what people hold of a directory, which may be gone; with `force` what sessions hold, too.
+
+    Raises NotFound where nobody holds it, Locked where only live sessions do.
+    """
+    paths = possible_paths(directory)
+    db = runtime.state
+    reconcile(runtime, db)
+    now = runtime.clock()
+    with transaction(db):
+        held = next((rows for path in paths if (rows := locks.holders(db, path))), [])
+        if not held:
+            raise NotFound(f"nobody holds {paths[0]}", hint="agentctl locks shows what is held")
+        freed = tuple(row for row in held if force or row.session_id is None)
+        if not freed:
+            raise _in_use(held[0], "agentctl unlock --force frees it all the same")
+        for row in freed:
+            locks.release(db, row.id)
+            _record(runtime, db, "lock.released", row, "forced" if row.session_id else "unlocked", now)
+    return Unlocked(freed, tuple(row for row in held if row not in freed))
+
+
+def held_locks(runtime: Runtime) -> list[Lock]:
+    """Every lock that still binds, by directory; those of ended sessions are freed first."""
+    db = runtime.readable_state
+    reconciled = reconcile(runtime, db)
+    with reading(db):
+        return binding_locks(runtime, db, reconciled)
+
+
+def binding_locks(runtime: Runtime, db: Database, reconciled: Reconciled) -> list[Lock]:
+    """The rows that bind somebody after this reconcile."""
+    # Where it could not be written the others are still there.
+    over = {verdict.session.id for verdict in reconciled.verdicts if verdict.session.is_settled}
+    rows = locks.all(db)
+    return [row for row in rows if row.session_id not in over and not decide_lock(row, runtime.now)]
+
+
+def user_name(runtime: Runtime) -> str:
+    """Who runs this: the account's name, or what the environment says where it has none."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return runtime.environ.get("LOGNAME") or runtime.environ.get("USER") or f"uid {os.getuid()}"
+
+
+def _own(held: list[Lock], holder: str, now: datetime) -> list[Lock]:
+    """The rows that a new lock of `holder` replaces; Locked if somebody else's binds."""
+    for row in held:
+        if row.session_id is not None:
+            raise _in_use(row, f"wait for it (agentctl wait {short(row.session_id)}) or stop it")
+        if row.holder != holder and not decide_lock(row, now):
+            why = f" ({row.reason})" if row.reason else ""
+            raise Locked(
+                f"{row.directory} is locked by {row.holder}{why}",
+                hint=f"agentctl unlock {shlex.quote(row.directory)} frees it",
+            )
+    return held
+
+
+def _in_use(row: Lock, way_out: str) -> Locked:
+    return Locked(f"{row.directory} is in use by session {short(row.session_id or '')}", hint=way_out)
+
+
+def _record(runtime: Runtime, db: Database, type_: str, row: Lock, reason: str, now: datetime) -> None:
+    events.append(
+        db,
+        type=type_,
+        session_id=row.session_id,
+        at=now,
+        actor=runtime.actor,
+        reason=reason,
+        data={"directory": row.directory, "holder": row.holder, "reason": row.reason},
+    )

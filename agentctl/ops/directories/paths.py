@@ -1,0 +1,52 @@
+"""A directory that a person names: the real path of one that exists, or where one was."""
+
+from __future__ import annotations
+
+import os
+
+from agentctl.errors import NotFound, UsageFault
+
+
+def real_directory(path: str) -> str:
+    """The directory's real absolute path; UsageFault if it is not one that can be entered."""
+    try:
+        real = os.path.realpath(os.path.expanduser(path), strict=True)
+    except OSError as error:
+        raise UsageFault(
+            f"directory {path}: {error.strerror}", hint="name an existing directory with --cwd"
+        ) from error
+    if not os.path.isdir(real):
+        raise UsageFault(f"{path} is not a directory", hint="name an existing directory with --cwd")
+    if not os.access(real, os.X_OK):
+        raise UsageFault(f"directory {path} cannot be entered: permission denied")
+    return real
+
+
+def existing_directory(path: str) -> str:
+    """The real absolute path of a directory; NotFound or UsageFault if it is none."""
+    try:
+        real = os.path.realpath(_meant(path), strict=True)
+    except OSError as error:
+        raise NotFound(f"directory {path}: {error.strerror}", hint="name an existing directory") from error
+    if not os.path.isdir(real):
+        raise UsageFault(f"{path} is not a directory", hint="name an existing directory")
+    return real
+
+
+def possible_paths(path: str) -> tuple[str, ...]:
+    """Under which real paths a directory may be on record, if it is gone or was moved since."""
+    meant = _meant(path)
+    try:
+        real = os.path.realpath(meant)
+        named = meant if os.path.isabs(meant) else os.path.join(os.getcwd(), meant)
+    except OSError as error:
+        raise NotFound(f"directory {path}: {error.strerror}", hint="name it by its absolute path") from error
+    # A link may have taken its place. With ".." the plain text could mean another directory.
+    return (real,) if ".." in named.split("/") else tuple(dict.fromkeys((real, os.path.normpath(named))))
+
+
+def _meant(path: str) -> str:
+    # The real path of an empty text would be the current directory.
+    if not path:
+        raise UsageFault("an empty text names no directory", hint="the current directory is .")
+    return os.path.expanduser(path)

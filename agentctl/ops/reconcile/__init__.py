@@ -1,0 +1,1 @@
+"""Observe, decide, apply: what every command that speaks of sessions begins with."""

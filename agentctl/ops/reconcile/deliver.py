@@ -1,0 +1,173 @@
+"""Runs hooks and posts webhooks from the outbox, after the transaction that queued them.
+
+A row is claimed by compare-and-set before it is tried, so any number of deliverers
+run it once; a deliverer that dies leaves a claim that expires, so it is run at least
+once. A failure is kept with its error and tried again later; it changes no session.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from agentctl.core.ledger import Delivery
+from agentctl.core.model import Held
+from agentctl.host import flock, spawn
+from agentctl.host.process_tree import HOOK_VARIABLE
+from agentctl.ops.reconcile.effects import AS_CONFIGURED, configured
+from agentctl.runtime import Runtime
+from agentctl.store import outbox
+from agentctl.store.db import Database, reading, transaction
+
+if TYPE_CHECKING:
+    from agentctl.host.shell import Ran
+
+MARGIN = timedelta(seconds=30)
+"""How much longer a claim is held than what it covers may take."""
+
+BACKOFF = (5, 15, 60, 300, 900, 3600, 3600, 3600, 3600, 3600)
+"""Seconds before each further attempt; after the last the row is `failed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What one round did."""
+
+    done: int = 0
+    failed: int = 0
+
+
+def start_deliverer(runtime: Runtime) -> None:
+    """Start one detached deliverer unless one is at work; the command goes on meanwhile."""
+    if flock.probe(_lock_path(runtime)) is Held.YES:
+        return
+    # Marked: it may be started by an agent's tool, and is no part of that agent's tree.
+    environ = {**runtime.environ, spawn.SHIM_VARIABLE: "deliverer"}
+    spawn.forget(spawn.start_agentctl(["_deliver"], environ))
+
+
+def deliver_alone(runtime: Runtime, db: Database) -> Delivered:
+    """Deliver what is due, unless another process is doing so: then nothing."""
+    lock = flock.try_hold(_lock_path(runtime))
+    if lock is None:
+        return Delivered()
+    try:
+        return deliver(runtime, db)
+    finally:
+        os.close(lock)
+
+
+def deliver(runtime: Runtime, db: Database, *, session_id: str | None = None) -> Delivered:
+    """Try everything due once (of one session, if named), until nothing is due any more."""
+    done = failed = 0
+    tried: set[int] = set()
+    while True:
+        with reading(db):
+            due = [row for row in outbox.due(db, runtime.clock()) if row.id not in tried]
+        mine = [row for row in due if session_id is None or row.session_id == session_id]
+        if not mine:
+            return Delivered(done, failed)
+        for row in mine:
+            tried.add(row.id)
+            claimed = claim(runtime, db, row)
+            if claimed is not None:
+                succeeded = attempt(runtime, db, claimed)
+                done, failed = done + succeeded, failed + (not succeeded)
+
+
+def claim(runtime: Runtime, db: Database, row: Delivery) -> Delivery | None:
+    """Take a row for this process; None if another one has it."""
+    now = runtime.clock()
+    with transaction(db):
+        return outbox.claim(db, row.id, now=now, until=now + longest(runtime, row))
+
+
+def claim_again(runtime: Runtime, db: Database, row: Delivery) -> Delivery | None:
+    """Take an undelivered row that need not be due; None if another process has it.
+
+    In one step: a row that was only made due would be any deliverer's for a moment.
+    """
+    now = runtime.clock()
+    with transaction(db):
+        outbox.retry(db, row.id, now)
+        return outbox.claim(db, row.id, now=now, until=now + longest(runtime, row))
+
+
+def longest(runtime: Runtime, row: Delivery) -> timedelta:
+    """How long a claim must hold: what the attempt may take, and a margin."""
+    settings = runtime.settings
+    return MARGIN + (settings.hook_timeout if row.kind == "hook" else settings.webhook.timeout)
+
+
+def attempt(runtime: Runtime, db: Database, row: Delivery) -> bool:
+    """Run or post a claimed row once and record how it went; whether it succeeded."""
+    output: str | None = None
+    error: str | None = None
+    # A hook that failed is not run again by itself: it may have done half its work.
+    may_repeat = row.kind != "hook"
+    # What was queued while the configuration was wrong is looked up in it, whole again.
+    looked_up = row.target == AS_CONFIGURED
+    target = configured(runtime.settings, row.kind, row.name) if looked_up else row.target
+    if target is None:
+        output = "nothing is configured for it"
+    elif row.kind == "hook":
+        ran = _run_hook(runtime, row, target)
+        error, output, may_repeat = ran.error, ran.output, ran.is_worth_repeating
+    else:
+        error = _post(runtime, row, target)
+    now = runtime.clock()
+    with transaction(db):
+        if error is None:
+            outbox.finish(db, row.id, delivered_at=now, output=output)
+        else:
+            again = _next_attempt(row, now) if may_repeat else None
+            outbox.fail(db, row.id, error=error, output=output, next_attempt_at=again)
+    return error is None
+
+
+def _next_attempt(row: Delivery, now: datetime) -> datetime | None:
+    if row.attempts > len(BACKOFF):
+        return None
+    return now + timedelta(seconds=BACKOFF[max(row.attempts - 1, 0)])
+
+
+def _run_hook(runtime: Runtime, row: Delivery, command: str) -> Ran:
+    from agentctl.host import shell
+
+    environ = {
+        name: value
+        for name, value in runtime.environ.items()
+        if not name.startswith(("AGENTCTL_SET_", spawn.SHIM_VARIABLE))
+    }
+    environ |= row.payload["env"]
+    environ[HOOK_VARIABLE] = "1"
+    cwd, repo = row.payload["cwd"] or "/", row.payload.get("repo")
+    if repo and not os.path.isdir(cwd):
+        cwd = repo  # the session's worktree is gone; what is told of it is not
+    return shell.run(
+        command,
+        cwd=cwd,
+        environ=environ,
+        limit=runtime.settings.hook_timeout.total_seconds(),
+    )
+
+
+def _post(runtime: Runtime, row: Delivery, url: str) -> str | None:
+    from agentctl.host import http
+
+    webhook = runtime.settings.webhook
+    headers = {"Idempotency-Key": row.event_id, "X-Agentctl-Event": row.name, "User-Agent": "agentctl"}
+    return http.post(
+        url,
+        json.dumps(row.payload).encode(),
+        headers=headers,
+        secret=webhook.secret,
+        limit=webhook.timeout.total_seconds(),
+    ).error
+
+
+def _lock_path(runtime: Runtime) -> str:
+    return os.path.join(runtime.paths.state, "deliver.lock")

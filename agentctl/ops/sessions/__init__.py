@@ -1,0 +1,1 @@
+"""Finding sessions, and the verbs about them."""

@@ -1,0 +1,92 @@
+"""The calls that a shim makes, and `reap`: bring everything up to date, deliver what is due."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+from agentctl.core.model import Session
+from agentctl.host.files import keep_end
+from agentctl.host.waiting import poll
+from agentctl.ops.reconcile import deliver, manifest
+from agentctl.ops.reconcile.deliver import Delivered
+from agentctl.ops.reconcile.reconcile import Reconciled, reconcile, record_end
+from agentctl.ops.sessions.stop import Stopped, end_lingering, see_out
+from agentctl.runtime import Runtime
+from agentctl.store import fuses, sessions
+from agentctl.store.db import Database, reading
+
+TRIMMED_WITHIN = timedelta(days=2)
+"""How long after its end a session's log may still be cut; cron comes by more often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reaped:
+    """What one round of upkeep found and did."""
+
+    ended: tuple[Session, ...]
+    stopped: tuple[Stopped, ...]
+    delivered: Delivered
+
+
+def finalise(runtime: Runtime, session_id: str) -> None:
+    """A shim's last call: record the end of its session, deliver what that queued."""
+    db = runtime.state
+    record_end(runtime, db, session_id)
+    deliver.deliver(runtime, db, session_id=session_id)
+
+
+def tick(runtime: Runtime, session_id: str) -> None:
+    """A timer's call shortly before a warning or deadline: decide by the database when its time has come.
+
+    A session whose fuse fired is seen to its end.
+    """
+    db = runtime.state
+    with reading(db):
+        instant = manifest.next_instant(fuses.for_session(db, session_id))
+    if instant is not None and instant - runtime.clock() <= manifest.EARLY:
+        poll(lambda: runtime.clock() >= instant, timeout=manifest.EARLY.total_seconds())
+    reconcile(runtime, db, only=[session_id])
+    with reading(db):
+        session = sessions.get(db, session_id)
+    if session is not None and not session.is_final and session.stop_cause != "none":
+        see_out(runtime, db, [session])
+
+
+def reap(runtime: Runtime) -> Reaped:
+    """Reconcile all, see fuses that fired to their end, end lingering processes, deliver."""
+    db = runtime.state
+    reconciled = reconcile(runtime, db)
+    stopping = [
+        verdict.session
+        for verdict in reconciled.verdicts
+        if not verdict.session.is_final and verdict.session.stop_cause != "none"
+    ]
+    stopped = see_out(runtime, db, stopping)
+    with reading(db):
+        lingering = [row for row in sessions.unsettled(db) if row.lingering]
+    stopped += [end_lingering(runtime, db, session) for session in lingering]
+    delivered = deliver.deliver_alone(runtime, db)
+    _trim_logs(runtime, db)
+    return Reaped(_ended(reconciled), tuple(stopped), delivered)
+
+
+def _ended(reconciled: Reconciled) -> tuple[Session, ...]:
+    return tuple(
+        judged.verdict.session
+        for judged in reconciled.judged
+        if judged.verdict.session.is_final and not judged.before.is_final
+    )
+
+
+def _trim_logs(runtime: Runtime, db: Database) -> None:
+    """Cut logs of ended sessions to the configured size. A live one's is still being written."""
+    size = runtime.settings.log_max_size
+    if size is None:
+        return
+    with reading(db):
+        ended = sessions.recent(db, since=runtime.now - TRIMMED_WITHIN)
+    for session in ended:
+        with suppress(OSError):  # a full disk, or a log that is not ours any more: tomorrow is another day
+            keep_end(runtime.paths.session(session.id).log, size)

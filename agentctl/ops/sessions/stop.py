@@ -1,0 +1,239 @@
+"""Stopping: persist the intention, signal, watch the ladder to its end, leave no process behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from agentctl.core.ids import short
+from agentctl.core.model import Liveness, Outcome, Session, Status
+from agentctl.core.requests import stop_asked
+from agentctl.errors import Locked, OperationFailed
+from agentctl.host import process_tree, waiting
+from agentctl.host.process_tree import Target
+from agentctl.ops.found import Found
+from agentctl.ops.reconcile import terminate
+from agentctl.ops.reconcile.observe import look
+from agentctl.ops.reconcile.reconcile import commit, reconcile, record_end
+from agentctl.ops.sessions.find import settled
+from agentctl.runtime import Runtime
+from agentctl.store import fuses, sessions
+from agentctl.store.db import Database, reading
+
+BETWEEN_LOOKS = 0.05
+
+ROUNDS = 5
+"""How often sessions below a stopped one are looked for; each round finds those begun in the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequest:
+    """How to stop: `force` kills at once; `patience` replaces the wait before KILL."""
+
+    force: bool = False
+    patience: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """One session after the attempt; `survivors` are pids that could not be ended."""
+
+    found: Found
+    survivors: tuple[int, ...] = ()
+    was_over: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing is left of it; an external session has no row that would say so."""
+        return self.found.is_external or self.found.session.is_settled
+
+
+@dataclass(slots=True)
+class _Stopping:
+    session: Session
+    remembered: frozenset[Target] = field(default=frozenset())
+
+
+def stop(runtime: Runtime, targets: Sequence[Found], request: StopRequest) -> list[Stopped]:
+    """Stop every target side by side; those that had ended already are done, not errors.
+
+    Raises Locked for an external session whose process cannot be proved its own.
+    """
+    db = runtime.state
+    for found in targets:
+        if found.is_external:
+            _refuse_unproved(found)
+    live = [found.session for found in targets if not found.is_external and not found.session.is_final]
+    with terminate.declared(runtime.paths.session(session.id) for session in live):
+        stopping = {session.id: _ask(runtime, db, session, request) for session in live}
+        _watch(runtime, db, stopping.values())
+    results = []
+    for found in targets:
+        one = stopping.get(found.session.id)
+        if found.is_external:
+            results.append(_stop_external(found, request))
+        elif one is not None:
+            results.append(_finished(runtime, db, one))
+        elif found.session.lingering:
+            results.append(end_lingering(runtime, db, found.session))
+        else:
+            left = terminate.finish(found.session, frozenset())
+            results.append(Stopped(found, _pids(left), was_over=True))
+    return results
+
+
+def stop_trees(runtime: Runtime, targets: Sequence[Found], request: StopRequest) -> list[Stopped]:
+    """Stop every target with the sessions that it launched, and those that they launched.
+
+    Looked for again once all are stopped: an agent may have launched one more while it was ended.
+    """
+    results: dict[str, Stopped] = {}
+    todo = list(targets)
+    for _ in range(ROUNDS):
+        for one in stop(runtime, _with_children(runtime, todo), request):
+            results[one.found.session.id] = one
+        late = _with_children(runtime, targets)
+        todo = [one for one in late if not one.session.is_final and one.session.id not in results]
+        if not todo:
+            break
+    return list(results.values())
+
+
+def _with_children(runtime: Runtime, targets: Iterable[Found]) -> list[Found]:
+    """The targets, each before all below it."""
+    db = runtime.state
+    found = {one.session.id: one for one in targets}
+    waiting_for = list(found)
+    while waiting_for:
+        with reading(db):
+            children = sessions.children(db, waiting_for.pop(0))
+            burnt = fuses.for_sessions(db, [child.id for child in children])
+        for child in children:
+            if child.id not in found:
+                found[child.id] = settled(runtime, child, burnt.get(child.id))
+                waiting_for.append(child.id)
+    return list(found.values())
+
+
+def see_out(runtime: Runtime, db: Database, asked: Sequence[Session]) -> list[Stopped]:
+    """Watch sessions that are being stopped already (their fuse blew) until nothing is left of them."""
+    stopping = [
+        _Stopping(session, process_tree.snapshot(session.id, terminate.agent_of(session)))
+        for session in asked
+    ]
+    _watch(runtime, db, stopping)
+    return [_finished(runtime, db, one) for one in stopping]
+
+
+def _ask(runtime: Runtime, db: Database, session: Session, request: StopRequest) -> _Stopping:
+    """Look once more, then persist the request; a record of the end that is there by now wins."""
+    remembered = process_tree.snapshot(session.id, terminate.agent_of(session))
+    while True:
+        reconcile(runtime, db, only=[session.id], now=runtime.clock())
+        with reading(db):
+            current = sessions.get(db, session.id)
+            fuse = fuses.for_session(db, session.id)
+        if current is None or current.is_final:
+            return _Stopping(current or session, remembered)
+        verdict = stop_asked(current, fuse, runtime.clock(), force=request.force, patience=request.patience)
+        if verdict.session == current and verdict.fuse == fuse:
+            return _Stopping(current, remembered)
+        stored = commit(runtime, db, current, fuse, verdict)
+        if stored is not None:
+            return _Stopping(stored, remembered)
+
+
+def _watch(runtime: Runtime, db: Database, stopping: Iterable[_Stopping]) -> None:
+    """Until each has ended: reconcile climbs the ladder as its times come."""
+    waiting_for = {one.session.id: one for one in stopping if not one.session.is_final}
+    if not waiting_for:
+        return
+    longest = max(_patience(one.session) for one in waiting_for.values())
+    for _ in waiting.ticks(interval=BETWEEN_LOOKS, timeout=longest):
+        for one in waiting_for.values():
+            one.remembered |= process_tree.snapshot(one.session.id, terminate.agent_of(one.session))
+        reconciled = reconcile(runtime, db, only=waiting_for, now=runtime.clock())
+        for verdict in reconciled.verdicts:
+            waiting_for[verdict.session.id].session = verdict.session
+        left = {judged.session.id for judged in reconciled.verdicts if not judged.session.is_final}
+        waiting_for = {key: one for key, one in waiting_for.items() if key in left}
+        if not waiting_for:
+            return
+
+
+def _patience(session: Session) -> float:
+    """Seconds in which a ladder must have worked, with time for the shim to record it."""
+    return sum(rung.wait.total_seconds() for rung in session.ladder) + terminate.GONE_WITHIN
+
+
+def _finished(runtime: Runtime, db: Database, one: _Stopping) -> Stopped:
+    with reading(db):
+        session = sessions.get(db, one.session.id) or one.session
+        fuse = fuses.for_session(db, session.id)
+    if not session.is_final:
+        targets = process_tree.snapshot(session.id, terminate.agent_of(session), remembered=one.remembered)
+        return Stopped(settled(runtime, session, fuse), _pids(targets))
+    others = terminate.stoppers(runtime.paths.session(session.id))
+    left = terminate.finish(session, one.remembered, others)
+    return Stopped(settled(runtime, session, fuse), _pids(left))
+
+
+def end_lingering(runtime: Runtime, db: Database, session: Session) -> Stopped:
+    """End the process that an unlisted session left; its row then loses its lingering."""
+    files = runtime.paths.session(session.id)
+
+    def is_over() -> bool:
+        seen = look(session, files)
+        return seen.exit is not None or terminate.is_gone(session)
+
+    def is_recorded() -> bool:
+        seen = look(session, files)
+        return seen.exit is not None or seen.liveness is Liveness.DEAD
+
+    left = terminate.climb_down(session, is_over)
+    waiting.poll(is_recorded, timeout=terminate.GONE_WITHIN)
+    record_end(runtime, db, session.id)
+    with reading(db):
+        current = sessions.get(db, session.id) or session
+        fuse = fuses.for_session(db, session.id)
+    return Stopped(settled(runtime, current, fuse), _pids(left))
+
+
+def _refuse_unproved(found: Found) -> None:
+    session = found.session
+    if session.status in (Status.STOPPED, Status.ERROR) or session.pid is not None:
+        return
+    raise Locked(
+        f"session {short(session.id)} was not launched by agentctl, and no process is proved to be its own:"
+        f" {found.reason}",
+        hint="end it where it was started",
+    )
+
+
+def _stop_external(found: Found, request: StopRequest) -> Stopped:
+    """The one process that was proved to be its own: no group, no tree."""
+    session = found.session
+    agent = terminate.agent_of(session)
+    if agent is None:
+        return Stopped(found, was_over=True)
+    rungs = session.ladder[-1:] if request.force else session.ladder
+    for rung in rungs:
+        terminate.send_alone(agent, rung.signal)
+        wait = rung.wait if request.patience is None else request.patience
+        if waiting.poll(lambda: not process_tree.alive([agent]), timeout=wait.total_seconds()):
+            return Stopped(_ended_outside(found))
+    raise OperationFailed(f"process {agent.pid} of session {short(session.id)} could not be ended")
+
+
+def _ended_outside(found: Found) -> Found:
+    """What is known of it now: what was found of it before is no longer true."""
+    reason = f"its process {found.session.pid} was ended on request"
+    session = found.session._replace(
+        status=Status.STOPPED, outcome=Outcome.CANCELLED, reason=reason, pid=None, start_token=None
+    )
+    return found._replace(session=session, shown=Status.STOPPED, reason=reason)
+
+
+def _pids(targets: Iterable[Target]) -> tuple[int, ...]:
+    return tuple(sorted(target.pid for target in targets))

@@ -1,0 +1,245 @@
+"""Everything about a launch that can be decided, and refused, before anything is touched.
+
+Reads the configuration and the file system; writes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from agentctl.adapters import registry
+from agentctl.adapters.base import Adapter, Capability, Command
+from agentctl.adapters.base import LaunchRequest as AdapterRequest
+from agentctl.core.ids import new_id
+from agentctl.core.model import DEFAULT_FUSE, Fuse, FuseAction, Session, Status
+from agentctl.errors import AdapterUnavailable, UsageFault
+from agentctl.host.process_tree import HOOK_VARIABLE
+from agentctl.host.processes import SESSION_VARIABLE
+from agentctl.host.programs import find_program, obstacle
+from agentctl.ops.directories.paths import real_directory
+from agentctl.ops.settings.tables import adapter_table
+from agentctl.runtime import Runtime
+
+if TYPE_CHECKING:
+    from agentctl.ops.worktrees.make import Tree, WorktreeRequest
+
+MAX_DEPTH = 3
+"""How deep agents may launch agents."""
+
+ARGUMENT_LIMIT = 131_071
+"""Bytes of one argument on Linux."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchRequest:
+    """What the user asked for; None where the configuration or a default decides."""
+
+    adapter: str | None = None
+    prompt: str | None = None
+    cwd: str = "."
+    model: str | None = None
+    name: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    args: tuple[str, ...] = ()
+    fuse: timedelta | None = None
+    no_fuse: bool = False
+    fuse_warn: timedelta | None = None
+    force: bool = False
+    settle: timedelta = timedelta(seconds=1)
+    hooks: Mapping[str, str] = field(default_factory=dict)
+    meta: Mapping[str, str] = field(default_factory=dict)
+    """Sent along with every webhook of the session."""
+    predecessor: Session | None = None
+    """The row this one goes on from: `resume` and `rerun`."""
+    is_resume: bool = False
+    max_depth: int = MAX_DEPTH
+    worktree: WorktreeRequest | None = None
+    """Run in a worktree of its own, not in `cwd`."""
+    tree: Tree | None = None
+    """The same, planned."""
+    group: str | None = None
+    max_running: int | None = None
+    """Refuse if so many sessions were live with this one and no more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A launch with every default applied: what is stored, and what is started."""
+
+    session: Session
+    fuse: Fuse | None
+    command: Command
+    adapter: Adapter
+    environ: Mapping[str, str]
+    patch: Mapping[str, str | None]
+    tree: Tree | None = None
+    """The worktree it runs in, made or to be made."""
+
+
+def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
+    """Everything that can be decided, and refused, before anything is touched."""
+    now = runtime.clock()
+    name = request.adapter or default_adapter(runtime)
+    adapter = registry.load(name)
+    tree = request.tree
+    cwd = tree.path if tree is not None else real_directory(request.cwd)
+    section = adapter_table(runtime, name, adapter)
+    session_id = new_id()
+    environ = {key: value for key, value in runtime.environ.items() if not key.startswith("AGENTCTL_SET_")}
+    model = request.model
+    if model is None and not request.predecessor and Capability.MODEL in adapter.CAPABILITIES:
+        model = section.get("model") or runtime.settings.model
+    adapter_request = AdapterRequest(
+        session_id=session_id,
+        cwd=cwd,
+        prompt=request.prompt,
+        model=model,
+        args=request.args,
+        program=_configured_command(section),
+        config=section,
+        environ={**environ, **request.env},
+        given=frozenset(request.env),
+    )
+    if request.is_resume and request.predecessor is not None:
+        command = adapter.resume_command(request.predecessor, adapter_request)
+    else:
+        if Capability.LAUNCH not in adapter.CAPABILITIES:
+            raise AdapterUnavailable(f"adapter {name} is read-only: it cannot launch")
+        command = adapter.launch_command(adapter_request)
+    program = find_program(command.argv[0], cwd, adapter_request.environ)
+    if program is None and tree is not None and not tree.is_made and "/" in command.argv[0]:
+        program = os.path.join(cwd, command.argv[0])  # it may come with the worktree
+    if program is None:
+        why_not = obstacle(command.argv[0], cwd, adapter_request.environ)
+        raise _not_installed(command.argv[0], name, adapter, why_not)
+    for further in command.programs:
+        if find_program(further, cwd, adapter_request.environ) is None:
+            why_not = obstacle(further, cwd, adapter_request.environ)
+            raise _not_installed(further, name, adapter, why_not)
+    command = command._replace(argv=(program, *command.argv[1:]))
+    for word in command.argv:
+        if len(os.fsencode(word)) > ARGUMENT_LIMIT:
+            raise UsageFault(
+                f"an argument of {len(os.fsencode(word))} bytes is longer than a program can be given",
+                hint="pass long text by --prompt-file, or in a file that the command reads",
+            )
+    fuse = _fuse(runtime, request, session_id)
+    depth = _depth(runtime, request)
+    previous = request.predecessor
+    session = Session(
+        id=session_id,
+        adapter=name,
+        cwd=cwd,
+        status=Status.STARTING,
+        created_at=now,
+        name=request.name,
+        ladder=adapter.LADDER,
+        native_id=previous.native_id if request.is_resume and previous else command.native_id,
+        parent_id=runtime.environ.get(SESSION_VARIABLE) or None,
+        depth=depth,
+        resumed_from=previous.id if previous else None,
+        group=request.group,
+        branch=tree.branch if tree else previous.branch if previous else None,
+        repo=tree.repository.main if tree else previous.repo if previous else None,
+        base_commit=tree.base_commit if tree else previous.base_commit if previous else None,
+        model=model or (previous.model if previous else None),
+        requested_model=model,
+        prompt=request.prompt,
+        args=request.args,
+        env_keys=tuple(request.env),
+        hooks=dict(request.hooks),
+        meta=dict(request.meta),
+        store_path=adapter.store_path(adapter_request.environ),
+        notes=command.notes,
+    )
+    patch: dict[str, str | None] = {
+        **request.env,
+        **command.env,
+        "PWD": cwd,
+        SESSION_VARIABLE: session_id,
+        "AGENTCTL_DEPTH": str(depth),
+        "AGENTCTL_DEADLINE": None if fuse is None else f"{fuse.deadline:%Y-%m-%dT%H:%M:%SZ}",
+        HOOK_VARIABLE: None,
+    }
+    return Plan(
+        session=session,
+        fuse=fuse,
+        command=command,
+        adapter=adapter,
+        environ=environ,
+        patch=patch,
+        tree=tree,
+    )
+
+
+def _configured_command(section: Mapping[str, object]) -> tuple[str, ...]:
+    command = section.get("command")
+    if isinstance(command, str):
+        return (command,)
+    return tuple(str(word) for word in command) if isinstance(command, list | tuple) else ()
+
+
+def _not_installed(program: str, name: str, adapter: Adapter, why_not: str | None) -> AdapterUnavailable:
+    if why_not is not None:
+        hint = "make it executable (chmod +x), or name another program"
+        return AdapterUnavailable(f"adapter {name}: {why_not}", hint=hint)
+    hint = adapter.INSTALL or "check the spelling and PATH"
+    return AdapterUnavailable(f"adapter {name}: program {program} is not to be found", hint=hint)
+
+
+def _fuse(runtime: Runtime, request: LaunchRequest, session_id: str) -> Fuse | None:
+    """`--fuse` stops; without it the default only vouches; `--no-fuse` sets none."""
+    wanted = request.fuse or (None if request.no_fuse else runtime.settings.fuse)
+    if request.no_fuse:
+        return None
+    now = runtime.clock()
+    length = wanted or DEFAULT_FUSE
+    warn = request.fuse_warn or (runtime.settings.fuse_warn if wanted else None)
+    if request.fuse_warn is not None and warn is not None and warn >= length:
+        raise UsageFault(
+            "the warning would come before the launch",
+            hint="--fuse-warn says how long before the deadline to warn: make it shorter than the fuse",
+        )
+    deadline = now + length
+    return Fuse(
+        id=new_id(),
+        session_id=session_id,
+        created_at=now,
+        deadline=deadline,
+        action=FuseAction.STOP if wanted else FuseAction.NONE,
+        warn_at=deadline - warn if warn is not None and warn < length else None,
+    )
+
+
+def _depth(runtime: Runtime, request: LaunchRequest) -> int:
+    """How many agents stand between a person and this one; refused beyond the limit."""
+    told = runtime.environ.get("AGENTCTL_DEPTH", "")
+    depth = int(told[:9]) + 1 if told.isascii() and told.isdigit() else 0
+    if depth > request.max_depth:
+        raise UsageFault(
+            f"agents would be launching agents {depth} deep; the limit is {request.max_depth}",
+            hint="raise it with --max-depth if this is meant",
+        )
+    return depth
+
+
+def default_adapter(runtime: Runtime) -> str:
+    """The configured adapter, else the first installed one; AdapterUnavailable with how to get one."""
+    if runtime.settings.adapter:
+        return runtime.settings.adapter
+    hints = []
+    for name in registry.ADAPTERS:
+        adapter = registry.load(name)
+        if adapter.PROGRAM is None or adapter.INSTALL is None:
+            continue
+        hints.append(f"{name}: {adapter.INSTALL}")
+        if find_program(adapter.PROGRAM, "/", runtime.environ) is not None:
+            return name
+    raise AdapterUnavailable(
+        "no agent program is installed, and no adapter was named",
+        hint="; ".join([*hints, 'or try the built-in one: agentctl launch demo -p "Say hello"']),
+    )

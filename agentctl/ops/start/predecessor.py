@@ -1,0 +1,40 @@
+"""What starting from an earlier session asks of it: that it has ended, and what it hands on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from agentctl.core.ids import short
+from agentctl.core.model import Session
+from agentctl.errors import Locked, UsageFault
+from agentctl.ops.sessions.find import find_one
+from agentctl.runtime import Runtime
+
+
+def ended(runtime: Runtime, text: str) -> Session:
+    found = find_one(runtime, text)
+    session = found.session
+    if not session.is_settled:
+        state = "lingering" if session.lingering else found.status.value
+        way_out = "end it where it was started, or" if found.is_external else "wait for it or"
+        raise Locked(
+            f"session {short(session.id)} is still {state}",
+            hint=f"{way_out} stop it first: agentctl stop {short(session.id)}",
+        )
+    if session.repo and not os.path.isdir(session.cwd):
+        raise UsageFault(
+            f"the worktree of session {short(session.id)} is gone: {session.cwd}",
+            hint=f"git -C {session.repo} worktree add {session.cwd} {session.branch or ''}".rstrip(),
+        )
+    return session
+
+
+def inherited(session: Session, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options given now, over the hooks and callbacks that the session had."""
+    return {
+        **options,
+        "hooks": {**session.hooks, **options["hooks"]},
+        "meta": {**session.meta, **options["meta"]},
+    }

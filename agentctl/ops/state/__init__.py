@@ -1,0 +1,1 @@
+"""The state as a whole: looking at it, mending it, forgetting."""

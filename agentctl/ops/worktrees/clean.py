@@ -1,0 +1,241 @@
+"""Removing worktrees: never by itself what somebody could miss, and with force only what is saved first."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from agentctl.core.ids import short
+from agentctl.core.model import Session
+from agentctl.errors import AgentctlError, NotFound, UsageFault
+from agentctl.host import clock, git, repository
+from agentctl.host.occupants import is_within, size_of
+from agentctl.host.repository import Repository
+from agentctl.ops.sessions.find import find_one, in_group
+from agentctl.ops.worktrees import restore as salvage
+from agentctl.ops.worktrees.inspect import Worktree, list_worktrees, unpushed, worktrees_of
+from agentctl.ops.worktrees.mark import mark_of
+from agentctl.runtime import Runtime
+from agentctl.store import locks, sessions
+from agentctl.store.db import Database, reading, transaction
+
+HOLDER = "agentctl worktree clean"
+HELD_FOR = timedelta(minutes=30)
+"""A directory lock of ours that outlives us ends by itself."""
+
+
+class CleanRequest(NamedTuple):
+    """What to remove, and how."""
+
+    targets: tuple[str, ...] = ()
+    """Sessions and paths; empty with `group`, `merged` or `older_than`: all that fit."""
+    place: str | None = None
+    group: str | None = None
+    merged: bool = False
+    older_than: timedelta | None = None
+    delete_branch: bool = False
+    dry_run: bool = False
+    force: bool = False
+
+
+class Cleaned(NamedTuple):
+    """One worktree after the attempt."""
+
+    worktree: Worktree
+    refused: tuple[str, ...] = ()
+    """Why it is still there."""
+    hint: str | None = None
+    saved: str | None = None
+    """What `worktree restore` takes to bring it back."""
+    branch_deleted: bool = False
+    freed: int = 0
+    notes: tuple[str, ...] = ()
+
+
+class CleanReport(NamedTuple):
+    """Every worktree that was meant; `notes` of those that were gone already or did not fit."""
+
+    cleaned: tuple[Cleaned, ...]
+    notes: tuple[str, ...] = ()
+
+
+def clean(runtime: Runtime, request: CleanRequest) -> CleanReport:
+    """Remove what is meant and fits; what would be lost or is in use is refused with the evidence."""
+    db = runtime.readable_state if request.dry_run else runtime.state
+    notes: list[str] = []
+    chosen = [one for one in _chosen(runtime, db, request, notes) if _fits(runtime, one, request, notes)]
+    return CleanReport(tuple(remove(runtime, db, one, request) for one in chosen), tuple(notes))
+
+
+def _chosen(runtime: Runtime, db: Database, request: CleanRequest, notes: list[str]) -> Iterator[Worktree]:
+    if request.group is not None:
+        rows = [one.session for one in in_group(runtime, request.group) if one.session.repo]
+        texts = [row.id for row in rows]
+    elif not request.targets:
+        listed = list_worktrees(runtime, request.place, sizes=False)
+        yield from (one for one in listed if one.is_ours and not one.live)
+        return
+    else:
+        texts = list(request.targets)
+    seen: set[str] = set()
+    for text in texts:
+        found, path = _place_of(runtime, db, text)
+        if path in seen:
+            continue
+        seen.add(path)
+        there = worktrees_of(runtime, db, found, only=path)
+        if not there:
+            notes.append(f"worktree {path} is gone already")
+        yield from there
+
+
+def _place_of(runtime: Runtime, db: Database, text: str) -> tuple[Repository, str]:
+    """The repository and the worktree that a session or a path means."""
+    if "/" in text or text in (".", "..", "~"):
+        return _by_path(runtime, db, text)
+    try:
+        session = find_one(runtime, text).session
+    except NotFound:
+        if os.path.isdir(text):
+            return _by_path(runtime, db, text)
+        raise
+    if session.repo is None:
+        raise UsageFault(
+            f"session {short(session.id)} did not run in a worktree of its own",
+            hint="agentctl worktree list shows those that did",
+        )
+    found = repository.find(session.repo, runtime.environ)
+    return found, _now_at(found, session)
+
+
+def _now_at(found: Repository, session: Session) -> str:
+    """Where its worktree is: `git worktree move` may have taken it elsewhere, or a restore."""
+    places = [os.path.realpath(one.path) for one in found.checkouts() if not one.is_main]
+    if session.cwd not in places:
+        for place in filter(os.path.isdir, places):
+            if mark_of(found.git_directory(place)).get("session_id") == session.id:
+                return place
+    return session.cwd
+
+
+def _by_path(runtime: Runtime, db: Database, text: str) -> tuple[Repository, str]:
+    path = os.path.realpath(os.path.expanduser(text))
+    if not os.path.isdir(path):
+        with reading(db):
+            repos = sessions.repositories(db)
+            gone = [row for repo in repos for row in sessions.in_worktrees(db, repo) if row.cwd == path]
+        if not gone:
+            raise NotFound(f"worktree {text} is not there", hint="agentctl worktree list shows all")
+        return repository.find(gone[0].repo or "", runtime.environ), path
+    found = repository.find(path, runtime.environ)
+    around = [one for one in found.checkouts() if is_within(path, os.path.realpath(one.path))]
+    if not around or max(around, key=lambda one: len(one.path)).is_main:
+        raise UsageFault(
+            f"{path} is no linked worktree", hint="agentctl worktree list shows those of a repository"
+        )
+    return found, os.path.realpath(max(around, key=lambda one: len(one.path)).path)
+
+
+def _fits(runtime: Runtime, one: Worktree, request: CleanRequest, notes: list[str]) -> bool:
+    path = one.seen.checkout.path
+    if request.merged and not one.seen.merged:
+        if request.targets:
+            notes.append(f"{path} is kept: it has commits that are not merged")
+        return False
+    if request.older_than is not None:
+        since = _last_used(runtime, one)
+        if runtime.now - since < request.older_than:
+            if request.targets:
+                notes.append(f"{path} is kept: it is not that old")
+            return False
+    return True
+
+
+def _last_used(runtime: Runtime, one: Worktree) -> datetime:
+    """When its session ended; without one, when its HEAD was last written."""
+    if one.live:
+        return runtime.now
+    if one.session is not None and one.session.ended_at is not None:
+        return one.session.ended_at
+    for name in ("logs/HEAD", "HEAD"):
+        try:
+            return clock.modified_at(os.stat(os.path.join(one.seen.git_directory, name)))
+        except OSError:
+            continue
+    return runtime.now
+
+
+def remove(runtime: Runtime, db: Database, one: Worktree, request: CleanRequest) -> Cleaned:
+    """Remove one worktree, looked at again while nobody can start in it; errors become refusals."""
+    if request.dry_run:
+        refused, hint = _refusal(one, request)
+        return Cleaned(one, refused, hint, freed=0 if refused else size_of(one.seen.checkout.path))
+    path = os.path.realpath(one.seen.checkout.path)
+    found = repository.find(one.repo, runtime.environ)
+    try:
+        with _held(runtime, db, path), repository.turn(found):
+            now = next(iter(worktrees_of(runtime, db, found, only=path)), None)
+            if now is None:
+                return Cleaned(one, notes=("it is gone already",))
+            now = now._replace(held_by=tuple(who for who in now.held_by if who != HOLDER))
+            refused, hint = _refusal(now, request)
+            return Cleaned(now, refused, hint) if refused else _removed(found, now, request)
+    except AgentctlError as error:
+        return Cleaned(one, (error.message,), error.hint)
+
+
+@contextmanager
+def _held(runtime: Runtime, db: Database, path: str) -> Iterator[None]:
+    """Hold the directory, so that no agent starts in it while it is looked at and removed."""
+    with transaction(db):
+        lock = locks.acquire(
+            db,
+            directory=path,
+            holder=HOLDER,
+            session_id=None,
+            created_at=runtime.clock(),
+            reason="its worktree is being removed",
+            expires_at=runtime.clock() + HELD_FOR,
+        )
+    try:
+        yield
+    finally:
+        with transaction(db):
+            locks.release(db, lock.id)
+
+
+def _refusal(one: Worktree, request: CleanRequest) -> tuple[tuple[str, ...], str | None]:
+    if one.live:
+        return one.barriers, f"agentctl stop {short(one.live[0].id)} ends it"
+    if one.barriers:
+        return (*one.barriers, *one.seen.obstacles), None
+    if one.seen.obstacles and not request.force:
+        return one.seen.obstacles, "--force saves its state first, and says how to restore it"
+    return (), None
+
+
+def _removed(found: Repository, one: Worktree, request: CleanRequest) -> Cleaned:
+    checkout = one.seen.checkout
+    path = os.path.realpath(checkout.path)
+    saved = None
+    if one.seen.obstacles:
+        saved = salvage.save(found, one.seen, salvage.name_for(one.session_id, path))
+    freed = size_of(path)
+    # Without something saved git looks once more by itself.
+    by_force = ["--force"] if saved else []
+    found.run("worktree", "remove", *by_force, checkout.path, limit=git.LONG)
+    notes: list[str] = []
+    deleted = False
+    if request.delete_branch and checkout.branch and not saved and unpushed(found, checkout):
+        # The main worktree's detached HEAD has them, which the next checkout there moves away.
+        notes.append(f"branch {checkout.branch} is kept: no other branch and no remote has its commits")
+    elif request.delete_branch and checkout.branch and found.commit(f"refs/heads/{checkout.branch}"):
+        try:
+            found.run("branch", "--delete", "--force", "--", checkout.branch)
+            deleted = True
+        except git.GitError as error:
+            notes.append(error.message)
+    return Cleaned(one, saved=saved, branch_deleted=deleted, freed=freed, notes=tuple(notes))

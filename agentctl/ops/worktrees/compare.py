@@ -1,0 +1,104 @@
+"""Siblings of a group beside each other: how each ended, what it changed, what its tests said.
+
+Works after the fact, offline, and whatever is gone meanwhile: each part that is missing
+says why. Must not change anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from agentctl.core.compare import Changes, HookResult, hook_result, in_common
+from agentctl.errors import AgentctlError, NotFound, UsageFault
+from agentctl.ops.found import Found
+from agentctl.ops.sessions.find import in_group
+from agentctl.ops.worktrees.changes import Work, changes_of, repository_of
+from agentctl.ops.worktrees.restore import PREFIX as SAVED
+from agentctl.runtime import Runtime
+from agentctl.store import outbox
+from agentctl.store.db import reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sibling:
+    found: Found
+    changes: Changes | None
+    missing: str | None
+    """Why there are no changes to be told of."""
+    has_failed: bool
+    """Looking at its changes failed, which says nothing of them."""
+    hook: HookResult | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    group: str
+    siblings: tuple[Sibling, ...]
+    shared: Mapping[str, tuple[str, ...]]
+    """Path → ids of the sessions that touched it, where there are several."""
+
+
+def compare(runtime: Runtime, group: str, *, base: str | None = None) -> Comparison:
+    """Every session of the group, oldest first. NotFound for an unknown group, or a base nobody has."""
+    if base is not None and (not base or base.startswith("-")):
+        raise UsageFault(f"'{base}' names no commit", hint="name a branch, tag or commit with --base")
+    members = in_group(runtime, group)
+    common = _common_repository(members)
+    siblings = _told_apart([_sibling(runtime, each, base, common) for each in members])
+    if base is not None and not any(each.changes for each in siblings):
+        wrong = [each.missing for each in siblings if each.missing and f"no commit {base} " in each.missing]
+        if wrong:
+            raise NotFound(wrong[0], hint="name a branch, tag or commit with --base")
+    seen = {each.found.session.id: each.changes for each in siblings if each.changes is not None}
+    return Comparison(group=group, siblings=siblings, shared=in_common(seen))
+
+
+def _sibling(runtime: Runtime, found: Found, base: str | None, common: str | None) -> Sibling:
+    session = found.session
+    with reading(runtime.readable_state):
+        hook = hook_result(outbox.list_all(runtime.readable_state, session_id=session.id))
+    work = Work(
+        cwd=session.cwd,
+        branch=session.branch,
+        base_commit=session.base_commit,
+        repository=session.repo or common,
+        saved=SAVED + session.id,
+    )
+    changes, missing, has_failed = None, None, False
+    try:
+        changes = changes_of(work, base=base)
+    except NotFound as error:
+        missing = error.message
+    except AgentctlError as error:
+        missing, has_failed = error.message, True
+    return Sibling(found=found, changes=changes, missing=missing, has_failed=has_failed, hook=hook)
+
+
+def _told_apart(siblings: list[Sibling]) -> tuple[Sibling, ...]:
+    """The same, with a note on each whose directory is another's too."""
+    noted = []
+    for each in siblings:
+        changes = each.changes
+        others = [
+            other.found.session.id[:8]
+            for other in siblings
+            if changes and other.changes and other is not each and other.changes.place == changes.place
+        ]
+        if changes is not None and others:
+            note = f"works in the same place as {', '.join(others)}: whose changes these are is not known"
+            each = replace(each, changes=changes._replace(notes=(*changes.notes, note)))
+        noted.append(each)
+    return tuple(noted)
+
+
+def _common_repository(members: list[Found]) -> str | None:
+    """The one repository that all siblings belong to whose directory is still there."""
+    known = set()
+    for each in members:
+        try:
+            known.add(repository_of(each.session.cwd))
+        except AgentctlError:
+            continue  # told of where its changes are looked at
+    known.discard(None)
+    return known.pop() if len(known) == 1 else None

@@ -1,0 +1,305 @@
+"""What worktrees there are, who works in them, and what would be lost with each.
+
+Looks only. `cleaning` removes, `salvage` saves and restores.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from types import MappingProxyType
+from typing import NamedTuple
+
+from agentctl.core.ids import short
+from agentctl.core.model import Session
+from agentctl.core.text import one_line
+from agentctl.errors import AgentctlError, NotFound
+from agentctl.host import git, repository
+from agentctl.host.occupants import Occupant, is_within, occupants, size_of
+from agentctl.host.repository import Checkout, Repository
+from agentctl.ops.worktrees.mark import mark_of
+from agentctl.runtime import Runtime
+from agentctl.store import locks, sessions
+from agentctl.store.db import Database, reading
+
+NAMED = 3
+"""Files and processes that a refusal names; the rest is counted."""
+
+NAMES_AT_ONCE = 200
+"""File names in one call: an argument list has an end."""
+
+_UNDER_WAY = {
+    "rebase-merge": "a rebase",
+    "rebase-apply": "a rebase",
+    "MERGE_HEAD": "a merge",
+    "CHERRY_PICK_HEAD": "a cherry-pick",
+    "REVERT_HEAD": "a revert",
+    "BISECT_LOG": "a bisect",
+}
+
+
+class Inspected(NamedTuple):
+    """One worktree, looked at."""
+
+    checkout: Checkout
+    git_directory: str
+    modified: tuple[str, ...] = ()
+    untracked: tuple[str, ...] = ()
+    under_way: str | None = None
+    unpushed: int = 0
+    """Commits that no other branch, no remote and no tag has."""
+    merged: bool = False
+    """The main worktree's commit, or origin's, has all of its commits."""
+    occupants: tuple[Occupant, ...] = ()
+    has_submodules: bool = False
+
+    @property
+    def obstacles(self) -> tuple[str, ...]:
+        """Why it is not removed without --force: what would be lost, or who is in it."""
+        found = []
+        if self.modified:
+            found.append(f"{len(self.modified)} changed: {_some(self.modified)}")
+        if self.untracked:
+            found.append(f"{len(self.untracked)} untracked: {_some(self.untracked)}")
+        if self.under_way:
+            found.append(f"{self.under_way} is under way")
+        if self.unpushed:
+            noun = "commit" if self.unpushed == 1 else "commits"
+            found.append(f"{self.unpushed} {noun} that no other branch and no remote has")
+        if self.occupants:
+            named = [f"{one.pid} ({one_line(one.name, 20)})" for one in self.occupants]
+            found.append(f"occupied by process {_some(named)}")
+        return tuple(found)
+
+    @property
+    def barriers(self) -> tuple[str, ...]:
+        """Why it is not removed even with --force: what could not be saved, or was locked on purpose."""
+        found = []
+        nested = [name for name in self.untracked if name.endswith("/")]
+        if nested:
+            found.append(f"a repository of its own is in it, which cannot be saved: {_some(nested)}")
+        if self.has_submodules:
+            found.append("it has submodules, whose state cannot be saved")
+        if self.checkout.locked is not None:
+            why = f" ({one_line(self.checkout.locked, 60)})" if self.checkout.locked else ""
+            found.append(f"it was locked by git worktree lock{why}")
+        return tuple(found)
+
+
+class Worktree(NamedTuple):
+    """A worktree, and the session that ran in it last."""
+
+    repo: str
+    seen: Inspected
+    session: Session | None = None
+    live: tuple[Session, ...] = ()
+    """Sessions at work in it."""
+    held_by: tuple[str, ...] = ()
+    """Persons who hold its directory."""
+    nested: tuple[str, ...] = ()
+    """Further worktrees inside of it, seen from it: perhaps ignored, but with changes of their own."""
+    mark: Mapping[str, str | None] = MappingProxyType({})
+    ahead: int | None = None
+    """Commits since its session began; None where nobody knows when."""
+    size: int | None = None
+
+    @property
+    def is_ours(self) -> bool:
+        """It was made by agentctl."""
+        return self.session is not None or bool(self.mark)
+
+    @property
+    def session_id(self) -> str | None:
+        """The session's id, though its row may be forgotten."""
+        return self.session.id if self.session else self.mark.get("session_id")
+
+    @property
+    def barriers(self) -> tuple[str, ...]:
+        """Why it is not removed even with --force."""
+        at_work = [f"session {short(one.id)} is at work in it" for one in self.live]
+        held = [f"its directory is locked by {one_line(who, 40)}" for who in self.held_by]
+        inner = [f"another worktree is in it: {_some(self.nested)}"] if self.nested else []
+        return (*at_work, *held, *inner, *self.seen.barriers)
+
+
+def inspect(found: Repository, checkout: Checkout) -> Inspected:
+    """Look at one worktree; of one whose directory is gone only the commits."""
+    merged = checkout.head is not None and _is_merged(found, checkout.head)
+    alone = 0 if merged else unpushed(found, checkout)
+    path = os.path.realpath(checkout.path)
+    if checkout.missing or not os.path.isdir(path):
+        return Inspected(checkout, "", unpushed=alone, merged=merged)
+    directory = found.git_directory(path)
+    modified, untracked = _status(found, path, directory)
+    return Inspected(
+        checkout,
+        directory,
+        modified=modified,
+        untracked=untracked,
+        under_way=next(
+            (what for name, what in _UNDER_WAY.items() if os.path.lexists(os.path.join(directory, name))),
+            None,
+        ),
+        unpushed=alone,
+        merged=merged,
+        occupants=tuple(occupants(path)),
+        has_submodules=os.path.isdir(os.path.join(directory, "modules")),
+    )
+
+
+def _status(found: Repository, path: str, directory: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Changed and untracked names. Ignored files are neither: they go with the worktree."""
+    words = (
+        "status",
+        "--porcelain=v1",
+        "-z",
+        "--no-renames",
+        "--untracked-files=all",
+        "--ignore-submodules=none",
+    )
+    names = unwatched(found, path)
+    if names:
+        with index_copy(found, path, directory, watching=names) as extra:
+            text = git.run(words, cwd=path, environ=found.environ, extra=extra)
+    else:
+        text = found.run(*words, cwd=path)
+    lines = [line for line in text.split("\0") if line]
+    untracked = tuple(line[3:] for line in lines if line.startswith("??"))
+    return tuple(line[3:] for line in lines if not line.startswith("??")), untracked
+
+
+def unwatched(found: Repository, path: str) -> list[str]:
+    """Files that are there and that git was told not to look at: skip-worktree, assume-unchanged."""
+    lines = found.run("ls-files", "-v", "-z", cwd=path).split("\0")
+    flagged = [line[2:] for line in lines if line.startswith("S") or line[:1].islower()]
+    return [name for name in flagged if os.path.lexists(os.path.join(path, name))]
+
+
+@contextmanager
+def index_copy(
+    found: Repository, path: str, directory: str, *, watching: Sequence[str]
+) -> Iterator[dict[str, str]]:
+    """The environment in which git works on a copy of a worktree's index, and looks at these files, too.
+
+    With those of `unwatched` that is every file there is. The real index stays as it is. Files
+    that a sparse checkout leaves out on purpose are still known.
+    """
+    with tempfile.TemporaryDirectory(prefix="agentctl-") as place:
+        extra = {"GIT_INDEX_FILE": os.path.join(place, "index")}
+        with suppress(FileNotFoundError):
+            shutil.copy(os.path.join(directory, "index"), extra["GIT_INDEX_FILE"])
+        for first in range(0, len(watching), NAMES_AT_ONCE):
+            some = watching[first : first + NAMES_AT_ONCE]
+            for flag in ("--no-skip-worktree", "--no-assume-unchanged"):
+                git.run(("update-index", flag, "--", *some), cwd=path, environ=found.environ, extra=extra)
+        yield extra
+
+
+def _is_merged(found: Repository, head: str) -> bool:
+    whole = [found.commit("HEAD"), found.commit("refs/remotes/origin/HEAD")]
+    return any(found.is_ancestor(head, commit) for commit in whole if commit)
+
+
+def unpushed(found: Repository, checkout: Checkout) -> int:
+    """Commits that no other branch, no remote and no tag has."""
+    if checkout.head is None or set(checkout.head) == {"0"}:
+        return 0
+    own = [f"--exclude={checkout.branch}"] if checkout.branch else []
+    words = ("rev-list", "--count", checkout.head, "--not", *own, "--branches", "--remotes", "--tags")
+    return int(found.run(*words))
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few, and how many more."""
+    shown = ", ".join(one_line(name, 60) for name in names[:NAMED])
+    return shown if len(names) <= NAMED else f"{shown} and {len(names) - NAMED} more"
+
+
+def list_worktrees(runtime: Runtime, place: str | None, *, sizes: bool = True) -> list[Worktree]:
+    """Linked worktrees of the repository at `place`.
+
+    Without a place: of the repository that the current directory is in; outside of any, those
+    of every repository in which sessions have run, as far as agentctl made them.
+    """
+    from agentctl.ops.sessions.find import live
+
+    db = runtime.readable_state
+    live(runtime, db)  # reconciled first: a worktree of a session that has ended is free
+    found = _here(runtime) if place is None else repository.find(place, runtime.environ)
+    if found is not None:
+        return worktrees_of(runtime, db, found, sizes=sizes)
+    return [
+        one
+        for known in repositories(runtime, db)
+        for one in worktrees_of(runtime, db, known, sizes=sizes)
+        if one.is_ours
+    ]
+
+
+def _here(runtime: Runtime) -> Repository | None:
+    try:
+        return repository.find(".", runtime.environ)
+    except NotFound:
+        return None
+
+
+def repositories(runtime: Runtime, db: Database) -> list[Repository]:
+    """Every repository in whose worktrees sessions have run, as far as it is still there."""
+    with reading(db):
+        places = sessions.repositories(db)
+    found = []
+    for place in places:
+        try:
+            found.append(repository.find(place, runtime.environ))
+        except AgentctlError as error:
+            runtime.notices.append(error.message)
+    return found
+
+
+def worktrees_of(
+    runtime: Runtime, db: Database, found: Repository, *, sizes: bool = False, only: str | None = None
+) -> list[Worktree]:
+    """The linked worktrees of one repository with their sessions; or the one at `only`."""
+    with reading(db):
+        rows = sessions.in_worktrees(db, found.main)
+        busy = sessions.unsettled(db)
+        held = [lock for lock in locks.all(db) if lock.session_id is None]
+    listed = []
+    checkouts = found.checkouts()
+    places = [os.path.realpath(one.path) for one in checkouts if not one.missing]
+    for checkout in checkouts:
+        path = os.path.realpath(checkout.path)
+        if checkout.is_main or (only is not None and path != only):
+            continue
+        session = next((row for row in rows if row.cwd == path), None)
+        seen = inspect(found, checkout)
+        mark = mark_of(seen.git_directory) if seen.git_directory else {}
+        base = (session and session.base_commit) or mark.get("base_commit")
+        listed.append(
+            Worktree(
+                repo=found.main,
+                seen=seen,
+                session=session,
+                live=tuple(one for one in busy if is_within(one.cwd, path)),
+                held_by=tuple(lock.holder for lock in held if is_within(lock.directory, path)),
+                nested=tuple(
+                    os.path.relpath(place, path)
+                    for place in places
+                    if place != path and is_within(place, path)
+                ),
+                mark=mark,
+                ahead=_ahead(found, base, checkout.head),
+                size=size_of(path) if sizes else None,
+            )
+        )
+    return listed
+
+
+def _ahead(found: Repository, base: str | None, head: str | None) -> int | None:
+    if base is None or head is None:
+        return None
+    count = found.ask("rev-list", "--count", f"{base}..{head}")
+    return None if count is None else int(count)
