@@ -51,13 +51,11 @@ class HookResult(NamedTuple):
     last_line: str | None
 
 
-def read_numstat(text: str) -> list[FileChange]:
-    """The output of `git diff --numstat -z --no-renames`. ValueError for any other."""
+def read_numstat(records: Iterable[str]) -> list[FileChange]:
+    """The records of `git diff --numstat -z --no-renames`. ValueError for any others."""
     found = []
-    for line in text.split("\0"):
-        if not line:
-            continue
-        added, deleted, path = line.split("\t", 2)
+    for record in records:
+        added, deleted, path = record.split("\t", 2)
         found.append(FileChange(path, _count(added), _count(deleted)))
     return found
 

@@ -5,7 +5,6 @@ The only module that knows how git is called. Must not know what an answer means
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 
 from agentctl.errors import OperationFailed, ProgramUnavailable
@@ -29,6 +28,10 @@ KEPT = (
 """Variables that say how to reach a remote. All others of git say which repository, and are dropped."""
 
 
+QUIET = ("-c", "core.fsmonitor=false")
+"""The repository's own configuration may name a program to watch files with: a look must not run it."""
+
+
 class GitError(OperationFailed):
     """git could not do it; the message ends with its own last line."""
 
@@ -37,15 +40,12 @@ def run(
     words: Sequence[str],
     *,
     cwd: str,
-    environ: Mapping[str, str] | None = None,
+    environ: Mapping[str, str],
     limit: float = LIMIT,
     extra: Mapping[str, str] | None = None,
 ) -> str:
-    """What `git WORDS` prints, in `cwd`; text that is no UTF-8 keeps its bytes. Raises GitError.
-
-    Without `environ` it is this process's own.
-    """
-    ended = _call(words, cwd, os.environ if environ is None else environ, limit, extra)
+    """What `git WORDS` prints, in `cwd`; bytes that are not UTF-8 survive as surrogates. Raises GitError."""
+    ended = _call(words, cwd, environ, limit, extra)
     if ended.code != 0:
         raise GitError(f"git {_named(words)} failed in {cwd}: {_reason(ended)}")
     return ended.stdout
@@ -65,11 +65,13 @@ def _call(
     extra: Mapping[str, str] | None,
 ) -> Captured:
     try:
-        return capture(["git", *words], cwd=cwd, environ={**_scrubbed(environ), **(extra or {})}, limit=limit)
+        return capture(
+            ["git", *QUIET, *words], cwd=cwd, environ={**_scrubbed(environ), **(extra or {})}, limit=limit
+        )
     except Overdue as error:
         raise GitError(f"git {_named(words)} was ended in {cwd} after {limit:g} s") from error
     except ProgramUnavailable as error:
-        raise GitError("git is not to be found", hint="install git, version 2.36 or newer") from error
+        raise GitError("git: command not found", hint="install git 2.36 or newer") from error
     except OperationFailed as error:
         raise GitError(f"git {_named(words)}: {error.message}") from error
 

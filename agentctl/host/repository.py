@@ -45,11 +45,29 @@ class Repository(NamedTuple):
     """The main worktree, or the directory of a bare repository."""
     environ: Mapping[str, str]
 
-    def run(self, *words: str, cwd: str | None = None, limit: float = git.LIMIT) -> str:
-        return git.run(words, cwd=cwd or self.main, environ=self.environ, limit=limit)
+    def run(
+        self,
+        *words: str,
+        cwd: str | None = None,
+        limit: float = git.LIMIT,
+        extra: Mapping[str, str] | None = None,
+    ) -> str:
+        """What git prints in the main worktree, or in `cwd`; `extra` are further variables."""
+        return git.run(words, cwd=cwd or self.main, environ=self.environ, limit=limit, extra=extra)
 
     def ask(self, *words: str, cwd: str | None = None, limit: float = git.LIMIT) -> str | None:
+        """The same, None for any exit code other than 0."""
         return git.ask(words, cwd=cwd or self.main, environ=self.environ, limit=limit)
+
+    def line(self, *words: str, cwd: str | None = None) -> str:
+        """The one line that git answers with. Only its end is cut: a path may end with a space."""
+        return self.run(*words, cwd=cwd).removesuffix("\n")
+
+    def records(
+        self, *words: str, cwd: str | None = None, extra: Mapping[str, str] | None = None
+    ) -> list[str]:
+        """The records of an answer that `-z` ends with NUL: names in it may hold anything else."""
+        return _records(self.run(*words, cwd=cwd, extra=extra))
 
     def commit(self, name: str, *, cwd: str | None = None) -> str | None:
         """The commit that a ref or expression means; None if there is none."""
@@ -66,16 +84,16 @@ class Repository(NamedTuple):
 
     def git_directory(self, path: str) -> str:
         """The git directory of one worktree."""
-        return self.run("rev-parse", "--absolute-git-dir", cwd=path).removesuffix("\n")
+        return self.line("rev-parse", "--absolute-git-dir", cwd=path)
+
+    def branch(self, path: str) -> str | None:
+        """The branch that a worktree is on; None if its HEAD is detached."""
+        name = self.ask("symbolic-ref", "--quiet", "HEAD", cwd=path)
+        return name.removesuffix("\n").removeprefix("refs/heads/") if name else None
 
     def checkouts(self) -> list[Checkout]:
         """Every worktree, the main one first."""
-        raw = _listed(self.main, self.environ)
-        return [
-            _checkout(block, is_main=number == 0)
-            for number, block in enumerate(raw.split("\0\0"))
-            if block.strip("\0")
-        ]
+        return _checkouts(self.main, self.environ)
 
 
 def find(path: str, environ: Mapping[str, str]) -> Repository:
@@ -83,21 +101,33 @@ def find(path: str, environ: Mapping[str, str]) -> Repository:
     here = os.path.realpath(os.path.expanduser(path))
     if not os.path.isdir(here):
         raise NotFound(f"repository {path}: no such directory")
-    inside = git.ask(["rev-parse", "--git-common-dir"], cwd=here, environ=environ)
-    if inside is None:
-        # Asked again for the words: a repository that is not trusted is another matter than none.
-        try:
-            git.run(["rev-parse", "--git-common-dir"], cwd=here, environ=environ)
-        except git.GitError as error:
-            if "not a git repository" in error.message:
-                raise NotFound(
-                    f"{here} is in no git repository",
-                    hint="name a repository, or make one: git init, and commit something",
-                ) from None
+    try:
+        common = git.run(["rev-parse", "--git-common-dir"], cwd=here, environ=environ).removesuffix("\n")
+    except git.GitError as error:
+        # A repository that is not trusted, or is damaged, is still a repository.
+        if "not a git repository" not in error.message:
             raise
-    common = os.path.realpath(os.path.join(here, (inside or "").removesuffix("\n")))
-    main = _checkout(_listed(here, environ).split("\0\0")[0], is_main=True).path
-    return Repository(here=here, common=common, main=os.path.realpath(main), environ=environ)
+        raise NotFound(
+            f"{here} is not in a git repository",
+            hint="name a repository, or make one: git init, and commit something",
+        ) from None
+    main = _checkouts(here, environ)[0]
+    return Repository(
+        here=here,
+        common=os.path.realpath(os.path.join(here, common)),
+        main=os.path.realpath(main.path),
+        environ=environ,
+    )
+
+
+def _records(text: str) -> list[str]:
+    return [record for record in text.split("\0") if record]
+
+
+def _checkouts(cwd: str, environ: Mapping[str, str]) -> list[Checkout]:
+    """The worktrees, the main one first: blocks of lines, with NUL in place of line ends."""
+    blocks = _listed(cwd, environ).split("\0\0")
+    return [_checkout(block, is_main=number == 0) for number, block in enumerate(blocks) if block]
 
 
 def _listed(cwd: str, environ: Mapping[str, str]) -> str:
@@ -114,7 +144,7 @@ def _listed(cwd: str, environ: Mapping[str, str]) -> str:
 
 def _checkout(block: str, *, is_main: bool) -> Checkout:
     facts: dict[str, str] = {}
-    for line in block.strip("\0").split("\0"):
+    for line in _records(block):
         name, _, value = line.partition(" ")
         facts[name] = value
     return Checkout(

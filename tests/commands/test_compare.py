@@ -22,6 +22,12 @@ Launch = Callable[..., str]
 
 GROUP = "g-a1b2c3"
 
+ODD = ["new\nline", "quo'te\"", "tab\tname", "-dash", "ünï✓", "end ", "\udcff"]
+"""Names that git prints in quotes, or that look like something else."""
+
+SHOWN = [name.replace("\udcff", "\N{REPLACEMENT CHARACTER}") for name in ODD]
+"""The same as JSON has them, which knows no bytes."""
+
 
 def git(cwd: Path, *words: str) -> str:
     environ = {**os.environ, "LC_ALL": "C"}
@@ -108,6 +114,41 @@ def test_everything_that_differs_is_counted_however_far_it_got(run: Run, repo: P
     assert {name: git(repo.parent / name, "status", "--porcelain") for name in ("one", "two")} == before
 
 
+def test_odd_names_of_files_are_told_as_they_are(run: Run, repo: Path, launch: Launch) -> None:
+    """Committed, uncommitted, untracked and saved: git quotes such names unless it is asked not to."""
+    for branch in ("committed", "staged", "untracked"):
+        launch(branch, "true", repo=str(repo))
+        for name in ODD:
+            (repo.parent / branch / name).write_text(f"{branch}\n")
+    commit(repo.parent / "committed")
+    git(repo.parent / "staged", "add", "--all")
+    comparison = told(run)
+    for sibling in comparison["sessions"]:
+        assert files(sibling) == dict.fromkeys(SHOWN, (1, 0))
+    assert [one["path"] for one in comparison["shared_files"]] == sorted(SHOWN)
+    shown = run(f"compare {GROUP}").stdout
+    assert "new line" in shown and "tab name" in shown
+    run(["worktree", "clean", "--force", str(repo.parent / "untracked")])
+    assert files(told(run)["sessions"][2]) == dict.fromkeys(SHOWN, (1, 0))
+
+
+@pytest.mark.parametrize("name", ["new\nline", "tab\tname", "end ", "quo'te\"", "-dash", "\udcff"])
+def test_a_repository_with_an_odd_name_has_a_main_worktree(
+    run: Run, repo: Path, launch: Launch, name: str
+) -> None:
+    """Without a recorded base the main worktree's commit is compared, wherever that is."""
+    place = repo.parent / "odd" / name
+    place.parent.mkdir()
+    repo.rename(place)
+    git(place, "worktree", "add", "-q", "-b", "one", str(place.parent / f"{name}-one"))
+    launch("one", f"echo x >> a.py; {COMMIT} -am x", cwd=place.parent / f"{name}-one")
+    launch("main", "echo y >> b.py", cwd=place)
+    one, main = told(run)["sessions"]
+    assert (files(one), one["changes"]["notes"]) == ({"a.py": (1, 0)}, [])
+    assert files(main) == {"b.py": (1, 0)}
+    assert "its base is not known" in main["changes"]["notes"][0]
+
+
 def test_files_that_several_touched_are_named(run: Run, repo: Path, launch: Launch) -> None:
     one = launch("one", "echo x >> a.py; echo x > same.txt")
     two = launch("two", f"echo y >> a.py; {COMMIT} -am y")
@@ -175,7 +216,7 @@ def test_a_worktree_that_is_gone_is_told_of_by_its_branch(run: Run, repo: Path, 
     git(repo, "worktree", "remove", "--force", str(repo.parent / "one"))
     one, two = told(run)["sessions"]
     assert files(one) == {"a.py": (1, 0)}
-    assert "what was committed is left" in one["changes"]["notes"][0]
+    assert "its commits are shown" in one["changes"]["notes"][0]
     assert files(two) == {"b.py": (1, 0)}
 
 
@@ -188,7 +229,7 @@ def test_a_worktree_that_was_removed_by_force_is_told_of_by_its_saved_state(
     run(["worktree", "clean", "--force", session, *further])
     one, _ = told(run)["sessions"]
     assert files(one) == {"a.py": (1, 0), "new": (1, 0)}
-    assert "its worktree is gone: the state that was saved is shown" in one["changes"]["notes"]
+    assert "its worktree is gone: its saved state is shown" in one["changes"]["notes"]
 
 
 def test_a_branch_that_went_on_after_a_state_was_saved_is_told_of(
@@ -282,7 +323,7 @@ def test_without_git_the_rest_is_shown(run: Run, launch: Launch, tmp_path: Path)
     (tmp_path / "empty").mkdir()
     outcome = run(f"compare {GROUP}", exit=3, env={"PATH": str(tmp_path / "empty")})
     assert "succeeded" in outcome.stdout
-    assert "git is not to be found" in outcome.stderr
+    assert "git: command not found" in outcome.stderr
 
 
 def test_programs_named_by_the_repository_are_not_run(
@@ -292,6 +333,9 @@ def test_programs_named_by_the_repository_are_not_run(
     trap.write_text(f'#!/bin/sh\ntouch {tmp_path}/sprung\ncat "$@"\n')
     trap.chmod(0o755)
     launch("one", "echo x >> a.py; echo '*.py diff=trap' > .gitattributes")
+    hook = repo / ".git" / "hooks" / "post-index-change"
+    hook.parent.mkdir(exist_ok=True)
+    hook.symlink_to(trap)
     for key in ("core.fsmonitor", "diff.external", "diff.trap.command", "diff.trap.textconv", "core.pager"):
         git(repo, "config", key, str(trap))
     (tmp_path / "sprung").unlink(missing_ok=True)

@@ -98,8 +98,8 @@ def test_outside_of_a_repository_there_is_nowhere_to_work_side_by_side(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "is in no git repository" in run(["launch", "-p", "x", *slots(None, None)], exit=2).stderr
-    assert "is in no git repository" in run("launch demo -p x --worktree .", exit=10).stderr
+    assert "is not in a git repository" in run(["launch", "-p", "x", *slots(None, None)], exit=2).stderr
+    assert "is not in a git repository" in run("launch demo -p x --worktree .", exit=10).stderr
 
 
 def test_one_document_holds_the_sessions_the_group_and_the_failures(run: Run, repo: Path) -> None:

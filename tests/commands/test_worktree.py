@@ -259,7 +259,7 @@ def test_a_worktree_that_was_moved_is_found_by_its_session(
 
 def test_the_main_worktree_and_other_directories_are_no_targets(run: Run, repo: Path, tmp_path: Path) -> None:
     assert "is no linked worktree" in clean(run, ".", exit=2).stderr
-    assert "is in no git repository" in clean(run, str(tmp_path), exit=10).stderr
+    assert "is not in a git repository" in clean(run, str(tmp_path), exit=10).stderr
     assert "is not there" in clean(run, "./nowhere", exit=10).stderr
     plain = run("launch exec -- true").stdout.strip()
     assert "did not run in a worktree" in clean(run, plain, exit=2).stderr
@@ -315,6 +315,25 @@ def test_files_that_git_was_told_not_to_look_at_are_not_lost(
     clean(run, session_id, "--force")
     run(["worktree", "restore", session_id])
     assert (place / "readme").read_text() == "of this machine\n"
+
+
+def test_a_look_runs_nothing_that_the_repository_names(
+    run: Run, repo: Path, ended: tuple[str, Path], tmp_path: Path
+) -> None:
+    place = ended[1]
+    git(place, "update-index", "--skip-worktree", "readme")
+    trap = tmp_path / "trap"
+    trap.write_text(f'#!/bin/sh\necho "$0" >> {tmp_path}/sprung\n')
+    trap.chmod(0o755)
+    hook = repo / ".git" / "hooks" / "post-index-change"
+    hook.parent.mkdir(exist_ok=True)
+    hook.symlink_to(trap)
+    git(repo, "config", "core.fsmonitor", str(trap))
+    (place / "readme").write_text("of this machine\n")
+    (tmp_path / "sprung").unlink(missing_ok=True)
+    assert listed(run)[0]["changed"] == ["readme"]
+    refused(run, place)
+    assert not (tmp_path / "sprung").exists()
 
 
 def test_files_outside_of_a_sparse_checkout_are_not_lost(

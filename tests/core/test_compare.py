@@ -31,16 +31,16 @@ def delivery(**changes: object) -> Delivery:
 
 
 def test_numstat_is_read_whatever_the_names() -> None:
-    text = "1\t2\ta\0-\t-\tbin\0" + "0\t3\tta\tb\nc\0" + "4\t0\t\udcff\0"
-    assert read_numstat(text) == [
+    records = ["1\t2\ta", "-\t-\tbin", "0\t3\tta\tb\nc", "4\t0\t\udcff"]
+    assert read_numstat(records) == [
         FileChange("a", 1, 2),
         FileChange("bin", None, None),
         FileChange("ta\tb\nc", 0, 3),
         FileChange("\udcff", 4, 0),
     ]
-    assert read_numstat("") == []
+    assert read_numstat([]) == []
     with pytest.raises(ValueError, match="unpack"):
-        read_numstat("something else")
+        read_numstat(["something else"])
 
 
 def test_sums_leave_out_what_is_not_counted() -> None:

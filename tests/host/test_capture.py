@@ -61,10 +61,10 @@ def test_git_works_where_it_is_told_whatever_the_environment_says(
         subprocess.run(["git", "init", "-q", str(tmp_path / name)], check=True)
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "one" / ".git"))
     monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
-    where = git.run(["rev-parse", "--absolute-git-dir"], cwd=str(tmp_path / "two"))
+    where = git.run(["rev-parse", "--absolute-git-dir"], cwd=str(tmp_path / "two"), environ=os.environ)
     assert where == f"{tmp_path / 'two' / '.git'}\n"
 
 
 def test_gits_own_words_are_the_error(tmp_path: Path) -> None:
     with pytest.raises(OperationFailed, match=r"git status failed in .*: not a git repository"):
-        git.run(["status"], cwd=str(tmp_path))
+        git.run(["status"], cwd=str(tmp_path), environ=os.environ)

@@ -127,7 +127,7 @@ def test_a_bare_repository_and_none(tmp_path: Path) -> None:
     assert found.main == str(tmp_path / "r.git")
     assert found.checkouts()[0].is_bare
     (tmp_path / "none").mkdir()
-    with pytest.raises(NotFound, match="is in no git repository"):
+    with pytest.raises(NotFound, match="is not in a git repository"):
         repository.find(str(tmp_path / "none"), os.environ)
     with pytest.raises(NotFound, match="no such directory"):
         repository.find(str(tmp_path / "gone"), os.environ)

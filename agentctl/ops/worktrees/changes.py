@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agentctl.core.compare import Changes, FileChange, read_numstat
-from agentctl.errors import NotFound, OperationFailed
-from agentctl.host import git
+from agentctl.errors import NotFound
+from agentctl.host import repository
+from agentctl.host.git import GitError
+from agentctl.host.repository import Repository
 
 MOST_UNTRACKED = 2000
 """Untracked files whose lines are counted: a build that nobody ignores has a hundred thousand."""
@@ -23,10 +26,18 @@ LARGEST_UNTRACKED = 4 * 1024 * 1024
 PROBE = 8000
 """Bytes in which git looks for a NUL, which makes a file binary."""
 
-DIFF = ("diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color")
+DIFF = (
+    "diff",
+    "--numstat",
+    "-z",
+    "--no-renames",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--no-color",
+    "--no-relative",
+)
 
-# Programs that a repository's own configuration names are not run for a look.
-QUIET = ("-c", "core.fsmonitor=false", "-c", "diff.relative=false")
+BASE_HINT = "name a branch, tag or commit with --base"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,126 +54,89 @@ class Work:
     """The ref that has its state if its worktree was removed by force."""
 
 
-def repository_of(cwd: str) -> str | None:
-    """Where git keeps the repository that this directory belongs to; None for one that has none."""
-    if not os.path.isdir(cwd):
-        return None
-    try:
-        return _git(["rev-parse", "--path-format=absolute", "--git-common-dir"], cwd)
-    except OperationFailed as error:
-        if "not a git repository" in error.message:
-            return None
-        raise
+def changes_of(work: Work, *, base: str | None, environ: Mapping[str, str]) -> Changes:
+    """Everything that differs from the base: the last commit that `base` and the work have in common.
 
-
-def changes_of(work: Work, *, base: str | None) -> Changes:
-    """Everything that differs from the base, which is `base`'s and the work's last common commit.
-
-    Without `base` it is the recorded one, else that in common with the main worktree. A worktree
-    that is gone is told of by the state that was saved, else by its branch. Raises NotFound where
-    nothing is left to look at or there is no such base, OperationFailed where git fails.
+    Without `base` it is the recorded one, else the last in common with the main worktree. If the
+    worktree is gone, the state that was saved is compared, else its branch. Raises NotFound if
+    nothing is left to compare or there is no such base, OperationFailed if git fails.
     """
     if os.path.isdir(work.cwd):
-        repository = repository_of(work.cwd)
-        if repository is None:
-            raise NotFound("not in a git repository")
-        return _of_worktree(work, repository, base)
-    return _of_branch(work, base)
+        try:
+            found = repository.find(work.cwd, environ)
+        except NotFound as error:
+            raise NotFound("not in a git repository") from error
+        return _of_worktree(found, work, base)
+    return _of_branch(work, base, environ)
 
 
-def _of_worktree(work: Work, repository: str, base: str | None) -> Changes:
+def _of_worktree(found: Repository, work: Work, base: str | None) -> Changes:
     try:
-        top = _git(["rev-parse", "--show-toplevel"], work.cwd)
-    except OperationFailed as error:
+        top = found.line("rev-parse", "--show-toplevel", cwd=work.cwd)
+    except GitError as error:
         if "work tree" in error.message:
             raise NotFound("not in a worktree of git") from error
         raise
-    tip = _commit("HEAD", top)
-    found, notes = _base(work, top, tip, base)
-    now = _git(["symbolic-ref", "--quiet", "--short", "HEAD"], top, missing_ok=True)
+    found = found._replace(here=top)
+    commit, notes = _base(found, work, found.commit("HEAD", cwd=top), base)
+    now = found.branch(top)
     if work.branch is not None and now != work.branch:
         notes = [*notes, f"its worktree is on {now or 'no branch'} now, not on {work.branch}"]
-    files = read_numstat(git.run([*QUIET, *DIFF, found, "--"], cwd=top))
-    listed = git.run([*QUIET, "ls-files", "--others", "--exclude-standard", "-z"], cwd=top)
-    untracked = sorted(name for name in listed.split("\0") if name)
+    files = read_numstat(found.records(*DIFF, commit, "--", cwd=top))
+    untracked = sorted(found.records("ls-files", "--others", "--exclude-standard", "-z", cwd=top))
     if len(untracked) > MOST_UNTRACKED:
-        notes = [*notes, f"of {len(untracked)} untracked files {MOST_UNTRACKED} are counted"]
+        notes = [*notes, f"only {MOST_UNTRACKED} of {len(untracked)} untracked files are counted"]
     files += [_untracked(top, name) for name in untracked[:MOST_UNTRACKED]]
-    return Changes(found, _in_order(files), repository, top, tuple(notes))
+    return Changes(commit, _in_order(files), found.common, top, tuple(notes))
 
 
-def _of_branch(work: Work, base: str | None) -> Changes:
-    """What was saved or committed, of a worktree that is gone."""
-    repository = work.repository and repository_of(work.repository)
-    if not repository:
-        raise NotFound("no longer there")
+def _of_branch(work: Work, base: str | None, environ: Mapping[str, str]) -> Changes:
+    """What was saved or committed in a worktree that is gone."""
+    try:
+        if not work.repository:
+            raise NotFound("no longer there")
+        found = repository.find(work.repository, environ)
+    except NotFound as error:
+        raise NotFound("no longer there") from error
+    # No worktree is looked at from here on, not even the main one.
+    found = found._replace(here=found.common)
     branch = f"refs/heads/{work.branch}"
-    place, left = branch, "what was committed is left"
-    tip = _commit(branch, repository) if work.branch else None
-    saved = _commit(work.saved, repository) if work.saved else None
-    # A branch that has gone on since, or went another way, tells more.
-    if saved is not None and (tip is None or _fork(tip, saved, repository) == tip):
-        place, left, tip = work.saved or "", "the state that was saved is shown", saved
+    place, left = branch, "its commits are shown"
+    tip = found.commit(branch) if work.branch else None
+    saved = found.commit(work.saved) if work.saved else None
+    # A branch that has moved on since, or was reset, says more.
+    if saved is not None and (tip is None or _fork(found, tip, saved) == tip):
+        place, left, tip = work.saved or "", "its saved state is shown", saved
     if tip is None:
         raise NotFound("no longer there")
-    found, notes = _base(work, repository, tip, base)
-    files = read_numstat(git.run([*QUIET, *DIFF, found, tip, "--"], cwd=repository))
+    commit, notes = _base(found, work, tip, base)
+    files = read_numstat(found.records(*DIFF, commit, tip, "--"))
     notes = [*notes, f"its worktree is gone: {left}"]
-    return Changes(found, _in_order(files), repository, place, tuple(notes))
+    return Changes(commit, _in_order(files), found.common, place, tuple(notes))
 
 
-def _base(work: Work, place: str, tip: str | None, asked: str | None) -> tuple[str, list[str]]:
-    """The commit to compare with, and what a person should know of it."""
+def _base(found: Repository, work: Work, tip: str | None, asked: str | None) -> tuple[str, list[str]]:
+    """The commit to compare with, and what a person should know about it."""
     if asked is not None:
-        commit = _commit(asked, place)
+        commit = found.commit(asked, cwd=found.here)
         if commit is None:
-            raise NotFound(f"no commit {asked} in {place}", hint="name a branch, tag or commit with --base")
-        return _fork(commit, tip, place), []
-    if work.base_commit is not None and _commit(work.base_commit, place) is not None:
+            raise NotFound(f"no commit {asked} in {found.here}", hint=BASE_HINT)
+        return _fork(found, commit, tip), []
+    if work.base_commit is not None and found.commit(work.base_commit, cwd=found.here) is not None:
         return work.base_commit, []
     if tip is None:
         # Nothing was committed yet: everything is new.
-        return _git(["hash-object", "-t", "tree", os.devnull], place), []
-    top, main = _main_worktree(place)
-    if main is None or os.path.realpath(top) == os.path.realpath(place):
-        return tip, ["its base is not known: only what is not committed is shown, see --base"]
-    return _fork(main, tip, place), []
+        return found.line("hash-object", "-t", "tree", os.devnull, cwd=found.here), []
+    main = found.commit("HEAD")
+    if main is None or found.here == found.main:
+        return tip, ["its base is not known: only uncommitted changes are shown, see --base"]
+    return _fork(found, main, tip), []
 
 
-def _fork(commit: str, tip: str | None, place: str) -> str:
-    """Where `tip` left the line of `commit`; that commit itself where they have nothing in common."""
-    if tip is None:
-        return commit
-    return _git(["merge-base", commit, tip], place, missing_ok=True) or commit
-
-
-def _main_worktree(place: str) -> tuple[str, str | None]:
-    """The repository's first worktree, or the bare repository itself, and the commit it is on."""
-    top, head = "", None
-    for line in _git(["worktree", "list", "--porcelain"], place).splitlines():
-        key, _, value = line.partition(" ")
-        if not line:
-            break  # the first worktree is the main one
-        if key == "worktree":
-            top = value
-        elif key == "HEAD" and value.strip("0"):
-            head = value
-    return top, head or _commit("HEAD", top)
-
-
-def _commit(name: str, place: str) -> str | None:
-    """The commit of this name, None where there is none."""
-    return _git(["rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"], place, missing_ok=True) or None
-
-
-def _git(args: list[str], cwd: str, *, missing_ok: bool = False) -> str:
-    """One line of git's; empty where it failed and that is an answer."""
-    try:
-        return git.run([*QUIET, *args], cwd=cwd).removesuffix("\n")
-    except OperationFailed:
-        if missing_ok:
-            return ""
-        raise
+def _fork(found: Repository, commit: str, tip: str | None) -> str:
+    """Where `tip` left the line of `commit`; that commit itself if they have no ancestor in common."""
+    ancestor = found.ask("merge-base", commit, tip, cwd=found.here) if tip else None
+    return ancestor.strip() if ancestor else commit
 
 
 def _in_order(files: list[FileChange]) -> tuple[FileChange, ...]:

@@ -7,13 +7,15 @@ says why. Must not change anything.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from agentctl.core.compare import Changes, HookResult, hook_result, in_common
 from agentctl.errors import AgentctlError, NotFound, UsageFault
+from agentctl.host import repository
 from agentctl.ops.found import Found
 from agentctl.ops.sessions.find import in_group
-from agentctl.ops.worktrees.changes import Work, changes_of, repository_of
+from agentctl.ops.worktrees.changes import BASE_HINT, Work, changes_of
 from agentctl.ops.worktrees.restore import PREFIX as SAVED
 from agentctl.runtime import Runtime
 from agentctl.store import outbox
@@ -42,14 +44,14 @@ class Comparison:
 def compare(runtime: Runtime, group: str, *, base: str | None = None) -> Comparison:
     """Every session of the group, oldest first. NotFound for an unknown group, or a base nobody has."""
     if base is not None and (not base or base.startswith("-")):
-        raise UsageFault(f"'{base}' names no commit", hint="name a branch, tag or commit with --base")
+        raise UsageFault(f"'{base}' names no commit", hint=BASE_HINT)
     members = in_group(runtime, group)
-    common = _common_repository(members)
+    common = _common_repository(runtime, members)
     siblings = _told_apart([_sibling(runtime, each, base, common) for each in members])
     if base is not None and not any(each.changes for each in siblings):
         wrong = [each.missing for each in siblings if each.missing and f"no commit {base} " in each.missing]
         if wrong:
-            raise NotFound(wrong[0], hint="name a branch, tag or commit with --base")
+            raise NotFound(wrong[0], hint=BASE_HINT)
     seen = {each.found.session.id: each.changes for each in siblings if each.changes is not None}
     return Comparison(group=group, siblings=siblings, shared=in_common(seen))
 
@@ -67,7 +69,7 @@ def _sibling(runtime: Runtime, found: Found, base: str | None, common: str | Non
     )
     changes, missing, has_failed = None, None, False
     try:
-        changes = changes_of(work, base=base)
+        changes = changes_of(work, base=base, environ=runtime.environ)
     except NotFound as error:
         missing = error.message
     except AgentctlError as error:
@@ -92,13 +94,10 @@ def _told_apart(siblings: list[Sibling]) -> tuple[Sibling, ...]:
     return tuple(noted)
 
 
-def _common_repository(members: list[Found]) -> str | None:
-    """The one repository that all siblings belong to whose directory is still there."""
+def _common_repository(runtime: Runtime, members: list[Found]) -> str | None:
+    """The repository of all siblings whose directory still exists, if it is one and the same."""
     known = set()
     for each in members:
-        try:
-            known.add(repository_of(each.session.cwd))
-        except AgentctlError:
-            continue  # told of where its changes are looked at
-    known.discard(None)
+        with suppress(AgentctlError):  # reported with the session's changes
+            known.add(repository.find(each.session.cwd, runtime.environ).common)
     return known.pop() if len(known) == 1 else None

@@ -17,7 +17,7 @@ from agentctl.core.ids import short
 from agentctl.core.model import Session
 from agentctl.core.text import one_line
 from agentctl.errors import AgentctlError, NotFound
-from agentctl.host import git, repository
+from agentctl.host import repository
 from agentctl.host.occupants import Occupant, is_within, occupants, size_of
 from agentctl.host.repository import Checkout, Repository
 from agentctl.ops.worktrees.mark import mark_of
@@ -30,6 +30,13 @@ NAMED = 3
 
 NAMES_AT_ONCE = 200
 """File names in one call: an argument list has an end."""
+
+WITHOUT_HOOKS = {
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "core.hooksPath",
+    "GIT_CONFIG_VALUE_0": os.devnull,
+}
+"""A hook that the repository has for a change of its index is not meant for a copy of it."""
 
 _UNDER_WAY = {
     "rebase-merge": "a rebase",
@@ -163,17 +170,16 @@ def _status(found: Repository, path: str, directory: str) -> tuple[tuple[str, ..
     names = unwatched(found, path)
     if names:
         with index_copy(found, path, directory, watching=names) as extra:
-            text = git.run(words, cwd=path, environ=found.environ, extra=extra)
+            lines = found.records(*words, cwd=path, extra=extra)
     else:
-        text = found.run(*words, cwd=path)
-    lines = [line for line in text.split("\0") if line]
+        lines = found.records(*words, cwd=path)
     untracked = tuple(line[3:] for line in lines if line.startswith("??"))
     return tuple(line[3:] for line in lines if not line.startswith("??")), untracked
 
 
 def unwatched(found: Repository, path: str) -> list[str]:
     """Files that are there and that git was told not to look at: skip-worktree, assume-unchanged."""
-    lines = found.run("ls-files", "-v", "-z", cwd=path).split("\0")
+    lines = found.records("ls-files", "-v", "-z", cwd=path)
     flagged = [line[2:] for line in lines if line.startswith("S") or line[:1].islower()]
     return [name for name in flagged if os.path.lexists(os.path.join(path, name))]
 
@@ -188,13 +194,13 @@ def index_copy(
     that a sparse checkout leaves out on purpose are still known.
     """
     with tempfile.TemporaryDirectory(prefix="agentctl-") as place:
-        extra = {"GIT_INDEX_FILE": os.path.join(place, "index")}
+        extra = {"GIT_INDEX_FILE": os.path.join(place, "index"), **WITHOUT_HOOKS}
         with suppress(FileNotFoundError):
             shutil.copy(os.path.join(directory, "index"), extra["GIT_INDEX_FILE"])
         for first in range(0, len(watching), NAMES_AT_ONCE):
             some = watching[first : first + NAMES_AT_ONCE]
             for flag in ("--no-skip-worktree", "--no-assume-unchanged"):
-                git.run(("update-index", flag, "--", *some), cwd=path, environ=found.environ, extra=extra)
+                found.run("update-index", flag, "--", *some, cwd=path, extra=extra)
         yield extra
 
 

@@ -80,7 +80,7 @@ def _trees(found: Repository, git_directory: str, path: str) -> tuple[str, str |
     with index_copy(found, path, git_directory, watching=unwatched(found, path)) as extra:
 
         def index(*words: str) -> str:
-            return git.run(words, cwd=path, environ=found.environ, limit=git.LONG, extra=extra).strip()
+            return found.run(*words, cwd=path, limit=git.LONG, extra=extra).strip()
 
         staged = None
         with suppress(git.GitError):
