@@ -82,10 +82,3 @@ class Interrupted(AgentctlError):
 
     exit_code = 130
     slug = "interrupted"
-
-
-class GaveUp(AgentctlError):
-    """A time-out of the caller's passed first."""
-
-    exit_code = 124
-    slug = "gave_up"

@@ -197,7 +197,7 @@ class Field:
 
     def events(self, session: Session) -> list[Event]:
         with self.database() as db, reading(db):
-            return events.for_session(db, session.id)
+            return events.since(db, 0, limit=100, session_id=session.id)
 
     def event_types(self, session: Session) -> list[str]:
         return [event.type for event in self.events(session)]

@@ -31,12 +31,11 @@ DOCUMENTED = {
     errors.AdapterUnavailable: (12, "adapter_unavailable"),
     errors.ProgramUnavailable: (12, "program_unavailable"),
     errors.StateUnusable: (13, "state_unusable"),
-    errors.GaveUp: (124, "gave_up"),
     errors.Interrupted: (130, "interrupted"),
 }
 
-BEYOND_ERRORS = {0, 70, 130}
-"""Success, a bug, an interrupt: codes that no error class has."""
+BEYOND_ERRORS = {0, 70, 124, 130}
+"""Success, a bug, a `wait` that timed out, an interrupt: codes that no error class has."""
 
 
 def families(top: type[AgentctlError]) -> Iterator[type[AgentctlError]]:

@@ -289,7 +289,7 @@ def climb(session: Session, now: datetime) -> tuple[Session, Signal]:
     stage = min(session.stop_stage + 1, len(ladder))
     rung = ladder[stage - 1]
     after = session._replace(status=Status.STOPPING, stop_stage=stage, stop_escalate_at=now + rung.wait)
-    return after, Signal(stage, rung.signal)
+    return after, Signal(rung.signal)
 
 
 def _fire(session: Session, fuse: Fuse, now: datetime, effects: tuple[Effect, ...]) -> Verdict:

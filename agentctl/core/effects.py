@@ -6,9 +6,8 @@ from typing import Any, NamedTuple
 
 
 class Signal(NamedTuple):
-    """Send the ladder's rung `stage` (1 is the first); KILL goes to the whole tree."""
+    """Send this signal to the agent; KILL goes to its whole process tree."""
 
-    stage: int
     number: int
 
 

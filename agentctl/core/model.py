@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from agentctl.core.effects import Effect
 
 GRACE = timedelta(seconds=30)
-"""After launch, how long "the agent's store does not list it" proves nothing (DESIGN 3)."""
+"""After launch, how long "the agent's store does not list it" proves nothing."""
 
 DEFAULT_FUSE = timedelta(hours=4)
-"""Lifecycle fuse of a launch without --fuse: it vouches, and ends nothing (DESIGN 3)."""
+"""Lifecycle fuse of a launch without --fuse: it vouches, and ends nothing."""
 
 DEFAULT_DIRECTORY_FUSE = timedelta(minutes=10)
 
@@ -59,7 +59,7 @@ class StopCause(StrEnum):
 
 
 class Liveness(StrEnum):
-    """What lock and identity say together (DESIGN 4)."""
+    """What lock and identity say together."""
 
     ALIVE = "alive"
     ENDING = "ending"

@@ -24,11 +24,6 @@ SEARCH_LIMIT = 64 * 1024 * 1024
 CUT = " … [line cut: longer than 1 MiB]"
 
 
-def last_lines(path: str, count: int) -> list[str]:
-    """The last `count` lines, oldest first; a last one without a newline counts. [] for a missing file."""
-    return list(lines(read_span(path, *tail_span(path, count))))
-
-
 def tail_span(path: str, count: int) -> tuple[int, int]:
     """Where the last `count` lines begin, and where the log ends now: `follow` goes on from there."""
     descriptor = _open(path)

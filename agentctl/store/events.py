@@ -54,11 +54,6 @@ def since(
     return fetch(db, _decode, sql, (*parameters, limit))
 
 
-def for_session(db: Database, session_id: str) -> list[Event]:
-    """Every line about one session, oldest first."""
-    return fetch(db, _decode, f"{_SELECT} WHERE session_id = ? ORDER BY cursor", (session_id,))
-
-
 def has_type(db: Database, type_: str) -> bool:
     """There is a line of this type; all are walked where there is none."""
     return bool(fetch(db, _number, "SELECT cursor FROM events WHERE type = ? LIMIT 1", (type_,)))

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from agentctl.core.model import Fuse
 from agentctl.store import codecs
-from agentctl.store.db import Database, change, fetch, insert_row, update_row
+from agentctl.store.db import Database, fetch, insert_row, update_row
 
 _SELECT = f"SELECT {', '.join(codecs.FUSE_COLUMNS)} FROM fuses"
 
@@ -62,11 +62,6 @@ def all(db: Database, include_ended: bool = False) -> list[Fuse]:  # noqa: A001
     """Armed fuses, or with `include_ended` every one; newest first."""
     where = "" if include_ended else "WHERE state = 'armed'"
     return fetch(db, _decode, f"{_SELECT} {where} {_NEWEST_FIRST}")
-
-
-def delete(db: Database, fuse_id: str) -> bool:
-    """Forget a fuse; whether it was there."""
-    return change(db, "DELETE FROM fuses WHERE id = ?", (fuse_id,)) == 1
 
 
 def _decode(row: sqlite3.Row) -> Fuse:

@@ -46,6 +46,21 @@ UNLISTED = RUNNING._replace(
 AGENT = AgentRecord(pid=42, start_token="t", started_at=START)
 
 
+LEGAL: dict[Status, frozenset[Status]] = {
+    Status.STARTING: frozenset({Status.RUNNING, Status.STOPPING, Status.STOPPED, Status.ERROR}),
+    Status.RUNNING: frozenset({Status.IDLE, Status.STOPPING, Status.STOPPED, Status.ERROR}),
+    Status.IDLE: frozenset({Status.RUNNING, Status.STOPPING, Status.STOPPED, Status.ERROR}),
+    Status.STOPPING: frozenset({Status.STOPPED, Status.ERROR}),
+    Status.STOPPED: frozenset(),
+    Status.ERROR: frozenset(),
+}
+"""Every change of status that a verdict may make. Staying is always legal."""
+
+
+def is_legal(before: Status, after: Status) -> bool:
+    return before is after or after in LEGAL[before]
+
+
 def at(seconds: float) -> datetime:
     return START + timedelta(seconds=seconds)
 

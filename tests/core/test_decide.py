@@ -57,7 +57,7 @@ def test_row_5_the_next_rung_when_its_time_has_come(cause: StopCause, seconds: f
     result = decide(session, None, ALIVE, at(seconds))
     assert (result.rule, result.shown) == (5, Status.STOPPING)
     if climbs:
-        assert result.effects == (Signal(2, SIGKILL),)
+        assert result.effects == (Signal(SIGKILL),)
         assert result.session == session._replace(stop_stage=2, stop_escalate_at=at(seconds + 5))
     else:
         assert result.effects == ()
@@ -79,7 +79,7 @@ def test_row_5_says_who_asked_and_what_was_sent(cause: StopCause, reason: str) -
 def test_row_5_a_request_whose_first_signal_was_never_asked_for_begins_the_ladder() -> None:
     asked = stopping(StopCause.USER, stop_stage=0, stop_escalate_at=None)
     result = decide(asked, None, ALIVE, at(0))
-    assert result.effects == (Signal(1, SIGTERM),)
+    assert result.effects == (Signal(SIGTERM),)
     assert (result.session.stop_stage, result.session.stop_escalate_at) == (1, at(10))
 
 
@@ -87,7 +87,7 @@ def test_row_5_the_last_rung_is_repeated_after_its_wait() -> None:
     killed = stopping(StopCause.USER, stop_stage=2, stop_escalate_at=at(15))
     assert decide(killed, None, ALIVE, at(14.999999)).effects == ()
     again = decide(killed, None, ALIVE, at(15))
-    assert again.effects == (Signal(2, SIGKILL),)
+    assert again.effects == (Signal(SIGKILL),)
     assert again.session == killed._replace(stop_escalate_at=at(20))
     assert decide(again.session, None, ALIVE, at(15)).effects == ()
 
@@ -105,16 +105,16 @@ def test_row_5_climbs_the_ladder_of_the_session() -> None:
         session = result.session
         sent.append(result.effects)
     assert sent == [
-        (Signal(1, SIGINT),),
-        (Signal(2, SIGTERM),),
-        (Signal(3, SIGKILL),),
-        (Signal(3, SIGKILL),),
+        (Signal(SIGINT),),
+        (Signal(SIGTERM),),
+        (Signal(SIGKILL),),
+        (Signal(SIGKILL),),
     ]
 
 
 def test_row_5_a_ladder_without_rungs_does_not_raise() -> None:
     bare = stopping(StopCause.USER, ladder=(), stop_stage=0, stop_escalate_at=None)
-    assert decide(bare, None, ALIVE, at(0)).effects == (Signal(1, SIGTERM),)
+    assert decide(bare, None, ALIVE, at(0)).effects == (Signal(SIGTERM),)
 
 
 def test_row_5_an_unlisted_session_that_is_being_stopped_does_not_linger() -> None:
@@ -251,7 +251,7 @@ def test_a_session_stopped_while_it_started_stays_so_when_its_agent_appears() ->
     )
     result = decide(asked, None, ALIVE._replace(agent=AGENT), at(10))
     assert (result.session.pid, result.session.status) == (42, Status.STOPPING)
-    assert result.effects[-1] == Signal(2, SIGKILL)
+    assert result.effects[-1] == Signal(SIGKILL)
 
 
 def test_a_recorded_agent_is_not_replaced() -> None:

@@ -52,7 +52,7 @@ def test_row_6_a_due_fuse_stops_a_live_session(late: timedelta) -> None:
         stop_escalate_at=now + timedelta(seconds=10),
     )
     assert result.fuse == fused(state=FuseState.FIRED)
-    assert result.effects == (expired("stop"), PostWebhook("fuse.expired"), Signal(1, SIGTERM))
+    assert result.effects == (expired("stop"), PostWebhook("fuse.expired"), Signal(SIGTERM))
     assert result.reason == "its 2h fuse blew; stopping"
 
 

@@ -35,8 +35,7 @@ from agentctl.core.model import (
     StopCause,
     Verdict,
 )
-from agentctl.core.transitions import TRANSITIONS, is_legal
-from tests.core.deciding import START, TICK
+from tests.core.deciding import LEGAL, START, TICK, is_legal
 
 CREATED = START - timedelta(seconds=20)
 """Before the agent began: its launcher had a worktree to make."""
@@ -330,7 +329,7 @@ def signals_only_the_living(session: Session, seen: Observation, verdict: Verdic
         return verdict.session.stop_stage == session.stop_stage
     stage = min(session.stop_stage + 1, len(session.ladder))
     return (
-        sent == [Signal(stage, session.ladder[stage - 1].signal)]
+        sent == [Signal(session.ladder[stage - 1].signal)]
         and seen.liveness is Liveness.ALIVE
         and seen.exit is None
         and verdict.session.stop_stage == stage
@@ -510,19 +509,9 @@ def test_a_process_that_ignores_everything_is_asked_once_per_rung_and_then_kille
     assert sent == [(0, 15), (10, 9), (15, 9), (20, 9), (25, 9)]
 
 
-# The table of transitions itself.
-
-
-def test_every_status_has_its_row_and_nothing_leaves_a_final_one() -> None:
-    assert set(TRANSITIONS) == set(Status)
-    for status in Status:
-        assert (TRANSITIONS[status] == frozenset()) is (status in FINAL)
-        assert status not in TRANSITIONS[status]
-        assert is_legal(status, status)
-
-
-def test_every_live_status_can_end_and_none_goes_back_to_starting() -> None:
-    for status in LIVE:
-        assert TRANSITIONS[status] >= FINAL
-        assert Status.STARTING not in TRANSITIONS[status]
-    assert TRANSITIONS[Status.STOPPING] == FINAL
+def test_the_table_of_legal_changes_lets_every_live_session_end_and_no_final_one_live() -> None:
+    assert set(LEGAL) == set(Status)
+    for status, after in LEGAL.items():
+        assert (after >= FINAL) is (status not in FINAL)
+        assert bool(after) is (status not in FINAL)
+        assert Status.STARTING not in after

@@ -25,7 +25,7 @@ from agentctl.core.model import (
     Verdict,
 )
 from agentctl.core.requests import abandoned, started, stop_asked
-from agentctl.core.transitions import is_legal
+from tests.core.deciding import is_legal
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 TEN_SECONDS = timedelta(seconds=10)
@@ -143,7 +143,7 @@ def test_the_first_request_records_who_asked_and_sends_the_first_rung() -> None:
     )
     assert verdict.effects == (
         AppendEvent("session.stopping", "stop requested", {"force": False}),
-        Signal(1, SIGTERM),
+        Signal(SIGTERM),
     )
     assert verdict.shown is Status.STOPPING
     assert verdict.reason == "stop requested"
@@ -152,13 +152,13 @@ def test_the_first_request_records_who_asked_and_sends_the_first_rung() -> None:
 def test_the_adapters_own_order_is_kept() -> None:
     ladder = (Rung(SIGINT, timedelta(seconds=3)), Rung(SIGKILL, timedelta(seconds=5)))
     verdict = ask(RUNNING._replace(ladder=ladder))
-    assert signals(verdict) == [Signal(1, SIGINT)]
+    assert signals(verdict) == [Signal(SIGINT)]
     assert verdict.session.stop_escalate_at == NOW + timedelta(seconds=3)
 
 
 def test_force_kills_at_once() -> None:
     verdict = ask(RUNNING, force=True)
-    assert signals(verdict) == [Signal(2, SIGKILL)]
+    assert signals(verdict) == [Signal(SIGKILL)]
     assert verdict.session.stop_stage == 2
     assert verdict.session.stop_escalate_at == NOW + timedelta(seconds=5)
     assert AppendEvent("session.stopping", "stop requested", {"force": True}) in verdict.effects
@@ -173,20 +173,20 @@ def test_patience_replaces_the_wait_before_the_kill() -> None:
     )
     before = decide(verdict.session, None, ALIVE, NOW + timedelta(seconds=59.999999))
     assert signals(before) == []
-    assert signals(decide(verdict.session, None, ALIVE, NOW + timedelta(seconds=60))) == [Signal(2, SIGKILL)]
+    assert signals(decide(verdict.session, None, ALIVE, NOW + timedelta(seconds=60))) == [Signal(SIGKILL)]
 
 
 def test_no_patience_at_all_kills_at_the_next_look() -> None:
     verdict = ask(RUNNING, patience=timedelta())
-    assert signals(verdict) == [Signal(1, SIGTERM)]
-    assert signals(decide(verdict.session, None, ALIVE, NOW)) == [Signal(2, SIGKILL)]
+    assert signals(verdict) == [Signal(SIGTERM)]
+    assert signals(decide(verdict.session, None, ALIVE, NOW)) == [Signal(SIGKILL)]
 
 
 def test_a_ladder_of_one_rung_has_no_wait_to_replace() -> None:
     only = (Rung(SIGKILL, timedelta(seconds=5)),)
     verdict = ask(RUNNING._replace(ladder=only), patience=timedelta(minutes=1))
     assert verdict.session.ladder == only
-    assert signals(verdict) == [Signal(1, SIGKILL)]
+    assert signals(verdict) == [Signal(SIGKILL)]
 
 
 def test_a_starting_session_can_be_stopped() -> None:
@@ -255,7 +255,7 @@ def test_asking_again_with_force_goes_to_the_last_rung_now() -> None:
     first = ask(RUNNING)
     later = NOW + timedelta(seconds=3)
     again = ask(first.session, force=True, now=later)
-    assert again.effects == (Signal(2, SIGKILL),)
+    assert again.effects == (Signal(SIGKILL),)
     assert again.session == first.session._replace(
         stop_stage=2, stop_escalate_at=later + timedelta(seconds=5)
     )
@@ -265,7 +265,7 @@ def test_force_twice_kills_twice() -> None:
     """A signal is sent at least once: the process that asked first may have died before it sent it."""
     first = ask(RUNNING, force=True)
     again = ask(first.session, force=True, now=NOW + timedelta(seconds=1))
-    assert again.effects == (Signal(2, SIGKILL),)
+    assert again.effects == (Signal(SIGKILL),)
     assert again.session.stop_stage == 2
 
 
@@ -288,7 +288,7 @@ def test_a_request_after_the_fuse_does_not_change_who_asked() -> None:
 def test_force_after_the_fuse_kills_now_and_still_times_out() -> None:
     blown = fired()
     again = ask(blown.session, blown.fuse, force=True, now=ARMED.deadline + timedelta(seconds=1))
-    assert again.effects == (Signal(2, SIGKILL),)
+    assert again.effects == (Signal(SIGKILL),)
     dead = Observation(liveness=Liveness.DEAD, evidence="liveness lock free, pid 42 gone")
     ended = decide(again.session, again.fuse, dead, ARMED.deadline + timedelta(seconds=2))
     assert ended.session.outcome is Outcome.TIMED_OUT

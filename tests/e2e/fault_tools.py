@@ -139,7 +139,7 @@ def fuse_of(session_id: str) -> Fuse | None:
 def ledger(session_id: str) -> list[str]:
     """Types of a session's events, oldest first."""
     with snapshot() as db:
-        return [event.type for event in events.for_session(db, session_id)]
+        return [event.type for event in events.since(db, 0, limit=100, session_id=session_id)]
 
 
 def endings(session_id: str) -> list[str]:

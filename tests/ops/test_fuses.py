@@ -58,7 +58,7 @@ def test_sixteen_extensions_add_up(session: str, runtime: Runtime, sealed_home: 
     assert after is not None
     assert after.deadline - before.deadline == timedelta(minutes=16)
     assert after.revision - before.revision == 16
-    ledger = events.for_session(runtime.state, session)
+    ledger = events.since(runtime.state, 0, limit=100, session_id=session)
     assert [event.type for event in ledger].count("fuse.extended") == 16
     # And the timer waits for the last one, whichever process wrote its file last.
     due = int((sealed_home / "sessions" / session / "fuse").read_text())
@@ -89,7 +89,7 @@ def test_a_verdict_from_before_an_extension_cannot_fire_the_fuse(session: str, r
     after = sessions.get(db, session)
     assert after is not None
     assert after.status is Status.RUNNING
-    assert "fuse.expired" not in [event.type for event in events.for_session(db, session)]
+    assert "fuse.expired" not in [event.type for event in events.since(db, 0, limit=100, session_id=session)]
 
 
 def test_an_extension_at_the_deadline_either_holds_or_is_refused(
@@ -108,7 +108,7 @@ def test_an_extension_at_the_deadline_either_holds_or_is_refused(
     last = fuses.for_session(db, session)
     assert last is not None
     assert last.deadline == first.deadline + held * timedelta(hours=1)
-    expired = [event for event in events.for_session(db, session) if event.type == "fuse.expired"]
+    expired = events.since(db, 0, limit=100, session_id=session, types=["fuse.expired"])
     if held:
         assert (last.state, expired) == (FuseState.ARMED, [])
         assert run("list -q --status running").lines == [session]

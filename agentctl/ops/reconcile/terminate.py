@@ -127,8 +127,8 @@ def climb_down(session: Session, is_over: Callable[[], bool]) -> frozenset[Targe
     For a lingering process, whose row is final and keeps no stage.
     """
     remembered = process_tree.snapshot(session.id, agent_of(session))
-    for stage, rung in enumerate(session.ladder, start=1):
-        send(session, Signal(stage, rung.signal))
+    for rung in session.ladder:
+        send(session, Signal(rung.signal))
         if waiting.poll(is_over, timeout=rung.wait.total_seconds()):
             break
     return finish(session, remembered)

@@ -73,7 +73,6 @@ class Plan:
     session: Session
     fuse: Fuse | None
     command: Command
-    adapter: Adapter
     environ: Mapping[str, str]
     patch: Mapping[str, str | None]
     tree: Tree | None = None
@@ -169,7 +168,6 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         session=session,
         fuse=fuse,
         command=command,
-        adapter=adapter,
         environ=environ,
         patch=patch,
         tree=tree,
