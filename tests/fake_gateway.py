@@ -60,10 +60,9 @@ class Peer:
         self.protocol = ServerProtocol(max_size=None)
         self.messages: list[dict[str, Any]] = []
 
-    def shake_hands(self, data: bytes = b"") -> None:
+    def shake_hands(self) -> None:
         while True:
-            self.protocol.receive_data(data or self.read())
-            data = b""
+            self.protocol.receive_data(self.read())
             for event in self.protocol.events_received():
                 if isinstance(event, Request):
                     self.protocol.send_response(self.protocol.accept(event))
@@ -121,7 +120,6 @@ class FakeGateway:
         self.capture = capture
         self.behaves = list(behaves)
         self.asked: list[dict[str, Any]] = []
-        self.posts: list[str] = []
         self.rows: list[dict[str, Any]] | None = None
         """Rows in place of the captured ones."""
         self.page = 100
@@ -172,10 +170,7 @@ class FakeGateway:
 
     def answer(self, peer: Peer) -> None:
         """As the real one does."""
-        data = peer.read()
-        if data.startswith(b"POST "):
-            return self._answer_http(peer, data)
-        peer.shake_hands(data)
+        peer.shake_hands()
         peer.challenge()
         self.greet(peer, peer.receive())
         while True:
@@ -213,20 +208,6 @@ class FakeGateway:
         payload |= {"sessions": rows[start : start + self.page], "hasMore": more}
         payload["nextOffset"] = start + self.page if more else None
         return reply
-
-    def _answer_http(self, peer: Peer, data: bytes) -> None:
-        while b"\r\n\r\n" not in data:
-            data += peer.read()
-        head, _, body = data.partition(b"\r\n\r\n")
-        lines = head.decode().split("\r\n")
-        fields = dict(line.lower().split(": ", 1) for line in lines[1:])
-        while len(body) < int(fields["content-length"]):
-            body += peer.read()
-        self.posts.append(lines[0])
-        if fields.get("authorization") != f"bearer {TOKEN}":
-            return peer.write(http(401, b'{"error":{"message":"Unauthorized","type":"unauthorized"}}'))
-        assert json.loads(body) == {"tool": "sessions_list", "args": {}}
-        peer.write(http(200, (DATA / "http-tools-invoke-sessions_list.json").read_bytes()))
 
 
 def http(status: int, body: bytes, *more: str) -> bytes:

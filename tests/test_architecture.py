@@ -65,6 +65,8 @@ KNOWS: dict[str, set[str]] = {
     "psutil": {"host"},
     "platformdirs": {"host"},
     "yaml": {"host"},
+    "websockets": {"adapters/openclaw/gateway.py"},
+    "json5": {"adapters/openclaw/place.py"},
     "subprocess": {"host", "adapters/demo_agent.py"},
 }
 """Library → who alone may import it."""

@@ -15,6 +15,11 @@ def mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def mappings(value: object) -> list[Mapping[str, Any]]:
+    """The elements of a list, each as `mapping` has it; nothing if the value is not a list."""
+    return [mapping(element) for element in value] if isinstance(value, list) else []
+
+
 def string(value: object) -> str | None:
     """The value if it is text, else None."""
     return value if isinstance(value, str) else None
@@ -30,11 +35,18 @@ def integer(value: object) -> int | None:
     return None if number is None or abs(number) > LARGEST else int(number)
 
 
-def total(counts: Iterable[int]) -> int | None:
-    """Their sum; None for none of them, or for more than a column holds: then nobody has counted right."""
-    known = list(counts)
+def total(counts: Iterable[int | None]) -> int | None:
+    """The sum of those that are known; None for none, or for more than a database column holds."""
+    known = [count for count in counts if count is not None]
     summed = sum(known)
     return summed if known and abs(summed) <= LARGEST else None
+
+
+def real_total(numbers: Iterable[object]) -> float | None:
+    """The sum of the finite numbers among these; None for none."""
+    known = [number for each in numbers if (number := real(each)) is not None]
+    summed = real(sum(known)) if known else None
+    return None if summed is None else float(summed)
 
 
 def real(value: object) -> float | None:

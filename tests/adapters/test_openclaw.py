@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from agentctl.adapters import openclaw
-from agentctl.adapters.base import LaunchRequest, NativeSession
+from agentctl.adapters.base import LaunchRequest, Message, NativeSession
 from agentctl.adapters.openclaw import gateway as asking
-from agentctl.adapters.openclaw import place, rows, wire
+from agentctl.adapters.openclaw import place, rows
 from agentctl.core.model import AgentVerdict, Outcome, Session, Status
 from agentctl.errors import AdapterUnavailable
 from agentctl.ops.external import cache as natives
@@ -40,6 +40,7 @@ RUNNING = "ws-sessions-list-while-running"
 ADDRESS = "ws://127.0.0.1:18789"
 MAIN, INCIDENT = "0fe89871-cdbf-4530-bb28-8fcdf1c6805e", "07187523-1cd5-449b-a3d3-fc0c2da103a9"
 SLOW = "2d785ea4-fb6b-45bc-821d-e2dc2322882e"
+INSTALL = 'install it: pip install "agentctl[openclaw]"'
 AT_MOST = 2.0
 """Seconds: more than the budget that these tests set, less than what a person waits for."""
 
@@ -78,10 +79,6 @@ def session(running: FakeGateway, native_id: str | None) -> Session:
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """A third of the time for gateways that use it up."""
     monkeypatch.setattr(asking, "BUDGET", 0.5)
-
-
-def without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "websockets.client", None)
 
 
 # Where it is
@@ -154,6 +151,36 @@ def test_a_configuration_is_json5(tmp_path: Path) -> None:
     assert found(environ) == ("ws://127.0.0.1:18951", ("token", 'it\'s "quoted" // no comment, }'), None)
 
 
+@pytest.mark.parametrize(
+    ("text", "port"),
+    [
+        ("{gateway: {port: 0x4A07}}", 18951),
+        ("{gateway: {port: +18951, // behind a number\n}}", 18951),
+        ("{'gateway': {'port': 18951, note: 'two \\\nlines'}}", 18951),
+        ('{"gateway": {"port": 18951, "note": "a\ttab"}}', 18951),
+    ],
+)
+def test_all_of_json5_is_read(tmp_path: Path, text: str, port: int) -> None:
+    assert found(configure(tmp_path, text)).address == f"ws://127.0.0.1:{port}"
+
+
+def test_json5_without_its_library_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.parse.cache_clear()
+    monkeypatch.setitem(sys.modules, "json5", None)
+    with pytest.raises(AdapterUnavailable, match="needs the package json5") as caught:
+        place.find(configure(tmp_path, JSON5))
+    assert caught.value.hint == INSTALL
+    assert found(configure(tmp_path, '{"gateway": {"port": 9}}')).address == "ws://127.0.0.1:9"
+
+
+def test_a_long_configuration_is_read_only_as_json(tmp_path: Path) -> None:
+    text = '{"gateway": {"port": 9, "note": "' + "x" * place.JSON5_LIMIT + '"}}'
+    assert found(configure(tmp_path, text)).address == "ws://127.0.0.1:9"
+    assert "not valid JSON5" in (found(configure(tmp_path, "// long\n" + text)).problem or "")
+
+
 def test_a_secret_is_in_no_repr(tmp_path: Path) -> None:
     assert "s3cret" not in repr(found({"OPENCLAW_GATEWAY_TOKEN": "s3cret"}))
 
@@ -210,8 +237,8 @@ def test_a_token_may_name_a_variable(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ('{"gateway": {"auth": {"token": {"source": "exec", "id": "x"}}}}', "SecretRef"),
-        ("{gateway: {", "not JSON5"),
-        ("[" * 100_000, "not JSON5"),
+        ("{gateway: {", "not valid JSON5"),
+        ("[" * 100_000, "not valid JSON5"),
     ],
 )
 def test_a_token_that_cannot_be_read_is_said_when_it_is_wanted(
@@ -349,23 +376,20 @@ def test_what_a_session_has_said(monkeypatch: pytest.MonkeyPatch) -> None:
         assert list(openclaw.messages(session(running, None), "")) == []
 
 
-def test_over_http_where_there_is_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    without_the_library(monkeypatch)
-    with gateway() as running:
-        found = discovered(running, monkeypatch)
-        assert list(found) == [SLOW, INCIDENT, MAIN]
-        assert found[SLOW].standing == (
-            Status.STOPPED,
-            Outcome.SUCCEEDED,
-            "the gateway has its last run as done",
-        )
-        assert running.posts == ["POST /tools/invoke HTTP/1.1"]
-        with pytest.raises(AdapterUnavailable) as caught:
-            list(openclaw.messages(session(running, MAIN), ""))
-        assert "agentctl[openclaw]" in (caught.value.hint or "")
-        monkeypatch.setenv("OPENCLAW_GATEWAY_TOKEN", "wrong")
-        with pytest.raises(AdapterUnavailable, match="refuses: HTTP status 401"):
-            openclaw.discover(running.address)
+def test_without_the_library_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even a listing: what a gateway tells without it takes a running session for a finished one."""
+    monkeypatch.setitem(sys.modules, "websockets.sync.client", None)
+    with gateway(capture=RUNNING) as running:
+        use(running, monkeypatch)
+        for ask in (lambda: openclaw.discover(running.address), lambda: said_in(running)):
+            with pytest.raises(AdapterUnavailable, match="needs the package websockets") as caught:
+                list(ask())
+            assert caught.value.hint == INSTALL
+        assert running.asked == []
+
+
+def said_in(running: FakeGateway) -> Iterator[Message]:
+    return openclaw.messages(session(running, MAIN), "")
 
 
 # When it does not
@@ -452,7 +476,7 @@ BAD: dict[str, tuple[Behaviour, str]] = {
     "closed mid-frame": (mid_frame, "the connection broke off"),
     "closed": (bye, "it closed the connection with code 1012 (service restart"),
     "25 MB": (huge, "it sends more than 8 MB at once"),
-    "no JSON": (no_json, "something that is no JSON object"),
+    "no JSON": (no_json, "something that is not a JSON object"),
     "a web page": (web_page, "no WebSocket answers there"),
     "a redirect": (redirect, "no WebSocket answers there"),
     "another protocol": (refusing(mismatch(5), 1002), "it speaks protocol 5, this adapter 4"),
@@ -481,60 +505,6 @@ def test_a_gateway_that_misbehaves_is_one_clause_in_time(
     assert running.address in text
     assert TOKEN not in text
     assert text.isprintable()
-
-
-def http_trickle(peer: Peer) -> None:
-    trickle(b"HTTP/1.1 200 -\r\nX: ")(peer)
-
-
-def whole_request(peer: Peer) -> None:
-    data = b""
-    while not data.endswith(b"}}"):
-        data += peer.read()
-
-
-def http_huge(peer: Peer) -> None:
-    whole_request(peer)
-    peer.write(http(200, b" " * (wire.LIMIT + 2)))
-
-
-def http_short(peer: Peer) -> None:
-    whole_request(peer)
-    peer.write(b"HTTP/1.1 200 -\r\nContent-Length: 100\r\n\r\n{")
-
-
-def http_redirect(peer: Peer) -> None:
-    whole_request(peer)
-    peer.write(http(307, b"", "Location: http://127.0.0.1:1/"))
-
-
-def no_http(peer: Peer) -> None:
-    whole_request(peer)
-    peer.write(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
-
-
-HTTP_BAD: dict[str, tuple[Behaviour, str]] = {
-    "silent": (silent, "no answer within 0.5 s"),
-    "trickling": (http_trickle, "no answer within 0.5 s"),
-    "too much": (http_huge, "it sends more than 8 MB at once"),
-    "cut short": (http_short, "the connection broke off"),
-    "redirect": (http_redirect, "refuses: HTTP status 307"),
-    "no HTTP": (no_http, "no HTTP server answers there"),
-}
-
-
-@pytest.mark.usefixtures("hurry")
-@pytest.mark.parametrize(("behaviour", "said"), HTTP_BAD.values(), ids=HTTP_BAD.keys())
-def test_the_same_over_http(behaviour: Behaviour, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    without_the_library(monkeypatch)
-    with gateway(behaviour) as running:
-        use(running, monkeypatch)
-        start = time.monotonic()
-        with pytest.raises(AdapterUnavailable) as caught:
-            openclaw.discover(running.address)
-        assert time.monotonic() - start < AT_MOST
-    assert said in caught.value.message
-    assert TOKEN not in caught.value.message
 
 
 def test_one_that_is_starting_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,38 +1,70 @@
 """What is asked of a gateway, and what its refusals mean to a person.
 
-By WebSocket where the `websockets` package is there, else by the gateway's one HTTP route
-that lists sessions, which tells less. Reads only: the connection asks for no more than
-`operator.read`. Every failure is AdapterUnavailable, and comes within `BUDGET` seconds.
+The WebSocket is the `websockets` package's, of the extra `openclaw`. Reads only: the
+connection asks for no more than `operator.read`. Every failure is AdapterUnavailable, and
+comes within two seconds, whatever the other side does.
 """
 
 from __future__ import annotations
 
 import json
+import socket
 import sys
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from agentctl.adapters.openclaw import wire
-from agentctl.adapters.openclaw.place import Place
-from agentctl.adapters.openclaw.wire import Broken, Deadline
-from agentctl.adapters.values import integer, mapping, real, string
+from agentctl.adapters.openclaw.place import INSTALL_EXTRA, Place
+from agentctl.adapters.values import integer, mapping, mappings, real, string
 from agentctl.core.text import one_line
 from agentctl.errors import AdapterUnavailable
+
+if TYPE_CHECKING:
+    from websockets.exceptions import ConnectionClosed
+    from websockets.sync.client import ClientConnection
 
 T = TypeVar("T")
 
 PROTOCOL = 4
 CLIENT = "1.0.0"
-"""The version of what is said here, which gateways note in their logs."""
+"""The version that this client reports, which gateways note in their logs."""
 
 BUDGET = 1.5
 """Seconds for everything that one listing asks. An answer on one machine takes 0.06."""
 
+SLACK = 0.2
+"""Seconds after which a name look-up that outlives the budget is abandoned."""
+
+CLOSING = 0.05
+"""Seconds that the other side has to say goodbye."""
+
+LIMIT = 8 * 1024 * 1024
+"""Bytes of one answer. A hundred sessions take 250 kB."""
+
 PAGES = 5
-"""Pages of a hundred sessions, the last changed first, beyond which nobody looks."""
+"""How many pages of a hundred sessions, the last changed first, are read at most."""
 
 Ask = Callable[[str, Mapping[str, Any]], Mapping[str, Any]]
 """Method and parameters → payload of the answer."""
+
+
+class Deadline(NamedTuple):
+    """An instant of the monotonic clock."""
+
+    at: float
+
+    @property
+    def left(self) -> float:
+        return max(0.0, self.at - time.monotonic())
+
+    def pause(self, seconds: float) -> None:
+        """Wait this long, but not past the deadline."""
+        threading.Event().wait(min(seconds, self.left))
+
+
+class Broken(Exception):
+    """The other side does not keep to the protocol, or has closed; the text says which."""
 
 
 class Listed(NamedTuple):
@@ -43,7 +75,7 @@ class Listed(NamedTuple):
 
 
 class _Refused(Exception):
-    """An answer that is no."""
+    """The gateway answered a request with an error."""
 
     def __init__(self, error: Mapping[str, Any]) -> None:
         self.details = mapping(error.get("details"))
@@ -55,11 +87,8 @@ class _Refused(Exception):
 
 
 def sessions(place: Place) -> Listed:
-    """The gateway's sessions, by the better of the two ways."""
-    try:
-        return _conversation(place, _all_pages)
-    except ImportError:
-        return _within_budget(place, lambda deadline: _over_http(place, deadline))
+    """The gateway's sessions."""
+    return _conversation(place, _all_pages)
 
 
 def said(place: Place, native_id: str, count: int, width: int) -> Sequence[Mapping[str, Any]]:
@@ -73,18 +102,10 @@ def said(place: Place, native_id: str, count: int, width: int) -> Sequence[Mappi
         if not isinstance(key, str):
             return ()
         answer = ask("sessions.preview", {"keys": [key], "limit": count, "maxChars": width})
-        previews = [mapping(one) for one in _list(answer.get("previews"))]
-        return [
-            mapping(item) for one in previews if one.get("key") == key for item in _list(one.get("items"))
-        ]
+        previews = mappings(answer.get("previews"))
+        return [item for one in previews if one.get("key") == key for item in mappings(one.get("items"))]
 
-    try:
-        return _conversation(place, talk)
-    except ImportError as error:
-        raise AdapterUnavailable(
-            "openclaw: what a session has said comes by WebSocket alone, which needs a library",
-            hint='install it: pip install "agentctl[openclaw]"',
-        ) from error
+    return _conversation(place, talk)
 
 
 def _all_pages(ask: Ask) -> Listed:
@@ -94,7 +115,7 @@ def _all_pages(ask: Ask) -> Listed:
     for _ in range(PAGES):
         page = ask("sessions.list", {"includeDerivedTitles": True, **({"offset": offset} if offset else {})})
         defaults = defaults or mapping(page.get("defaults"))
-        rows += [mapping(row) for row in _list(page.get("sessions"))]
+        rows += mappings(page.get("sessions"))
         following = integer(page.get("nextOffset")) if page.get("hasMore") is True else None
         if following is None or following <= (offset or 0):
             break
@@ -103,8 +124,14 @@ def _all_pages(ask: Ask) -> Listed:
 
 
 def _conversation(place: Place, talk: Callable[[Ask], T]) -> T:
-    """What `talk` makes of the answers on one connection. ImportError without the library."""
-    import websockets.client  # noqa: F401
+    """What `talk` makes of the answers on one connection; a gateway that is starting is asked again."""
+    try:
+        import websockets.sync.client  # noqa: F401
+    except ImportError as error:
+        raise AdapterUnavailable(
+            "openclaw: its gateway is asked by WebSocket, which needs the package websockets",
+            hint=INSTALL_EXTRA,
+        ) from error
 
     def attempts(deadline: Deadline) -> T:
         while True:
@@ -121,27 +148,84 @@ def _conversation(place: Place, talk: Callable[[Ask], T]) -> T:
 
 
 def _connection(place: Place, talk: Callable[[Ask], T], deadline: Deadline) -> T:
-    from urllib.parse import urlsplit
     from uuid import uuid4
 
-    with wire.connected(urlsplit(place.address), deadline) as connection:
-        link = wire.Link(connection, place.address)
+    from websockets.exceptions import ConnectionClosed
+
+    with _connected(place.address, deadline) as connection:
+
+        def receive() -> Mapping[str, Any]:
+            if not deadline.left:
+                raise TimeoutError  # a talkative gateway always has another message
+            return _json_object(connection.recv(timeout=deadline.left))
 
         def ask(method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
             number = str(uuid4())
-            link.send({"type": "req", "id": number, "method": method, "params": params})
+            connection.send(json.dumps({"type": "req", "id": number, "method": method, "params": params}))
             while True:
-                message = link.receive()
+                message = receive()
                 if message.get("type") == "res" and message.get("id") == number:
                     return _payload(message)
 
-        link.open()
-        while link.receive().get("event") != "connect.challenge":
-            pass
-        ask("connect", _introduction(place))
-        answer = talk(ask)
-        link.close()
-        return answer
+        try:
+            while receive().get("event") != "connect.challenge":
+                pass
+            ask("connect", _introduction(place))
+            return talk(ask)
+        except ConnectionClosed as closed:
+            raise Broken(_how_it_closed(closed)) from closed
+
+
+def _connected(address: str, deadline: Deadline) -> ClientConnection:
+    """An open WebSocket. Raises Broken and OSError."""
+    import logging
+    from urllib.parse import urlsplit
+
+    from websockets.exceptions import InvalidHandshake
+    from websockets.sync.client import connect
+
+    parts = urlsplit(address)
+    port = parts.port or (443 if parts.scheme == "wss" else 80)
+    silent = logging.Logger("openclaw")
+    silent.disabled = True  # a failure is reported once, as an error of ours
+    try:
+        # With a socket of ours the library follows no redirect: the secret goes to this address alone.
+        opened = socket.create_connection((parts.hostname or "", port), deadline.left or 0.001)
+        opened.settimeout(None)
+        return connect(
+            address,
+            sock=opened,
+            proxy=None,
+            compression=None,
+            open_timeout=deadline.left,
+            close_timeout=CLOSING,
+            ping_interval=None,
+            max_size=LIMIT,
+            logger=silent,
+        )
+    except UnicodeError as error:
+        raise Broken("the name of its host is not valid") from error
+    except (InvalidHandshake, ValueError) as error:
+        raise Broken("no WebSocket answers there") from error
+
+
+def _how_it_closed(closed: ConnectionClosed) -> str:
+    if closed.rcvd is None:
+        is_too_long = closed.sent is not None and closed.sent.code == 1009
+        return f"it sends more than {LIMIT >> 20} MB at once" if is_too_long else "the connection broke off"
+    said = f" ({closed.rcvd.reason})" if closed.rcvd.reason else ""
+    return f"it closed the connection with code {closed.rcvd.code}{said}"
+
+
+def _json_object(data: str | bytes) -> Mapping[str, Any]:
+    """The JSON object in a message. Raises Broken."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise Broken("it sends something that is not a JSON object")
+    return value
 
 
 def _introduction(place: Place) -> Mapping[str, Any]:
@@ -167,32 +251,12 @@ def _payload(message: Mapping[str, Any]) -> Mapping[str, Any]:
     return mapping(message.get("payload"))
 
 
-def _over_http(place: Place, deadline: Deadline) -> Listed:
-    from urllib.parse import urlsplit
-
-    parts = urlsplit(place.address)
-    headers = {"Content-Type": "application/json"}
-    if place.secret:
-        headers["Authorization"] = f"Bearer {place.secret.value}"
-    body = json.dumps({"tool": "sessions_list", "args": {}}).encode()
-    with wire.connected(parts, deadline) as connection:
-        reply = wire.post(connection, parts.netloc, "/tools/invoke", headers=headers, body=body)
-    if reply.status != 200:
-        code = "AUTH_TOKEN_MISMATCH" if reply.status in (401, 403) else ""
-        raise _Refused({"message": f"HTTP status {reply.status}", "details": {"code": code}})
-    answer = wire.json_object(reply.body)
-    if answer.get("ok") is not True:
-        raise _Refused(mapping(answer.get("error")))
-    rows = _list(mapping(mapping(answer.get("result")).get("details")).get("sessions"))
-    return Listed([mapping(row) for row in rows], {})
-
-
 def _within_budget(place: Place, work: Callable[[Deadline], T]) -> T:
     """What `work` returns, or in one clause why it could not."""
-    deadline = wire.after(BUDGET)
+    deadline = Deadline(time.monotonic() + BUDGET)
     start = f"openclaw gateway {place.address}"
     try:
-        return work(deadline)
+        return _abandoned_after(deadline.left + SLACK, lambda: work(deadline))
     except _Refused as refused:
         raise _refusal(place, start, refused) from refused
     except (Broken, OSError) as error:
@@ -205,15 +269,32 @@ def _within_budget(place: Place, work: Callable[[Deadline], T]) -> T:
         raise AdapterUnavailable(f"{start}: {fact}", hint="is it running? openclaw gateway status") from error
 
 
+def _abandoned_after(seconds: float, work: Callable[[], T]) -> T:
+    """What `work` returns or raises; TimeoutError if it takes longer, and then its thread is left alone.
+
+    Every step has a limit of its own but the system's look-up of a name, which nothing can interrupt.
+    """
+    from concurrent.futures import Future
+
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future.result(seconds)
+
+
 def _refusal(place: Place, start: str, refused: _Refused) -> AdapterUnavailable:
     if refused.is_starting:
         return AdapterUnavailable(f"{start} is still starting", hint="ask again in a few seconds")
     if refused.code == "PROTOCOL_MISMATCH":
         theirs = integer(refused.details.get("expectedProtocol"))
         fact = f"it speaks protocol {theirs or 'unknown'}, this adapter {PROTOCOL}"
-        return AdapterUnavailable(
-            f"{start}: {fact}", hint="this version of openclaw speaks a protocol that is not known here"
-        )
+        return AdapterUnavailable(f"{start}: {fact}", hint="use a release of openclaw that speaks it")
     if refused.code.startswith("AUTH_") and place.problem:
         return AdapterUnavailable(
             f"{start} wants a token: {_harmless(place, place.problem)}", hint="set OPENCLAW_GATEWAY_TOKEN"
@@ -231,7 +312,3 @@ def _harmless(place: Place, text: str) -> str:
     if place.secret and len(place.secret.value) > 3:  # a shorter one is in every other word
         text = text.replace(place.secret.value, "***")
     return one_line(text, 200)
-
-
-def _list(value: object) -> Sequence[Any]:
-    return value if isinstance(value, list) else ()
