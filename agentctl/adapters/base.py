@@ -42,8 +42,8 @@ class Option(NamedTuple):
     """`str`, `bool`, `list` (of texts) or `dict` (a table)."""
 
 
-class LaunchRequest(NamedTuple):
-    """What a user wants started, after every default was applied."""
+class CommandRequest(NamedTuple):
+    """What an adapter is asked to make a command for: a launch with every default applied."""
 
     session_id: str
     cwd: str
@@ -157,11 +157,11 @@ class Adapter(Protocol):
     @property
     def OPTIONS(self) -> tuple[Option, ...]: ...  # noqa: N802
 
-    def launch_command(self, request: LaunchRequest) -> Command:
+    def launch_command(self, request: CommandRequest) -> Command:
         """How to start it; pure. Raises UsageFault for a request it cannot serve."""
         ...
 
-    def resume_command(self, session: Session, request: LaunchRequest) -> Command:
+    def resume_command(self, session: Session, request: CommandRequest) -> Command:
         """How to go on with `session`'s conversation (`request.prompt` is the message); pure."""
         ...
 
@@ -212,7 +212,7 @@ class Adapter(Protocol):
 # What an adapter imports under its own name where its program has no such thing.
 
 
-def no_resume(session: Session, request: LaunchRequest) -> Command:
+def no_resume(session: Session, request: CommandRequest) -> Command:
     """`resume_command` of a program without conversations."""
     raise AdapterUnavailable(
         f"adapter {session.adapter} cannot resume a session",

@@ -16,7 +16,7 @@ from agentctl.adapters import reading
 from agentctl.adapters.base import (
     Capability,
     Command,
-    LaunchRequest,
+    CommandRequest,
     Message,
     Option,
     never_transient,
@@ -60,7 +60,7 @@ match = no_match
 is_transient = never_transient
 
 
-def launch_command(request: LaunchRequest) -> Command:
+def launch_command(request: CommandRequest) -> Command:
     """The agent's file under this interpreter, which needs nothing but the standard library for it."""
     if not request.prompt or not request.prompt.strip():
         raise UsageFault("demo needs a prompt", hint="give one with --prompt or --prompt-file")

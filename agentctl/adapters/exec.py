@@ -9,7 +9,7 @@ from __future__ import annotations
 from agentctl.adapters.base import (
     Capability,
     Command,
-    LaunchRequest,
+    CommandRequest,
     Option,
     never_transient,
     no_listing,
@@ -49,7 +49,7 @@ is_transient = never_transient
 resume_command = no_resume
 
 
-def launch_command(request: LaunchRequest) -> Command:
+def launch_command(request: CommandRequest) -> Command:
     """The command itself, behind the configured one if there is one (a wrapper such as `nice`)."""
     if request.model is not None:
         raise UsageFault(

@@ -16,7 +16,7 @@ from agentctl.adapters import reading
 from agentctl.adapters.base import (
     Capability,
     Command,
-    LaunchRequest,
+    CommandRequest,
     Message,
     Option,
     never_transient,
@@ -81,12 +81,12 @@ _TEXTS = ("text", "message", "content", "part", "result", "error", "data")
 _DEPTH = 6
 
 
-def launch_command(request: LaunchRequest) -> Command:
+def launch_command(request: CommandRequest) -> Command:
     """A run with the prompt as the value of -q: Slate reads none from standard input."""
     return Command(argv=_run(request), env=_environment(request, default=True))
 
 
-def resume_command(session: Session, request: LaunchRequest) -> Command:
+def resume_command(session: Session, request: CommandRequest) -> Command:
     """A further turn of the conversation, where Slate has told its id."""
     if session.native_id is None:
         raise AdapterUnavailable(
@@ -97,13 +97,13 @@ def resume_command(session: Session, request: LaunchRequest) -> Command:
     return Command(argv=argv, env=_environment(request, default=False), native_id=session.native_id)
 
 
-def _run(request: LaunchRequest) -> tuple[str, ...]:
+def _run(request: CommandRequest) -> tuple[str, ...]:
     words = gathered(request, OURS, adapter="slate", program="slate")
     program = request.program or ("slate",)
     return (*program, "-q", _prompt(request), "--output-format", "stream-json", *words)
 
 
-def _prompt(request: LaunchRequest) -> str:
+def _prompt(request: CommandRequest) -> str:
     prompt = request.prompt or ""
     if not prompt.strip():
         raise UsageFault("slate needs a prompt", hint="give one with --prompt or --prompt-file")
@@ -115,7 +115,7 @@ def _prompt(request: LaunchRequest) -> str:
     return prompt
 
 
-def _environment(request: LaunchRequest, *, default: bool) -> dict[str, str | None]:
+def _environment(request: CommandRequest, *, default: bool) -> dict[str, str | None]:
     """Model and permissions by variables: Slate has no option for one, and has renamed the other's."""
     changes: dict[str, str | None] = {}
     model = request.model or (string(request.config.get("model")) if default else None)

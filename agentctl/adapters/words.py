@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from agentctl.adapters.base import LaunchRequest
+from agentctl.adapters.base import CommandRequest
 from agentctl.errors import UsageFault
 
 
-def texts(request: LaunchRequest, key: str, *, adapter: str) -> list[str]:
+def texts(request: CommandRequest, key: str, *, adapter: str) -> list[str]:
     """A list of texts from the adapter's table, empty where it is not set. Raises UsageFault for others."""
     value = request.config.get(key, [])
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
@@ -20,7 +20,7 @@ def texts(request: LaunchRequest, key: str, *, adapter: str) -> list[str]:
 
 
 def gathered(
-    request: LaunchRequest, ours: Mapping[str, str], *, adapter: str, program: str
+    request: CommandRequest, ours: Mapping[str, str], *, adapter: str, program: str
 ) -> tuple[str, ...]:
     """The configured arguments, then the user's own. Raises UsageFault for an option of `ours`, with why."""
     words = (*texts(request, "args", adapter=adapter), *request.args)

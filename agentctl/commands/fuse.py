@@ -36,7 +36,7 @@ class Time(click.ParamType):  # type: ignore[type-arg]  # generic only since Cli
             )
 
 
-class Target(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.4
+class FuseTargetType(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.4
     """Text as it is, completed from live sessions, else directories."""
 
     name = "target"
@@ -50,7 +50,7 @@ class Target(click.ParamType):  # type: ignore[type-arg]  # generic only since C
         return found or [CompletionItem(incomplete, type="dir")]
 
 
-target_argument = click.argument("target", type=Target())
+target_argument = click.argument("target", type=FuseTargetType())
 
 
 @click.group(

@@ -21,7 +21,7 @@ HOOK_VARIABLE = "AGENTCTL_HOOK"
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Identity:
     """A process that was identified, to be checked again before it is signalled."""
 
     pid: int
@@ -30,11 +30,11 @@ class Target:
 
 def snapshot(
     session_id: str,
-    agent: Target | None,
+    agent: Identity | None,
     *,
-    remembered: Iterable[Target] = (),
-    stoppers: Iterable[Target] = (),
-) -> frozenset[Target]:
+    remembered: Iterable[Identity] = (),
+    stoppers: Iterable[Identity] = (),
+) -> frozenset[Identity]:
     """Everything that belongs to the session now, and what of `remembered` still lives.
 
     `agent` counts only while it is the process recorded. `stoppers` are other commands
@@ -51,17 +51,17 @@ def snapshot(
     mine = _with_descendants(mine - barred, table, sparing=barred)
     for pid in (os.getpid(), *(stopper.pid for stopper in stoppers if _is(table, stopper))):
         mine -= _ancestors(pid, table)
-    return frozenset(Target(pid, processes.token(table[pid].ticks)) for pid in mine)
+    return frozenset(Identity(pid, processes.token(table[pid].ticks)) for pid in mine)
 
 
-def alive(targets: Iterable[Target]) -> frozenset[Target]:
+def alive(targets: Iterable[Identity]) -> frozenset[Identity]:
     """Those that are still running."""
     return frozenset(
         target for target in targets if processes.look(target.pid, target.start_token) is Life.ALIVE
     )
 
 
-def _is(table: Mapping[int, Stat], target: Target) -> bool:
+def _is(table: Mapping[int, Stat], target: Identity) -> bool:
     stat = table.get(target.pid)
     return stat is not None and processes.token(stat.ticks) == target.start_token
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from agentctl.adapters.base import LaunchRequest
+from agentctl.adapters.base import CommandRequest
 from agentctl.core.model import Session, Status
 
 DATA = Path(__file__).parent.parent / "data" / "opencode"
@@ -40,9 +40,9 @@ def session(session_id: str = "ok-0000", **changes: Any) -> Session:
     return Session(**(fields | changes))
 
 
-def request(**changes: Any) -> LaunchRequest:
+def request(**changes: Any) -> CommandRequest:
     fields: dict[str, Any] = {"session_id": "0123", "cwd": "/project", "prompt": "Do it"}
-    return LaunchRequest(**(fields | changes))
+    return CommandRequest(**(fields | changes))
 
 
 def copy_store(directory: Path) -> Path:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from agentctl.adapters.base import LaunchRequest, Process
+from agentctl.adapters.base import CommandRequest, Process
 from agentctl.core.model import Session, Status
 
 DATA = Path(__file__).parent.parent / "data" / "pi"
@@ -32,9 +32,9 @@ def session(**changes: Any) -> Session:
     return Session(**(fields | changes))
 
 
-def request(**changes: Any) -> LaunchRequest:
+def request(**changes: Any) -> CommandRequest:
     fields: dict[str, Any] = {"session_id": "0123", "cwd": PROJECT, "prompt": "Do it"}
-    return LaunchRequest(**(fields | changes))
+    return CommandRequest(**(fields | changes))
 
 
 def log(version: str, name: str) -> str:

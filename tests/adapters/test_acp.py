@@ -14,7 +14,7 @@ import pytest
 from agentctl.adapters import acp
 from agentctl.adapters.acp.commands import RUNNER
 from agentctl.adapters.acp.rendering import conversation
-from agentctl.adapters.base import LaunchRequest
+from agentctl.adapters.base import CommandRequest
 from agentctl.core.model import AgentVerdict, Result, Session, Status, Tokens
 from agentctl.errors import NotFound, UsageFault
 
@@ -28,8 +28,8 @@ def row(**changes: Any) -> Session:
     return Session(**({**given, "created_at": NOW} | changes))
 
 
-def request(*args: str, **changes: Any) -> LaunchRequest:
-    return LaunchRequest(**({"session_id": "s", "cwd": "/srv", "prompt": "Do it", "args": args} | changes))
+def request(*args: str, **changes: Any) -> CommandRequest:
+    return CommandRequest(**({"session_id": "s", "cwd": "/srv", "prompt": "Do it", "args": args} | changes))
 
 
 def options(argv: tuple[str, ...]) -> dict[str, str]:

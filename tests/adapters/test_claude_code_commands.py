@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.adapters import claude_code
-from agentctl.adapters.base import LaunchRequest
+from agentctl.adapters.base import CommandRequest
 from agentctl.adapters.claude_code.commands import KEYS, OF_PARENT, OURS
 from agentctl.core.model import Session, Status
 from agentctl.errors import NotFound, UsageFault
@@ -18,9 +18,9 @@ OLDER = "0f9a1b2c-0000-4000-8000-000000000001"
 HEAD = ("claude", "-p", "--session-id", ID, "--output-format", "stream-json", "--verbose")
 
 
-def request(**changes: object) -> LaunchRequest:
+def request(**changes: object) -> CommandRequest:
     given: dict[str, object] = {"session_id": ID, "cwd": "/srv/project", "prompt": "Say hello"}
-    return LaunchRequest(**(given | changes))  # type: ignore[arg-type]
+    return CommandRequest(**(given | changes))  # type: ignore[arg-type]
 
 
 def session(native_id: str | None = OLDER) -> Session:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.adapters import registry
-from agentctl.adapters.base import Adapter, Capability, Command, LaunchRequest, Message, no_native_id
+from agentctl.adapters.base import Adapter, Capability, Command, CommandRequest, Message, no_native_id
 from agentctl.core.model import AgentVerdict, Listing, Result, Rung, Session, Status
 from agentctl.errors import AdapterUnavailable, NotFound, UsageFault
 
@@ -60,7 +60,7 @@ def adapter(request: pytest.FixtureRequest) -> Adapter:
     return registry.load(request.param)
 
 
-def launch_request(adapter: Adapter, **changes: object) -> LaunchRequest:
+def launch_request(adapter: Adapter, **changes: object) -> CommandRequest:
     """A request that this adapter can serve; an adapter that takes commands gets one."""
     takes_prompt = Capability.PROMPT in adapter.CAPABILITIES
     given: dict[str, object] = {
@@ -70,7 +70,7 @@ def launch_request(adapter: Adapter, **changes: object) -> LaunchRequest:
         "args": COMMANDS.get(adapter.NAME, ()),
         "environ": {"HOME": "/home/u", "PATH": "/usr/bin"},
     }
-    return LaunchRequest(**(given | changes))  # type: ignore[arg-type]
+    return CommandRequest(**(given | changes))  # type: ignore[arg-type]
 
 
 def row(adapter: Adapter, store_path: str | None, **changes: object) -> Session:

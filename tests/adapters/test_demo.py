@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from agentctl.adapters import demo, demo_agent
-from agentctl.adapters.base import LaunchRequest
+from agentctl.adapters.base import CommandRequest
 from agentctl.core.model import AgentVerdict, Session, Status, Tokens
 from agentctl.errors import UsageFault
 
@@ -58,7 +58,7 @@ class Start:
         self.agents: list[Agent] = []
 
     def __call__(self, prompt: str, *, model: str | None = None, pace: str = PACE) -> Agent:
-        request = LaunchRequest(session_id="s", cwd=str(self.directory), prompt=prompt, model=model)
+        request = CommandRequest(session_id="s", cwd=str(self.directory), prompt=prompt, model=model)
         command = demo.launch_command(request)
         assert command.stdin == prompt
         given = self.directory / "prompt"
@@ -243,7 +243,7 @@ def test_it_starts_without_the_package(tmp_path: Path) -> None:
 
 def test_a_file_in_the_directory_does_not_stand_in_for_a_library(tmp_path: Path) -> None:
     (tmp_path / "json.py").write_text("raise SystemExit(9)")
-    command = demo.launch_command(LaunchRequest(session_id="s", cwd=str(tmp_path), prompt="x"))
+    command = demo.launch_command(CommandRequest(session_id="s", cwd=str(tmp_path), prompt="x"))
     done = subprocess.run(
         command.argv,
         input=b"x",
@@ -257,11 +257,11 @@ def test_a_file_in_the_directory_does_not_stand_in_for_a_library(tmp_path: Path)
 
 def test_arguments_are_refused() -> None:
     with pytest.raises(UsageFault, match="no arguments"):
-        demo.launch_command(LaunchRequest(session_id="s", cwd="/", prompt="x", args=("--flag",)))
+        demo.launch_command(CommandRequest(session_id="s", cwd="/", prompt="x", args=("--flag",)))
 
 
 def test_the_configured_model_is_the_default() -> None:
-    request = LaunchRequest(session_id="s", cwd="/", prompt="x", config={"model": "demo-2"})
+    request = CommandRequest(session_id="s", cwd="/", prompt="x", config={"model": "demo-2"})
     assert demo.launch_command(request).argv[-1] == "demo-2"
 
 

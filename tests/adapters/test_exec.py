@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from agentctl.adapters import exec
-from agentctl.adapters.base import Capability, LaunchRequest
+from agentctl.adapters.base import Capability, CommandRequest
 from agentctl.core.model import Held
 from agentctl.errors import UsageFault
 from agentctl.host import flock
@@ -22,7 +22,7 @@ ECHO = "import json, sys; print(json.dumps([sys.argv[1:], sys.stdin.read()]))"
 
 
 def command(*args: str, **changes: object) -> tuple[tuple[str, ...], str | None]:
-    request = LaunchRequest(session_id="s", cwd="/", args=args, **changes)  # type: ignore[arg-type]
+    request = CommandRequest(session_id="s", cwd="/", args=args, **changes)  # type: ignore[arg-type]
     made = exec.launch_command(request)
     assert not made.env
     return made.argv, made.stdin

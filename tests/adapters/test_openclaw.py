@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from agentctl.adapters import openclaw
-from agentctl.adapters.base import LaunchRequest, Message, NativeSession
+from agentctl.adapters.base import CommandRequest, Message, NativeSession
 from agentctl.adapters.openclaw import gateway as asking
 from agentctl.adapters.openclaw import place, rows
 from agentctl.core.model import AgentVerdict, Outcome, Session, Status
@@ -548,7 +548,7 @@ def test_a_look_up_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch, tm
 
 def test_it_launches_nothing() -> None:
     with pytest.raises(AdapterUnavailable, match="read-only"):
-        openclaw.launch_command(LaunchRequest(session_id="x", cwd="/", prompt="x"))
+        openclaw.launch_command(CommandRequest(session_id="x", cwd="/", prompt="x"))
 
 
 # Through the command line

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agentctl.adapters import registry
-from agentctl.adapters.base import LaunchRequest
+from agentctl.adapters.base import CommandRequest
 from agentctl.adapters.words import has_option, texts
 from agentctl.errors import UsageFault
 
@@ -33,7 +33,7 @@ def test_has_option(words: list[str], is_given: bool) -> None:
 
 @pytest.mark.parametrize("value", ["one", [1], {"a": "b"}, None])
 def test_what_is_no_list_of_texts_is_refused_by_its_name(value: object) -> None:
-    request = LaunchRequest(session_id="s", cwd="/", config={"args": value})
+    request = CommandRequest(session_id="s", cwd="/", config={"args": value})
     with pytest.raises(UsageFault, match=r"args in \[adapters\.pi\] must be a list of strings"):
         texts(request, "args", adapter="pi")
 
@@ -51,9 +51,9 @@ def test_what_is_no_list_of_texts_is_refused_by_its_name(value: object) -> None:
 )
 def test_no_word_leads_a_launch_to_another_conversation_or_output(adapter: str, words: list[str]) -> None:
     module = registry.load(adapter)
-    given = LaunchRequest(session_id="s", cwd="/", prompt="Go on.", args=tuple(words))
+    given = CommandRequest(session_id="s", cwd="/", prompt="Go on.", args=tuple(words))
     with pytest.raises(UsageFault, match="cannot be given here"):
         module.launch_command(given)
-    configured = LaunchRequest(session_id="s", cwd="/", prompt="Go on.", config={"args": words})
+    configured = CommandRequest(session_id="s", cwd="/", prompt="Go on.", config={"args": words})
     with pytest.raises(UsageFault, match="cannot be given here"):
         module.launch_command(configured)

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from agentctl.host import process_tree, processes, waiting
-from agentctl.host.process_tree import Target
+from agentctl.host.process_tree import Identity
 
 # Of this process, so that tests in another one do not count as the same session.
 ID = f"5e551017-0000-4000-8000-{os.getpid():012}"
@@ -19,16 +19,16 @@ CHILD_ID = f"5e551017-0000-4000-8001-{os.getpid():012}"
 BARE = f"sleep 61.{os.getpid()}"
 """What a tool runs that has cleared its environment: found again by its arguments."""
 
-Grow = Callable[..., Target]
+Grow = Callable[..., Identity]
 
 
 @pytest.fixture
 def grow() -> Iterator[Grow]:
     """Start a shell program; every process of its session is ended with the test."""
     started: list[subprocess.Popen[bytes]] = []
-    found: set[Target] = set()
+    found: set[Identity] = set()
 
-    def begin(script: str = "sleep 60", **environ: str) -> Target:
+    def begin(script: str = "sleep 60", **environ: str) -> Identity:
         plain = {name: value for name, value in os.environ.items() if not name.startswith("AGENTCTL_")}
         process = subprocess.Popen(
             ["/bin/sh", "-c", f"{script}; :"],
@@ -40,8 +40,8 @@ def grow() -> Iterator[Grow]:
         started.append(process)
         token = processes.token_of(process.pid)
         assert token is not None
-        found.add(Target(process.pid, token))
-        return Target(process.pid, token)
+        found.add(Identity(process.pid, token))
+        return Identity(process.pid, token)
 
     yield begin
     garden = {
@@ -57,7 +57,7 @@ def grow() -> Iterator[Grow]:
         process.wait()
 
 
-def below(target: Target, command: str) -> Target:
+def below(target: Identity, command: str) -> Identity:
     """The process of this command line that descends from `target`, once it is there."""
     found: list[int] = []
 
@@ -73,7 +73,7 @@ def below(target: Target, command: str) -> Target:
     assert waiting.poll(look, timeout=20), f"no {command} below {target.pid}"
     token = processes.token_of(found[0])
     assert token is not None
-    return Target(found[0], token)
+    return Identity(found[0], token)
 
 
 def lineage(pid: int, table: dict[int, processes.Stat]) -> set[int]:
@@ -84,7 +84,7 @@ def lineage(pid: int, table: dict[int, processes.Stat]) -> set[int]:
     return seen
 
 
-def tagged(command: str) -> Target:
+def tagged(command: str) -> Identity:
     """A process of this command line, wherever it is."""
     found: list[int] = []
 
@@ -95,7 +95,7 @@ def tagged(command: str) -> Target:
     assert waiting.poll(look, timeout=20)
     token = processes.token_of(found[0])
     assert token is not None
-    return Target(found[0], token)
+    return Identity(found[0], token)
 
 
 class TestBelongs:
@@ -131,7 +131,7 @@ class TestBelongs:
     def test_what_is_remembered_and_still_the_same(self, grow: Grow) -> None:
         other = grow("sleep 60")
         ticks, _, rest = other.start_token.partition(":")
-        recycled = Target(other.pid, f"{int(ticks) - 1}:{rest}")
+        recycled = Identity(other.pid, f"{int(ticks) - 1}:{rest}")
         assert other in process_tree.snapshot(ID, None, remembered=[other])
         assert process_tree.snapshot(ID, None, remembered=[recycled]) == frozenset()
 
@@ -144,7 +144,7 @@ class TestDoesNotBelong:
     def test_whoever_has_the_agents_number_now(self, grow: Grow) -> None:
         stranger = grow()
         ticks, _, rest = stranger.start_token.partition(":")
-        agent = Target(stranger.pid, f"{int(ticks) - 1}:{rest}")
+        agent = Identity(stranger.pid, f"{int(ticks) - 1}:{rest}")
         assert process_tree.snapshot(ID, agent) == frozenset()
 
     @pytest.mark.parametrize("mark", ["AGENTCTL_SHIM", "AGENTCTL_HOOK"])
@@ -174,7 +174,7 @@ class TestDoesNotBelong:
         """An agent that stops its own session from below."""
         own, parent = os.getpid(), os.getppid()
         targets = [
-            Target(pid, token) for pid in (own, parent) if (token := processes.token_of(pid)) is not None
+            Identity(pid, token) for pid in (own, parent) if (token := processes.token_of(pid)) is not None
         ]
         seen = process_tree.snapshot(ID, targets[0], remembered=targets)
         assert {own, parent}.isdisjoint(target.pid for target in seen)
@@ -184,7 +184,7 @@ class TestDoesNotBelong:
         agent = grow(f"setsid sh -c '{command}; :' & sleep 60", AGENTCTL_SESSION_ID=ID)
         stopper = below(agent, command)
         ticks, _, rest = stopper.start_token.partition(":")
-        recycled = Target(stopper.pid, f"{int(ticks) - 1}:{rest}")
+        recycled = Identity(stopper.pid, f"{int(ticks) - 1}:{rest}")
         assert {agent, stopper} <= process_tree.snapshot(ID, agent)
         assert {agent, stopper} <= process_tree.snapshot(ID, agent, stoppers=[recycled])
         spared = process_tree.snapshot(ID, agent, stoppers=[stopper])
@@ -202,5 +202,5 @@ class TestDoesNotBelong:
 def test_alive_keeps_those_that_still_run(grow: Grow) -> None:
     here = grow()
     ticks, _, rest = here.start_token.partition(":")
-    gone = Target(here.pid, f"{int(ticks) + 1}:{rest}")
+    gone = Identity(here.pid, f"{int(ticks) + 1}:{rest}")
     assert process_tree.alive([here, gone]) == {here}

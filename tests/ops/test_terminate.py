@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from agentctl.host import processes
-from agentctl.host.process_tree import Target, alive
+from agentctl.host.process_tree import Identity, alive
 from agentctl.ops.reconcile.terminate import send_alone
 
 
@@ -20,7 +20,7 @@ def test_another_users_process_is_left_alone_without_a_word(monkeypatch: pytest.
     try:
         token = processes.token_of(agent.pid)
         assert token is not None
-        target, asked = Target(agent.pid, token), list[tuple[int, int]]()
+        target, asked = Identity(agent.pid, token), list[tuple[int, int]]()
 
         def refuse(pid: int, start_token: str, number: int) -> bool:
             asked.append((pid, number))
@@ -41,7 +41,7 @@ def test_a_process_of_our_own_is_ended_even_if_it_was_stopped() -> None:
         token = processes.token_of(agent.pid)
         assert token is not None
         agent.send_signal(signal.SIGSTOP)
-        send_alone(Target(agent.pid, token), signal.SIGTERM)
+        send_alone(Identity(agent.pid, token), signal.SIGTERM)
         assert agent.wait(10) == -signal.SIGTERM
     finally:
         if agent.poll() is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from agentctl.adapters.base import Command, LaunchRequest, Option
+from agentctl.adapters.base import Command, CommandRequest, Option
 from agentctl.adapters.values import mapping, string
 from agentctl.core.durations import parse_duration
 from agentctl.core.model import Session
@@ -36,7 +36,7 @@ OPTIONS = (
 )
 
 
-def launch_command(request: LaunchRequest) -> Command:
+def launch_command(request: CommandRequest) -> Command:
     """A runner for a new session, with the prompt on standard input."""
     model = request.model or string(request.config.get("model"))
     options = ("--model", model) if model else ()
@@ -44,7 +44,7 @@ def launch_command(request: LaunchRequest) -> Command:
     return Command(argv=_runner(request, options, words), stdin=_prompt(request), programs=words[:1])
 
 
-def resume_command(session: Session, request: LaunchRequest) -> Command:
+def resume_command(session: Session, request: CommandRequest) -> Command:
     """A runner for a further turn of an earlier session, with the same agent.
 
     Without a model in the request, the agent chooses: most go on with the one used last.
@@ -65,7 +65,7 @@ def resume_command(session: Session, request: LaunchRequest) -> Command:
     )
 
 
-def _runner(request: LaunchRequest, options: tuple[str, ...], words: tuple[str, ...]) -> tuple[str, ...]:
+def _runner(request: CommandRequest, options: tuple[str, ...], words: tuple[str, ...]) -> tuple[str, ...]:
     policy = request.config.get("permissions", POLICIES[0])
     if policy not in POLICIES:
         raise UsageFault(
@@ -80,7 +80,7 @@ def _runner(request: LaunchRequest, options: tuple[str, ...], words: tuple[str, 
     )
 
 
-def agent_words(request: LaunchRequest, given: tuple[str, ...]) -> tuple[str, ...]:
+def agent_words(request: CommandRequest, given: tuple[str, ...]) -> tuple[str, ...]:
     """The agent's command: the given words, or one that a name stands for, or the default.
 
     A configured `command` goes before it, as a wrapper does, or stands alone.
@@ -122,7 +122,7 @@ def _seconds(text: object) -> str:
         raise UsageFault(f"timeout in [adapters.acp]: {error}") from error
 
 
-def _prompt(request: LaunchRequest) -> str:
+def _prompt(request: CommandRequest) -> str:
     if not request.prompt or not request.prompt.strip():
         raise UsageFault("acp needs a prompt", hint="give one with --prompt or --prompt-file")
     return request.prompt

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentctl.adapters.base import Command, LaunchRequest
+from agentctl.adapters.base import Command, CommandRequest
 from agentctl.adapters.values import string
 from agentctl.adapters.words import gathered, has_option
 from agentctl.core.model import Session
@@ -75,13 +75,13 @@ OF_PARENT = (
 """What a claude tells the tools that it starts: of no use to another session, and partly secret."""
 
 
-def launch_command(request: LaunchRequest) -> Command:
+def launch_command(request: CommandRequest) -> Command:
     """A run with the prompt on standard input, under an id that is known before it starts."""
     model = request.model or string(request.config.get("model"))
     return _command(request, "--session-id", request.session_id, model=model)
 
 
-def resume_command(session: Session, request: LaunchRequest) -> Command:
+def resume_command(session: Session, request: CommandRequest) -> Command:
     """A further turn of the same conversation. It keeps its model and system prompt, not its permissions."""
     if session.native_id is None:
         raise NotFound(
@@ -91,7 +91,7 @@ def resume_command(session: Session, request: LaunchRequest) -> Command:
     return _command(request, "--resume", session.native_id, model=request.model)
 
 
-def _command(request: LaunchRequest, option: str, native_id: str, *, model: str | None) -> Command:
+def _command(request: CommandRequest, option: str, native_id: str, *, model: str | None) -> Command:
     if not request.prompt or not request.prompt.strip():
         raise UsageFault("claude needs a prompt", hint="give one with --prompt or --prompt-file")
     words = gathered(request, OURS, adapter="claude-code", program="claude")
@@ -108,7 +108,7 @@ def _model(model: str | None, words: Sequence[str]) -> tuple[str, ...]:
     return () if model is None or has_option(words, "--model") else ("--model", model)
 
 
-def _permissions(request: LaunchRequest, words: Sequence[str]) -> tuple[str, ...]:
+def _permissions(request: CommandRequest, words: Sequence[str]) -> tuple[str, ...]:
     """The configured mode, unless the user's own words choose one."""
     mode = request.config.get("permission_mode")
     if mode is None or has_option(words, "--permission-mode", "--dangerously-skip-permissions"):
@@ -121,7 +121,7 @@ def _permissions(request: LaunchRequest, words: Sequence[str]) -> tuple[str, ...
     return ("--permission-mode", str(mode))
 
 
-def _keys(request: LaunchRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _keys(request: CommandRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The variables to take away so that a subscription is billed, and a note on those that were set."""
     # As everywhere, the environment beats the configuration.
     wish = request.environ.get(KEEP_KEY)

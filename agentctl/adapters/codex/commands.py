@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from agentctl.adapters.base import Command, LaunchRequest, Option
+from agentctl.adapters.base import Command, CommandRequest, Option
 from agentctl.adapters.codex.program import program
 from agentctl.adapters.values import string
 from agentctl.adapters.words import texts
@@ -89,7 +89,7 @@ FLAGS = frozenset(
 """Options without a value."""
 
 
-def launch_command(request: LaunchRequest) -> Command:
+def launch_command(request: CommandRequest) -> Command:
     """A run with the prompt on standard input, tagged so that its thread is known as ours."""
     words = _words(request)
     model = request.model or string(request.config.get("model"))
@@ -98,7 +98,7 @@ def launch_command(request: LaunchRequest) -> Command:
     return Command(argv=argv, env={"PWD": request.cwd}, stdin=_prompt(request))
 
 
-def resume_command(session: Session, request: LaunchRequest) -> Command:
+def resume_command(session: Session, request: CommandRequest) -> Command:
     """A further turn of the same conversation. codex keeps nothing of the turn before but the words.
 
     So directory and sandbox are given again, and without a model in the request the one that
@@ -118,16 +118,16 @@ def resume_command(session: Session, request: LaunchRequest) -> Command:
     return Command(argv=argv, env={"PWD": request.cwd}, stdin=_prompt(request), native_id=native_id)
 
 
-def _exec(request: LaunchRequest) -> tuple[str, ...]:
+def _exec(request: CommandRequest) -> tuple[str, ...]:
     started = request.program or (program(request.environ, request.cwd),)
     return (*started, "exec", "--json")
 
 
-def _place(request: LaunchRequest) -> tuple[str, ...]:
+def _place(request: CommandRequest) -> tuple[str, ...]:
     return ("-C", request.cwd)
 
 
-def _prompt(request: LaunchRequest) -> str:
+def _prompt(request: CommandRequest) -> str:
     if not request.prompt or not request.prompt.strip():
         raise UsageFault("codex needs a prompt", hint="give one with --prompt or --prompt-file")
     if len(request.prompt) > PROMPT_LIMIT:
@@ -143,7 +143,7 @@ def _model(model: str | None, words: Sequence[str]) -> tuple[str, ...]:
     return () if model is None or _has(words, "-m", "--model") else ("-m", model)
 
 
-def _words(request: LaunchRequest) -> tuple[str, ...]:
+def _words(request: CommandRequest) -> tuple[str, ...]:
     """The configured options and arguments, then the user's own."""
     config = request.config
     words = (*texts(request, "args", adapter="codex"), *request.args)
@@ -158,7 +158,7 @@ def _words(request: LaunchRequest) -> tuple[str, ...]:
     return (*options, *_sandbox(request, words), *words)
 
 
-def _sandbox(request: LaunchRequest, words: Sequence[str]) -> tuple[str, ...]:
+def _sandbox(request: CommandRequest, words: Sequence[str]) -> tuple[str, ...]:
     """The configured sandbox, unless the user's own words say anything of it."""
     if _has(words, "-s", "--sandbox", BYPASS, "--approve-for-me"):
         return ()

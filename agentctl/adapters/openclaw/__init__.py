@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from agentctl.adapters.base import (
     Capability,
     Command,
-    LaunchRequest,
+    CommandRequest,
     Message,
     NativeSession,
     Option,
@@ -57,7 +57,7 @@ match = no_match
 is_transient = never_transient
 
 
-def launch_command(request: LaunchRequest) -> Command:
+def launch_command(request: CommandRequest) -> Command:
     """Refused: the gateway starts its own sessions."""
     raise AdapterUnavailable(
         "adapter openclaw is read-only: it cannot launch", hint='start it there: openclaw agent --message "…"'

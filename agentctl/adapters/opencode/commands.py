@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from agentctl.adapters.base import Command, LaunchRequest
+from agentctl.adapters.base import Command, CommandRequest
 from agentctl.adapters.reading import json_object
 from agentctl.adapters.values import string
 from agentctl.adapters.words import gathered, has_option
@@ -35,7 +35,7 @@ def title_of(session_id: str) -> str:
     return f"agentctl {session_id}"
 
 
-def launch_command(request: LaunchRequest) -> Command:
+def launch_command(request: CommandRequest) -> Command:
     """A run with the prompt on standard input, named so that its session can be found."""
     words = _words(request)
     title = () if has_option(words, "--title") else ("--title", title_of(request.session_id))
@@ -44,7 +44,7 @@ def launch_command(request: LaunchRequest) -> Command:
     return Command(argv=argv, env={"PWD": request.cwd}, stdin=_prompt(request))
 
 
-def resume_command(session: Session, request: LaunchRequest) -> Command:
+def resume_command(session: Session, request: CommandRequest) -> Command:
     """A further turn of the same conversation, from its own directory: from any other it never exits.
 
     Without a model in the request, the one that the conversation used last goes on.
@@ -62,12 +62,12 @@ def resume_command(session: Session, request: LaunchRequest) -> Command:
     return Command(argv=argv, env=env, stdin=_prompt(request), native_id=native_id)
 
 
-def _run(request: LaunchRequest, directory: str) -> tuple[str, ...]:
+def _run(request: CommandRequest, directory: str) -> tuple[str, ...]:
     program = request.program or ("opencode",)
     return (*program, "run", "--format", "json", "--print-logs", "--dir", directory)
 
 
-def _prompt(request: LaunchRequest) -> str:
+def _prompt(request: CommandRequest) -> str:
     if not request.prompt or not request.prompt.strip():
         raise UsageFault("opencode needs a prompt", hint="give one with --prompt or --prompt-file")
     return request.prompt
@@ -86,7 +86,7 @@ def _model(model: str | None, words: Sequence[str]) -> tuple[str, ...]:
     return ("-m", model)
 
 
-def _words(request: LaunchRequest) -> tuple[str, ...]:
+def _words(request: CommandRequest) -> tuple[str, ...]:
     """The configured agent and arguments, then the user's own."""
     words = gathered(request, OURS, adapter="opencode", program="opencode")
     agent = string(request.config.get("agent"))

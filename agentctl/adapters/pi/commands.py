@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentctl.adapters.base import Command, LaunchRequest
+from agentctl.adapters.base import Command, CommandRequest
 from agentctl.adapters.pi import files
 from agentctl.adapters.values import string
 from agentctl.adapters.words import gathered, has_option, texts
@@ -40,14 +40,14 @@ OURS = {
 """Options that a user's own words must not set, and why."""
 
 
-def launch_command(request: LaunchRequest) -> Command:
+def launch_command(request: CommandRequest) -> Command:
     """A run with the prompt on standard input."""
     words = _words(request)
     model = _model(request, request.model or string(request.config.get("model")), words)
     return Command(argv=(*_run(request), *model, *words), stdin=_prompt(request))
 
 
-def resume_command(session: Session, request: LaunchRequest) -> Command:
+def resume_command(session: Session, request: CommandRequest) -> Command:
     """A further turn of the same conversation, which pi is told by its file: an id does not do everywhere.
 
     Where agentctl does not find the file, pi gets the id: its project's settings may have
@@ -75,18 +75,18 @@ def file_of(session: Session, native_id: str | None) -> str | None:
     return next(files.find(session.store_path, f"_{native_id}.jsonl", session.cwd), None)
 
 
-def _run(request: LaunchRequest) -> tuple[str, ...]:
+def _run(request: CommandRequest) -> tuple[str, ...]:
     # `-p` first: a word such as `list` behind it is no command of pi's.
     return (*(request.program or ("pi",)), "-p", "--mode", "json")
 
 
-def _prompt(request: LaunchRequest) -> str:
+def _prompt(request: CommandRequest) -> str:
     if not request.prompt or not request.prompt.strip():
         raise UsageFault("pi needs a prompt", hint="give one with --prompt or --prompt-file")
     return request.prompt
 
 
-def _model(request: LaunchRequest, model: str | None, words: Sequence[str]) -> tuple[str, ...]:
+def _model(request: CommandRequest, model: str | None, words: Sequence[str]) -> tuple[str, ...]:
     """The options for this model, unless the user's own words choose one.
 
     A provider goes only with a model: today's pi refuses one alone.
@@ -99,7 +99,7 @@ def _model(request: LaunchRequest, model: str | None, words: Sequence[str]) -> t
     return ("--model", model)
 
 
-def _words(request: LaunchRequest) -> tuple[str, ...]:
+def _words(request: CommandRequest) -> tuple[str, ...]:
     """The configured options and arguments, then the user's own."""
     words = gathered(request, OURS, adapter="pi", program="pi")
     thinking = string(request.config.get("thinking"))

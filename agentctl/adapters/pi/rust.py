@@ -14,7 +14,7 @@ from agentctl.adapters import reading
 from agentctl.adapters.base import (
     Capability,
     Command,
-    LaunchRequest,
+    CommandRequest,
     Message,
     NativeSession,
     Option,
@@ -85,13 +85,13 @@ OURS = {
 """Options that a user's own words must not set, and why."""
 
 
-def launch_command(request: LaunchRequest) -> Command:
+def launch_command(request: CommandRequest) -> Command:
     """A run with the prompt as the last word: every option behind a prompt would be part of it."""
     model = request.model or string(request.config.get("model"))
     return Command(argv=(*_run(request, model), "--", _prompt(request)))
 
 
-def resume_command(session: Session, request: LaunchRequest) -> Command:
+def resume_command(session: Session, request: CommandRequest) -> Command:
     """A further turn of the conversation in its file; without a file there is none."""
     file = _file_of(session, session.native_id)
     if file is None:
@@ -103,7 +103,7 @@ def resume_command(session: Session, request: LaunchRequest) -> Command:
     return Command(argv=argv, native_id=session.native_id)
 
 
-def _run(request: LaunchRequest, model: str | None) -> tuple[str, ...]:
+def _run(request: CommandRequest, model: str | None) -> tuple[str, ...]:
     words = gathered(request, OURS, adapter="pi-rust", program="pi-rust")
     given = {word.partition("=")[0] for word in words}
     if "--" in given:
@@ -121,7 +121,7 @@ def _model(model: str | None) -> tuple[str, ...]:
     return ("--provider", provider, "--model", name) if provider and slash and name else ("--model", model)
 
 
-def _prompt(request: LaunchRequest) -> str:
+def _prompt(request: CommandRequest) -> str:
     prompt = request.prompt or ""
     if not prompt.strip():
         raise UsageFault("pi-rust needs a prompt", hint="give one with --prompt or --prompt-file")

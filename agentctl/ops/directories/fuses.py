@@ -45,7 +45,7 @@ class FuseRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class FuseTarget:
     """What a fuse belongs to: a session, or the first of `paths` that has one."""
 
     session_id: str | None = None
@@ -60,7 +60,7 @@ def set_fuse(runtime: Runtime, request: FuseRequest) -> Fuse:
     db = runtime.state
     target = _find(runtime, db, request.target)
     if target.session_id is None:
-        target = Target(paths=(existing_directory(target.paths[0]),))
+        target = FuseTarget(paths=(existing_directory(target.paths[0]),))
     wanted = _wanted(runtime, request, target)
 
     def armed() -> Fuse:
@@ -129,26 +129,26 @@ def _as_judged(runtime: Runtime, rows: list[Fuse], reconciled: Reconciled) -> li
 # Whose fuse
 
 
-def _find(runtime: Runtime, db: Database, text: str) -> Target:
+def _find(runtime: Runtime, db: Database, text: str) -> FuseTarget:
     """The session, directory or fuse that a text means; everything is reconciled then."""
     if text in ("", ".", "..") or "/" in text or text.startswith("~"):
         reconcile(runtime, db)
-        return Target(paths=possible_paths(text))
+        return FuseTarget(paths=possible_paths(text))
     try:
         found = find_one(runtime, text)
     except NotFound:
         if os.path.isdir(text):
-            return Target(paths=possible_paths(text))
+            return FuseTarget(paths=possible_paths(text))
         return _of_fuse(db, text)
     if found.is_external:
         raise OperationFailed(
             f"session {short(found.session.id)} was not launched by agentctl: it can have no fuse",
             hint="agentctl launch --fuse starts one that has",
         )
-    return Target(session_id=found.session.id)
+    return FuseTarget(session_id=found.session.id)
 
 
-def _of_fuse(db: Database, text: str) -> Target:
+def _of_fuse(db: Database, text: str) -> FuseTarget:
     """The target of the fuse of this id, of which `fuse list` shows the beginning."""
     with reading(db):
         found = [fuse for fuse in fuses.all(db, include_ended=True) if fuse.id.startswith(text.lower())]
@@ -160,10 +160,10 @@ def _of_fuse(db: Database, text: str) -> Target:
         listed = "\n".join(f"  {fuse.id}  {fuse.state}" for fuse in found[:10])
         raise Ambiguous(f"{text} means {len(found)} fuses:\n{listed}", hint="give more characters of one")
     fuse = found[0]
-    return Target(session_id=fuse.session_id, paths=() if fuse.directory is None else (fuse.directory,))
+    return FuseTarget(session_id=fuse.session_id, paths=() if fuse.directory is None else (fuse.directory,))
 
 
-def _newest(db: Database, target: Target) -> Fuse | None:
+def _newest(db: Database, target: FuseTarget) -> Fuse | None:
     """The target's armed fuse, else its latest other one."""
     if target.session_id is not None:
         return fuses.for_session(db, target.session_id)
@@ -174,7 +174,7 @@ def _newest(db: Database, target: Target) -> Fuse | None:
     return next((fuse for fuse in ended if fuse.directory in target.paths), None)
 
 
-def _armed(db: Database, target: Target) -> Fuse:
+def _armed(db: Database, target: FuseTarget) -> Fuse:
     """The fuse that is burning, or why there is none."""
     fuse = _newest(db, target)
     if fuse is not None and fuse.state is FuseState.FIRED:
@@ -188,7 +188,7 @@ def _armed(db: Database, target: Target) -> Fuse:
     return fuse
 
 
-def _refuse_over(db: Database, target: Target) -> None:
+def _refuse_over(db: Database, target: FuseTarget) -> None:
     """Only a session at work can have its fuse changed."""
     if target.session_id is None:
         return
@@ -210,7 +210,7 @@ def _refuse_over(db: Database, target: Target) -> None:
 # What the fuse is to be
 
 
-def _wanted(runtime: Runtime, request: FuseRequest, target: Target) -> Fuse:
+def _wanted(runtime: Runtime, request: FuseRequest, target: FuseTarget) -> Fuse:
     """A new fuse as asked for; UsageFault for what its kind of target cannot have."""
     now = runtime.now
     length = request.length
@@ -232,7 +232,7 @@ def _wanted(runtime: Runtime, request: FuseRequest, target: Target) -> Fuse:
     )
 
 
-def _implied(request: FuseRequest, target: Target) -> FuseAction:
+def _implied(request: FuseRequest, target: FuseTarget) -> FuseAction:
     if target.session_id is not None:
         return FuseAction.STOP
     if request.command is not None:
@@ -240,7 +240,7 @@ def _implied(request: FuseRequest, target: Target) -> FuseAction:
     return FuseAction.EVENT if request.url is None else FuseAction.WEBHOOK
 
 
-def _refuse_mixed(runtime: Runtime, request: FuseRequest, target: Target, action: FuseAction) -> None:
+def _refuse_mixed(runtime: Runtime, request: FuseRequest, target: FuseTarget, action: FuseAction) -> None:
     """UsageFault for options that do not go together."""
     kind, allowed = ("session", SESSION_ACTIONS) if target.session_id else ("directory", DIRECTORY_ACTIONS)
     if action not in allowed:

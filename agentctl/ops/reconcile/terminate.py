@@ -16,17 +16,17 @@ from agentctl.core.model import Session
 from agentctl.host import process_tree, processes, waiting
 from agentctl.host.files import read_small, remove, write_private
 from agentctl.host.paths import STOPPER, SessionFiles
-from agentctl.host.process_tree import Target
+from agentctl.host.process_tree import Identity
 
 GONE_WITHIN = 5.0
 """Seconds that processes get to vanish after KILL."""
 
 
-def agent_of(session: Session) -> Target | None:
+def agent_of(session: Session) -> Identity | None:
     """The recorded agent as a target; None where none was recorded."""
     if session.pid is None or session.start_token is None:
         return None
-    return Target(session.pid, session.start_token)
+    return Identity(session.pid, session.start_token)
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def declared(files: Iterable[SessionFiles]) -> Iterator[None]:
                 remove(path)
 
 
-def stoppers(files: SessionFiles) -> frozenset[Target]:
+def stoppers(files: SessionFiles) -> frozenset[Identity]:
     """The processes that have declared so; one that was killed left its file, and is told by its token."""
     found = set()
     with suppress(OSError):
@@ -57,11 +57,11 @@ def stoppers(files: SessionFiles) -> frozenset[Target]:
             pid = name.removeprefix(STOPPER)
             if name.startswith(STOPPER) and pid.isdecimal():
                 token = (read_small(files.stopper(int(pid)), 256) or b"").decode("ascii", "replace")
-                found.add(Target(int(pid), token))
+                found.add(Identity(int(pid), token))
     return frozenset(found)
 
 
-def send(session: Session, rung: Signal, spared: frozenset[Target] = frozenset()) -> None:
+def send(session: Session, rung: Signal, spared: frozenset[Identity] = frozenset()) -> None:
     """Send one rung of the ladder; KILL to all but `spared`, which are stoppers as `stoppers` tells them."""
     if rung.number == signal.SIGKILL:
         kill(process_tree.snapshot(session.id, agent_of(session), stoppers=spared))
@@ -71,7 +71,7 @@ def send(session: Session, rung: Signal, spared: frozenset[Target] = frozenset()
         send_alone(agent, rung.number)
 
 
-def send_alone(agent: Target, number: int) -> None:
+def send_alone(agent: Identity, number: int) -> None:
     """Signal one process, and wake it: a stopped one does not see TERM until it is continued."""
     try:
         if processes.signal_process(agent.pid, agent.start_token, number):
@@ -86,12 +86,12 @@ def is_gone(session: Session) -> bool:
     return agent is None or not process_tree.alive([agent])
 
 
-def sweep(session: Session, spared: frozenset[Target] = frozenset()) -> None:
+def sweep(session: Session, spared: frozenset[Identity] = frozenset()) -> None:
     """End what a stopped agent left running: tools that carry its session id."""
     kill(process_tree.snapshot(session.id, agent_of(session), stoppers=spared))
 
 
-def kill(targets: Iterable[Target]) -> None:
+def kill(targets: Iterable[Identity]) -> None:
     for target in targets:
         try:
             processes.signal_process(target.pid, target.start_token, signal.SIGKILL)
@@ -101,13 +101,13 @@ def kill(targets: Iterable[Target]) -> None:
 
 
 def finish(
-    session: Session, remembered: frozenset[Target], spared: frozenset[Target] = frozenset()
-) -> frozenset[Target]:
+    session: Session, remembered: frozenset[Identity], spared: frozenset[Identity] = frozenset()
+) -> frozenset[Identity]:
     """KILL what is left once the agent has gone; what survives that.
 
     Asks again until nothing is left, because a tool may start another while it is ended.
     """
-    left: frozenset[Target] = frozenset()
+    left: frozenset[Identity] = frozenset()
 
     def is_gone() -> bool:
         nonlocal left
@@ -121,7 +121,7 @@ def finish(
     return left
 
 
-def climb_down(session: Session, is_over: Callable[[], bool]) -> frozenset[Target]:
+def climb_down(session: Session, is_over: Callable[[], bool]) -> frozenset[Identity]:
     """Walk a session's whole ladder while waiting for `is_over`; the processes that survive it.
 
     For a lingering process, whose row is final and keeps no stage.

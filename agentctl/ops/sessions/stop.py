@@ -11,7 +11,7 @@ from agentctl.core.model import Liveness, Outcome, Session, Status
 from agentctl.core.requests import stop_asked
 from agentctl.errors import Locked, OperationFailed
 from agentctl.host import process_tree, waiting
-from agentctl.host.process_tree import Target
+from agentctl.host.process_tree import Identity
 from agentctl.ops.found import Found
 from agentctl.ops.reconcile import terminate
 from agentctl.ops.reconcile.observe import look
@@ -52,7 +52,7 @@ class Stopped:
 @dataclass(slots=True)
 class _Stopping:
     session: Session
-    remembered: frozenset[Target] = field(default=frozenset())
+    remembered: frozenset[Identity] = field(default=frozenset())
 
 
 def stop(runtime: Runtime, targets: Sequence[Found], request: StopRequest) -> list[Stopped]:
@@ -235,5 +235,5 @@ def _ended_outside(found: Found) -> Found:
     return found._replace(session=session, shown=Status.STOPPED, reason=reason)
 
 
-def _pids(targets: Iterable[Target]) -> tuple[int, ...]:
+def _pids(targets: Iterable[Identity]) -> tuple[int, ...]:
     return tuple(sorted(target.pid for target in targets))

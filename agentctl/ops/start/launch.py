@@ -29,7 +29,7 @@ from agentctl.host import flock as liveness
 from agentctl.host import spawn, waiting
 from agentctl.host.files import create_private, remove_tree, write_private
 from agentctl.host.paths import SessionFiles
-from agentctl.host.process_tree import Target
+from agentctl.host.process_tree import Identity
 from agentctl.ops.reconcile import manifest, terminate
 from agentctl.ops.reconcile.observe import look, read_agent
 from agentctl.ops.reconcile.reconcile import commit, reconcile, record_end
@@ -319,7 +319,7 @@ def _undo(session: Session, agent: AgentRecord) -> None:
     """End an agent whose row was ended or stopped before it could be recorded."""
     if agent.start_token is not None:
         recorded = session._replace(pid=agent.pid, start_token=agent.start_token)
-        terminate.finish(recorded, frozenset({Target(agent.pid, agent.start_token)}))
+        terminate.finish(recorded, frozenset({Identity(agent.pid, agent.start_token)}))
 
 
 def _give_up(runtime: Runtime, db: Database, session: Session, error: BaseException) -> None:

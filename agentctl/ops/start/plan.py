@@ -12,8 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from agentctl.adapters import registry
-from agentctl.adapters.base import Adapter, Capability, Command
-from agentctl.adapters.base import LaunchRequest as AdapterRequest
+from agentctl.adapters.base import Adapter, Capability, Command, CommandRequest
 from agentctl.core.ids import new_id
 from agentctl.core.model import DEFAULT_FUSE, Fuse, FuseAction, Session, Status
 from agentctl.errors import AdapterUnavailable, UsageFault
@@ -92,7 +91,7 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
     model = request.model
     if model is None and not request.predecessor and Capability.MODEL in adapter.CAPABILITIES:
         model = section.get("model") or runtime.settings.model
-    adapter_request = AdapterRequest(
+    wanted = CommandRequest(
         session_id=session_id,
         cwd=cwd,
         prompt=request.prompt,
@@ -104,20 +103,20 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         given=frozenset(request.env),
     )
     if request.is_resume and request.predecessor is not None:
-        command = adapter.resume_command(request.predecessor, adapter_request)
+        command = adapter.resume_command(request.predecessor, wanted)
     else:
         if Capability.LAUNCH not in adapter.CAPABILITIES:
             raise AdapterUnavailable(f"adapter {name} is read-only: it cannot launch")
-        command = adapter.launch_command(adapter_request)
-    program = find_program(command.argv[0], cwd, adapter_request.environ)
+        command = adapter.launch_command(wanted)
+    program = find_program(command.argv[0], cwd, wanted.environ)
     if program is None and tree is not None and not tree.is_made and "/" in command.argv[0]:
         program = os.path.join(cwd, command.argv[0])  # it may come with the worktree
     if program is None:
-        why_not = obstacle(command.argv[0], cwd, adapter_request.environ)
+        why_not = obstacle(command.argv[0], cwd, wanted.environ)
         raise _not_installed(command.argv[0], name, adapter, why_not)
     for further in command.programs:
-        if find_program(further, cwd, adapter_request.environ) is None:
-            why_not = obstacle(further, cwd, adapter_request.environ)
+        if find_program(further, cwd, wanted.environ) is None:
+            why_not = obstacle(further, cwd, wanted.environ)
             raise _not_installed(further, name, adapter, why_not)
     command = command._replace(argv=(program, *command.argv[1:]))
     for word in command.argv:
@@ -152,7 +151,7 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         env_keys=tuple(request.env),
         hooks=dict(request.hooks),
         meta=dict(request.meta),
-        store_path=adapter.store_path(adapter_request.environ),
+        store_path=adapter.store_path(wanted.environ),
         notes=command.notes,
     )
     patch: dict[str, str | None] = {

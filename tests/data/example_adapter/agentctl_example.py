@@ -15,7 +15,7 @@ from agentctl.adapters import reading
 from agentctl.adapters.base import (
     Capability,
     Command,
-    LaunchRequest,
+    CommandRequest,
     Message,
     NativeSession,
     Option,
@@ -54,7 +54,7 @@ match = no_match  # nor which process works on which
 is_transient = never_transient
 
 
-def launch_command(request: LaunchRequest) -> Command:
+def launch_command(request: CommandRequest) -> Command:
     """The prompt goes to standard input: nobody reads it in `ps`, and it may be long."""
     if not request.prompt or not request.prompt.strip():
         raise UsageFault("example needs a prompt", hint="give one with --prompt or --prompt-file")
@@ -63,7 +63,7 @@ def launch_command(request: LaunchRequest) -> Command:
     return Command(argv=(*program, *model, *request.args), stdin=request.prompt)
 
 
-def resume_command(session: Session, request: LaunchRequest) -> Command:
+def resume_command(session: Session, request: CommandRequest) -> Command:
     """The same conversation under the program's own id."""
     if session.native_id is None:
         raise UsageFault("example never said which conversation this was", hint="launch it again")

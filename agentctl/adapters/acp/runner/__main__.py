@@ -37,7 +37,7 @@ if TYPE_CHECKING or __package__:
     from agentctl.adapters.acp.runner.records import (
         Frame,
         Log,
-        Stopped,
+        StopRequested,
         Trouble,
         listed,
         mapping,
@@ -46,7 +46,7 @@ if TYPE_CHECKING or __package__:
     from agentctl.adapters.acp.runner.turn import Turn
 else:
     from link import NO_METHOD, Agent, Order
-    from records import Frame, Log, Stopped, Trouble, listed, mapping, model_option
+    from records import Frame, Log, StopRequested, Trouble, listed, mapping, model_option
     from turn import Turn
 
 PROTOCOL = 1
@@ -91,7 +91,7 @@ def lead(agent: Agent, prompt: str, end: dict[str, Any]) -> tuple[str | None, in
         session = greet(agent, end)
         content = [{"type": "text", "text": prompt}]
         answer = agent.call("session/prompt", {"sessionId": session, "prompt": content}, is_prompt=True)
-    except Stopped:
+    except StopRequested:
         number = agent.stop or 0
         end["stopped_by"] = number
         end["stop_reason"] = (agent.cancel() or {}).get("stopReason")

@@ -17,7 +17,7 @@ if TYPE_CHECKING or __package__:
     from agentctl.adapters.acp.runner.records import (
         Frame,
         Log,
-        Stopped,
+        StopRequested,
         Trouble,
         current_model,
         error_text,
@@ -31,7 +31,7 @@ else:
     from records import (
         Frame,
         Log,
-        Stopped,
+        StopRequested,
         Trouble,
         current_model,
         error_text,
@@ -120,11 +120,11 @@ class Agent:
         self.log.record("start", agent=self.order.words, pid=self.pid)
 
     def call(self, method: str, params: Frame, *, is_prompt: bool = False) -> Frame:
-        """Ask and wait; what the agent answers. Raises Trouble for an error or none in time, Stopped."""
+        """Ask and wait; what the agent answers. Raises Trouble for an error or silence, StopRequested."""
         self._number += 1
         number, seconds = self._number, None if is_prompt else self.order.timeout
         if self.stop is not None:
-            raise Stopped
+            raise StopRequested
         if is_prompt:
             self.phase, self._prompt = "turn", number
         self.send({"id": number, "method": method, "params": params})
@@ -153,7 +153,7 @@ class Agent:
             self.model = current_model(result) or self.model
             return result
         if self.stop is not None:
-            raise Stopped
+            raise StopRequested
         if self._broken is not None:
             raise Trouble(self._broken)
         self.wait(lambda: self.exit is not None, 1)

@@ -22,7 +22,7 @@ class Trouble(Exception):
         self.code = code
 
 
-class Stopped(Exception):
+class StopRequested(Exception):
     """A signal asked for the end."""
 
 
