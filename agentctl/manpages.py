@@ -17,32 +17,15 @@ from dataclasses import dataclass
 
 import click
 
+from agentctl.core import variables
 from agentctl.core.settings import SCHEMA
 
 ENVIRONMENT: dict[str, str] = {
-    "AGENTCTL_HOME": "Directory of state and settings, in place of the usual ones.",
+    variables.HOME: variables.FOR_AGENTCTL[variables.HOME],  # first, whatever else there is
     **{key.variable: f"{key.help} Beats the setting {key.name}." for key in SCHEMA if key.variable},
-    "AGENTCTL_CLAUDE_USE_API_KEY": "If 1, claude-code bills ANTHROPIC_API_KEY, not claude's own login.",
+    **variables.FOR_AGENTCTL,
     "NO_COLOR": "If set, nothing is coloured.",
 }
-
-GIVEN: dict[str, str] = {
-    "AGENTCTL_SESSION_ID": "Id of the session: in agents, in what they start, and in hooks.",
-    "AGENTCTL_DEADLINE": "In agents: when the fuse blows, in UTC.",
-    "AGENTCTL_DEPTH": "In agents: how many agents launched each other down to this one.",
-    "AGENTCTL_NAME": "In hooks: name of the session.",
-    "AGENTCTL_CWD": "In hooks: directory of the session or of the directory fuse.",
-    "AGENTCTL_ADAPTER": "In hooks: adapter of the session.",
-    "AGENTCTL_BRANCH": "In hooks: git branch, if it is known.",
-    "AGENTCTL_GROUP": "In hooks: group, of a session that has one.",
-    "AGENTCTL_MODEL": "In hooks: model, if it is known.",
-    "AGENTCTL_EXIT_CODE": "In hooks: exit code, if there is one.",
-    "AGENTCTL_OUTCOME": "In hooks: outcome, of a session that has ended.",
-    "AGENTCTL_EVENT_ID": "In hooks: the same in every attempt to deliver one event.",
-    "AGENTCTL_FUSE_ID": "In hooks of directory fuses: id of the fuse.",
-    "AGENTCTL_HOOK": "In hooks: 1.",
-}
-"""Set by agentctl for the programs that it starts."""
 
 FILES: dict[str, str] = {
     "~/.local/state/agentctl": "State on Linux.",
@@ -143,7 +126,9 @@ def _main_page(
             yield f".It Xr agentctl-{name} 1"
             yield from _filled(text)
         yield ".El"
-    yield from _tail(top, see=[name for commands in sections.values() for name in commands], given=GIVEN)
+    yield from _tail(
+        top, see=[name for commands in sections.values() for name in commands], given=variables.FOR_PROGRAMS
+    )
 
 
 def _head(title: str, summary: str, version: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from agentctl.core import variables
 from agentctl.host.clock import utcnow
 from agentctl.host.paths import Paths
 
@@ -61,9 +62,9 @@ class Runtime:
     def from_environment(actor: str = "agentctl") -> Runtime:
         """The runtime of this process."""
         paths, environ = Paths.from_environment(os.environ), dict(os.environ)
-        if environ.get("AGENTCTL_HOME"):
+        if environ.get(variables.HOME):
             # What is started from here works elsewhere: a relative home would be another one there.
-            environ["AGENTCTL_HOME"] = paths.state
+            environ[variables.HOME] = paths.state
         return Runtime(paths=paths, environ=environ, actor=actor)
 
     def another(self) -> Runtime:

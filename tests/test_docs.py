@@ -13,15 +13,13 @@ import pytest
 
 from agentctl import manpages
 from agentctl.cli import ALIASES, COMMANDS, root
+from agentctl.core import variables
 from agentctl.errors import AgentctlError
 from agentctl.manpages import parse_help
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 SOURCES = [*(ROOT / "agentctl").rglob("*.py"), *(ROOT / "agentctl").rglob("*.sh")]
-
-INTERNAL = {"AGENTCTL_SHIM", "AGENTCTL_DEMO_PACE"}
-"""Variables between parts of agentctl, and one for demonstrations."""
 
 OPTION = re.compile(r"(?<![\w-])--?[a-zA-Z][\w-]*")
 
@@ -193,27 +191,39 @@ def test_commands_named_in_hints_exist() -> None:
     assert set(named) - prose <= {*COMMANDS, *ALIASES}
 
 
-def test_the_manual_tells_of_every_variable() -> None:
-    told = {*manpages.ENVIRONMENT, *manpages.GIVEN}
-    used = {
-        name
+OURS = {value: name for name, value in vars(variables).items() if name.isupper() and isinstance(value, str)}
+"""Each variable → the name of its constant."""
+
+MENTION = re.compile(r"(?<![A-Z_])AGENTCTL_[A-Z]{2,}(?:_[A-Z]+)*_?(?![A-Z_])")
+
+
+def test_every_variable_is_explained_once_and_used() -> None:
+    explained = {*manpages.ENVIRONMENT, *variables.FOR_PROGRAMS} - {"NO_COLOR"}
+    assert explained | set(variables.INTERNAL) == set(OURS)
+    assert explained & set(variables.INTERNAL) == set()
+    text = "\n".join(path.read_text() for path in SOURCES)
+    spelled = {"DEMO_PACE"}  # by the demo agent, which imports nothing of ours
+    assert {name for name in OURS.values() if f"variables.{name}" not in text} == spelled
+
+
+def test_names_of_variables_are_spelled_in_their_table_alone() -> None:
+    ours = {"variables.py", "demo_agent.py"}
+    spelled = [
+        f"{path}:{node.lineno}: {node.value}"
         for path in SOURCES
-        if path.name != "manpages.py"
-        for name in re.findall(r"(?<![A-Z_])AGENTCTL_[A-Z]{2,}(?:_[A-Z]+)*(?![A-Z_])", path.read_text())
-    }
-    assert used - told - INTERNAL == set(), "used, but in no manual"
+        if path.suffix == ".py" and path.name not in ours
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and re.fullmatch("AGENTCTL_[A-Z_]*", node.value)
+    ]
+    assert spelled == []
 
 
-def test_the_manual_tells_of_no_variable_that_is_gone() -> None:
-    from agentctl.ops.reconcile import effects as record
-
-    text = "\n".join(path.read_text() for path in SOURCES if path.name != "manpages.py")
-    built = re.findall(
-        r'^\s+"([A-Z_]+)": session\.|^\s+"(EVENT_ID)":', Path(record.__file__).read_text(), re.M
-    )
-    built_names = {f"AGENTCTL_{''.join(groups)}" for groups in built}
-    for name in {*manpages.ENVIRONMENT, *manpages.GIVEN}:
-        assert name in text or name in built_names, name
+def test_every_variable_that_is_mentioned_exists_and_the_readme_mentions_each() -> None:
+    mentioned = {name for path in [*SOURCES, README] for name in MENTION.findall(path.read_text())}
+    assert mentioned <= set(OURS)
+    assert set(MENTION.findall(README.read_text())) == set(OURS) - set(variables.INTERNAL)
 
 
 def test_the_readme_explains_every_exit_code() -> None:

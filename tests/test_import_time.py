@@ -99,7 +99,14 @@ def test_list_for_people_with_nothing_to_show_loads_no_table(sealed_home: Path) 
 
 def test_a_launch_of_one_agent_loads_nothing_for_several(sealed_home: Path) -> None:
     modules = loaded("launch", "exec", "--settle", "0s", "--", "true")
-    parallel = {"core.plan", "host.git", "host.repository", "ops.trees", "ops.group", "host.matrix"}
+    parallel = {
+        "core.plan",
+        "host.git",
+        "host.repository",
+        "ops.worktrees.make",
+        "ops.start.group",
+        "host.matrix",
+    }
     assert not modules & {"yaml", "concurrent.futures", *(f"agentctl.{name}" for name in parallel)}
 
 

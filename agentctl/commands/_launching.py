@@ -11,6 +11,7 @@ import click
 
 from agentctl.commands import _show
 from agentctl.commands._options import COUNT_FROM_1, DURATION, DURATION_OR_ZERO, SIZE, json_option
+from agentctl.core import variables
 from agentctl.errors import OperationFailed
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ _SHELL_OWNED = frozenset(
     {"BASHOPTS", "BASH_VERSINFO", "EUID", "IFS", "LINENO", "OPTIND", "PPID", "PWD", "SHELLOPTS", "UID"}
 )
 """Names that a shell keeps for itself, or that are set from --cwd."""
+
+_OURS = (variables.SESSION_ID, variables.SHIM, variables.SET)
+"""Beginnings of names that are agentctl's own to set."""
 
 _OPTIONS = (
     click.option("--name", help="A name to call it by; unique among live sessions."),
@@ -141,7 +145,7 @@ def parse_env(pairs: Sequence[str]) -> dict[str, str]:
             raise click.UsageError(f"--env {pair}: no '='; give it as NAME=VALUE.")
         if not _NAME.fullmatch(name):
             raise click.UsageError(f"--env {pair}: a name has letters, digits and '_', and no digit first.")
-        if name in _SHELL_OWNED or name.startswith("AGENTCTL_S"):
+        if name in _SHELL_OWNED or name.startswith(_OURS):
             raise click.UsageError(f"--env {name}: this name cannot be set for an agent.")
         environ[name] = value
     return environ

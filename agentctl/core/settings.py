@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from agentctl.core import variables
 from agentctl.core.durations import parse_duration
 from agentctl.core.sizes import parse_size
 
@@ -197,8 +198,8 @@ class Key:
 
 
 SCHEMA: tuple[Key, ...] = (
-    Key(name="adapter", read=_text, help="Adapter of a launch that names none.", variable="AGENTCTL_ADAPTER"),
-    Key(name="defaults.fuse", read=_duration, help="Deadline of every launch.", variable="AGENTCTL_FUSE"),
+    Key(name="adapter", read=_text, help="Adapter of a launch that names none.", variable=variables.ADAPTER),
+    Key(name="defaults.fuse", read=_duration, help="Deadline of every launch.", variable=variables.FUSE),
     Key(name="defaults.fuse_warn", read=_duration, help="How long before the deadline to warn."),
     Key(
         name="defaults.settle",
@@ -224,13 +225,13 @@ SCHEMA: tuple[Key, ...] = (
         name="webhook.url",
         read=_url,
         help="Where events are posted.",
-        variable="AGENTCTL_WEBHOOK_URL",
+        variable=variables.WEBHOOK_URL,
     ),
     Key(
         name="webhook.secret",
         read=_text,
         help="Key that signs what is posted.",
-        variable="AGENTCTL_WEBHOOK_SECRET",
+        variable=variables.WEBHOOK_SECRET,
         is_secret=True,
     ),
     Key(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from agentctl.core import variables
 from agentctl.errors import OperationFailed, ProgramUnavailable
 from agentctl.host.capture import Captured, Overdue, capture
 
@@ -80,7 +81,7 @@ def _scrubbed(environ: Mapping[str, str]) -> dict[str, str]:
     clean = {
         name: value
         for name, value in environ.items()
-        if not name.startswith(("GIT_", "AGENTCTL_SET_")) or name.startswith(KEPT)
+        if not name.startswith(("GIT_", variables.SET)) or name.startswith(KEPT)
     }
     return clean | {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
 

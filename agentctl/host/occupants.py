@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from agentctl.core import variables
 from agentctl.host import processes
-from agentctl.host.spawn import SHIM_VARIABLE
 
 
 class Occupant(NamedTuple):
@@ -24,7 +24,7 @@ def occupants(directory: str) -> list[Occupant]:
         place = processes.directory_of(pid)
         if place is None or pid == os.getpid() or not is_within(place, directory):
             continue
-        if SHIM_VARIABLE not in processes.environment_of(pid):
+        if variables.SHIM not in processes.environment_of(pid):
             words = processes.arguments_of(pid)
             found.append(Occupant(pid, os.path.basename(words[0]) if words else "?"))
     return found

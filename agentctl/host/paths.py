@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from agentctl.core import variables
 from agentctl.errors import StateUnusable
 
 
@@ -18,7 +19,7 @@ class Paths(NamedTuple):
     @staticmethod
     def from_environment(environ: Mapping[str, str]) -> Paths:
         """AGENTCTL_HOME (absolute, or taken from the current directory) or the platform's places."""
-        home = environ.get("AGENTCTL_HOME")
+        home = environ.get(variables.HOME)
         if home:
             root = os.path.abspath(os.path.expanduser(home))
             return Paths(state=root, config_file=os.path.join(root, "config.toml"))

@@ -12,12 +12,10 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from agentctl.core import variables
 from agentctl.core.model import Life
 from agentctl.host import processes
-from agentctl.host.processes import SESSION_VARIABLE, Stat
-from agentctl.host.spawn import SHIM_VARIABLE
-
-HOOK_VARIABLE = "AGENTCTL_HOOK"
+from agentctl.host.processes import Stat
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ def snapshot(
         group = table[agent.pid].group
         mine |= {agent.pid} | {pid for pid, stat in table.items() if stat.group == group > 1}
     environments = {pid: processes.environment_of(pid) for pid in table}
-    mine |= {pid for pid, environ in environments.items() if environ.get(SESSION_VARIABLE) == session_id}
+    mine |= {pid for pid, environ in environments.items() if environ.get(variables.SESSION_ID) == session_id}
     barred = {pid for pid, environ in environments.items() if _is_spared(environ, session_id)}
     mine = _with_descendants(mine - barred, table, sparing=barred)
     for pid in (os.getpid(), *(stopper.pid for stopper in stoppers if _is(table, stopper))):
@@ -68,9 +66,9 @@ def _is(table: Mapping[int, Stat], target: Identity) -> bool:
 
 def _is_spared(environ: Mapping[str, str], session_id: str) -> bool:
     """A shim's own processes, hooks, and the processes of another session."""
-    if SHIM_VARIABLE in environ or HOOK_VARIABLE in environ:
+    if variables.SHIM in environ or variables.HOOK in environ:
         return True
-    return environ.get(SESSION_VARIABLE, session_id) != session_id
+    return environ.get(variables.SESSION_ID, session_id) != session_id
 
 
 def _with_descendants(pids: set[int], table: Mapping[int, Stat], *, sparing: set[int]) -> set[int]:

@@ -20,9 +20,6 @@ from agentctl.host import clock
 
 LINUX = sys.platform == "linux"
 
-SESSION_VARIABLE = "AGENTCTL_SESSION_ID"
-"""In the environment of everything that a session has started: whose it is."""
-
 
 class Stat(NamedTuple):
     """One line of the process table."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
+from agentctl.core import variables
 from agentctl.host.paths import SessionFiles
 
 if TYPE_CHECKING:
@@ -21,9 +22,6 @@ Detached: TypeAlias = "Popen[bytes]"
 
 RESET = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE)
 """A shell cannot undo what it was started ignoring, so these are reset before it starts."""
-
-SHIM_VARIABLE = "AGENTCTL_SHIM"
-"""Marks the shim, its timer and its finalising call: never part of an agent's tree."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +51,9 @@ def _program() -> str:
 
 def start_shim(request: ShimRequest) -> Detached:
     """Start the shim in a session of its own; OSError if there is no `sh` or no memory."""
-    environ = {**request.environ, SHIM_VARIABLE: request.session_id}
+    environ = {**request.environ, variables.SHIM: request.session_id}
     setting = {name: value for name, value in request.patch.items() if value is not None}
-    environ |= {f"AGENTCTL_SET_{name}": value for name, value in setting.items()}
+    environ |= {f"{variables.SET}{name}": value for name, value in setting.items()}
     removing = [name for name, value in request.patch.items() if value is None]
     return _detach(
         [

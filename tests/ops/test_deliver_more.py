@@ -18,10 +18,11 @@ from typing import Any
 import psutil
 import pytest
 
+from agentctl.core import variables
 from agentctl.core.effects import AppendEvent, PostWebhook, RunHook
 from agentctl.core.ids import new_id
 from agentctl.core.ledger import Delivery, DeliveryState
-from agentctl.host import http, process_tree, processes, shell
+from agentctl.host import http, process_tree, shell
 from agentctl.host.clock import utcnow
 from agentctl.ops.reconcile import deliver
 from agentctl.ops.reconcile.deliver import Delivered
@@ -147,7 +148,7 @@ def test_a_deliverer_that_an_agents_tool_started_is_no_part_of_the_agents_tree(
     place: Field, tmp_path: Path, wait_until: WaitUntil
 ) -> None:
     session_id = new_id()
-    environ = {**os.environ, processes.SESSION_VARIABLE: session_id}
+    environ = {**os.environ, variables.SESSION_ID: session_id}
     tool = subprocess.Popen(["sleep", "60"], env=environ)
     runtime = Runtime(paths=place.paths, environ=environ)
     try:
@@ -155,7 +156,7 @@ def test_a_deliverer_that_an_agents_tool_started_is_no_part_of_the_agents_tree(
         deliver.start_deliverer(runtime)
         wait_until((tmp_path / "who").exists)
         deliverer, hook = (psutil.Process(int(word)) for word in (tmp_path / "who").read_text().split())
-        assert deliverer.environ()[processes.SESSION_VARIABLE] == session_id
+        assert deliverer.environ()[variables.SESSION_ID] == session_id
         wait_until(lambda: tool.pid in {target.pid for target in process_tree.snapshot(session_id, None)})
         found = {target.pid for target in process_tree.snapshot(session_id, None)}
         assert found == {tool.pid}

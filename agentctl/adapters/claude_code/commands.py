@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from agentctl.adapters.base import Command, CommandRequest
 from agentctl.adapters.values import string
 from agentctl.adapters.words import gathered, has_option
+from agentctl.core import variables
 from agentctl.core.model import Session
 from agentctl.errors import NotFound, UsageFault
 
@@ -51,9 +52,6 @@ OURS = {
     "--version": _NO_RUN,
 }
 """Options that a user's own words must not set, and why."""
-
-KEEP_KEY = "AGENTCTL_CLAUDE_USE_API_KEY"
-"""Variable that lets claude bill an API key (1), as `use_api_key = true` does."""
 
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 """Either of them wins over a subscription's login, and is billed by use."""
@@ -124,7 +122,7 @@ def _permissions(request: CommandRequest, words: Sequence[str]) -> tuple[str, ..
 def _keys(request: CommandRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The variables to take away so that a subscription is billed, and a note on those that were set."""
     # As everywhere, the environment beats the configuration.
-    wish = request.environ.get(KEEP_KEY)
+    wish = request.environ.get(variables.CLAUDE_USE_API_KEY)
     if wish == "1" or (not wish and request.config.get("use_api_key") is True):
         return (), ()
     removed = tuple(name for name in KEYS if name not in request.given)
@@ -133,6 +131,7 @@ def _keys(request: CommandRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return removed, ()
     note = (
         f"{' and '.join(found)} not taken over from the environment, so that claude bills its own login;"
-        f" to bill the key, set {KEEP_KEY}=1 or use_api_key = true in [adapters.claude-code]"
+        f" to bill the key, set {variables.CLAUDE_USE_API_KEY}=1"
+        " or use_api_key = true in [adapters.claude-code]"
     )
     return removed, (note,)

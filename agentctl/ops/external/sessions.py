@@ -14,11 +14,11 @@ from functools import cache, partial
 
 from agentctl.adapters import registry
 from agentctl.adapters.base import Adapter, Capability, NativeSession, Process
+from agentctl.core import variables
 from agentctl.core.ids import external_id, resolve
 from agentctl.core.model import AgentVerdict, Outcome, Session, Status, Tokens
 from agentctl.errors import AgentctlError
 from agentctl.host import flock, processes
-from agentctl.host.processes import SESSION_VARIABLE
 from agentctl.ops.external.cache import sessions_of
 from agentctl.ops.external.which import discovering
 from agentctl.ops.found import Found
@@ -229,7 +229,7 @@ def _processes(module: Adapter) -> list[Process]:
                 start_token=processes.token(stat.ticks),
                 cwd=environ.get("PWD") or directory,
                 directory=directory,
-                session_tag=environ.get(SESSION_VARIABLE),
+                session_tag=environ.get(variables.SESSION_ID),
                 locked=frozenset(locked.get(pid, ())),
             )
         )

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from agentctl.core import variables
 from agentctl.core.ledger import Delivery
 from agentctl.core.model import Held
 from agentctl.host import flock, spawn
-from agentctl.host.process_tree import HOOK_VARIABLE
 from agentctl.ops.reconcile.effects import AS_CONFIGURED, configured
 from agentctl.runtime import Runtime
 from agentctl.store import outbox
@@ -45,7 +45,7 @@ def start_deliverer(runtime: Runtime) -> None:
     if flock.probe(_lock_path(runtime)) is Held.YES:
         return
     # Marked: it may be started by an agent's tool, and is no part of that agent's tree.
-    environ = {**runtime.environ, spawn.SHIM_VARIABLE: "deliverer"}
+    environ = {**runtime.environ, variables.SHIM: "deliverer"}
     spawn.forget(spawn.start_agentctl(["_deliver"], environ))
 
 
@@ -140,10 +140,10 @@ def _run_hook(runtime: Runtime, row: Delivery, command: str) -> Ran:
     environ = {
         name: value
         for name, value in runtime.environ.items()
-        if not name.startswith(("AGENTCTL_SET_", spawn.SHIM_VARIABLE))
+        if not name.startswith((variables.SET, variables.SHIM))
     }
     environ |= row.payload["env"]
-    environ[HOOK_VARIABLE] = "1"
+    environ[variables.HOOK] = "1"
     cwd, repo = row.payload["cwd"] or "/", row.payload.get("repo")
     if repo and not os.path.isdir(cwd):
         cwd = repo  # the session's worktree is gone; what is told of it is not

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from agentctl.core import variables
 from agentctl.core.effects import AppendEvent, Effect, PostWebhook, ReleaseLocks, RunHook
 from agentctl.core.ids import new_id
 from agentctl.core.metrics import FUSES_EXPIRED, counts_of
@@ -65,9 +66,9 @@ def record_fuse_effects(
                 append_event(runtime, db, effect, None, now)
             case RunHook() if fuse.command is not None:
                 environment = {
-                    "AGENTCTL_CWD": fuse.directory or "",
-                    "AGENTCTL_FUSE_ID": fuse.id,
-                    "AGENTCTL_EVENT_ID": event_id,
+                    variables.CWD: fuse.directory or "",
+                    variables.FUSE_ID: fuse.id,
+                    variables.EVENT_ID: event_id,
                 }
                 payload = {"cwd": fuse.directory, "env": environment}
                 queued += _queue(db, "hook", effect.name, fuse.command, event_id, payload, None, now)
@@ -126,18 +127,18 @@ def hook_command(runtime: Runtime, session: Session, name: str) -> str | None:
 def hook_environment(session: Session, event_id: str) -> dict[str, str]:
     """What a hook learns of its session. Unknown values are absent, not empty."""
     values: dict[str, object] = {
-        "SESSION_ID": session.id,
-        "NAME": session.name,
-        "CWD": session.cwd,
-        "ADAPTER": session.adapter,
-        "BRANCH": session.branch,
-        "GROUP": session.group,
-        "MODEL": session.model,
-        "EXIT_CODE": session.exit_code,
-        "OUTCOME": session.outcome,
-        "EVENT_ID": event_id,
+        variables.SESSION_ID: session.id,
+        variables.NAME: session.name,
+        variables.CWD: session.cwd,
+        variables.ADAPTER: session.adapter,
+        variables.BRANCH: session.branch,
+        variables.GROUP: session.group,
+        variables.MODEL: session.model,
+        variables.EXIT_CODE: session.exit_code,
+        variables.OUTCOME: session.outcome,
+        variables.EVENT_ID: event_id,
     }
-    return {f"AGENTCTL_{name}": str(value) for name, value in values.items() if value is not None}
+    return {name: str(value) for name, value in values.items() if value is not None}
 
 
 def queue_webhook(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentctl.adapters import registry
 from agentctl.adapters.base import Adapter, Option
+from agentctl.core import variables
 from agentctl.core.options import option_problems
 from agentctl.core.settings import Problem, near_matches
 from agentctl.errors import AgentctlError
@@ -42,8 +43,8 @@ def adapter_problems(runtime: Runtime) -> Iterator[Problem]:
     settings = runtime.settings
     known = registry.names()
     if settings.adapter is not None and settings.adapter not in known:
-        in_environment = bool(runtime.environ.get("AGENTCTL_ADAPTER"))
-        key = "AGENTCTL_ADAPTER" if in_environment else "adapter"
+        in_environment = bool(runtime.environ.get(variables.ADAPTER))
+        key = variables.ADAPTER if in_environment else "adapter"
         meant = near_adapter(settings.adapter, known)
         yield Problem(key, f"names no adapter: {settings.adapter}", meant, in_environment=in_environment)
     for name, table in settings.adapters.items():

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 
 from agentctl.adapters import registry
 from agentctl.adapters.base import Adapter, Capability, Command, CommandRequest
+from agentctl.core import variables
 from agentctl.core.ids import new_id
 from agentctl.core.model import DEFAULT_FUSE, Fuse, FuseAction, Session, Status
 from agentctl.errors import AdapterUnavailable, UsageFault
-from agentctl.host.process_tree import HOOK_VARIABLE
-from agentctl.host.processes import SESSION_VARIABLE
 from agentctl.host.programs import find_program, obstacle
 from agentctl.ops.directories.paths import real_directory
 from agentctl.ops.settings.tables import adapter_table
@@ -87,7 +86,7 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
     cwd = tree.path if tree is not None else real_directory(request.cwd)
     section = adapter_table(runtime, name, adapter)
     session_id = new_id()
-    environ = {key: value for key, value in runtime.environ.items() if not key.startswith("AGENTCTL_SET_")}
+    environ = {key: value for key, value in runtime.environ.items() if not key.startswith(variables.SET)}
     model = request.model
     if model is None and not request.predecessor and Capability.MODEL in adapter.CAPABILITIES:
         model = section.get("model") or runtime.settings.model
@@ -137,7 +136,7 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         name=request.name,
         ladder=adapter.LADDER,
         native_id=previous.native_id if request.is_resume and previous else command.native_id,
-        parent_id=runtime.environ.get(SESSION_VARIABLE) or None,
+        parent_id=runtime.environ.get(variables.SESSION_ID) or None,
         depth=depth,
         resumed_from=previous.id if previous else None,
         group=request.group,
@@ -158,10 +157,10 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         **request.env,
         **command.env,
         "PWD": cwd,
-        SESSION_VARIABLE: session_id,
-        "AGENTCTL_DEPTH": str(depth),
-        "AGENTCTL_DEADLINE": None if fuse is None else f"{fuse.deadline:%Y-%m-%dT%H:%M:%SZ}",
-        HOOK_VARIABLE: None,
+        variables.SESSION_ID: session_id,
+        variables.DEPTH: str(depth),
+        variables.DEADLINE: None if fuse is None else f"{fuse.deadline:%Y-%m-%dT%H:%M:%SZ}",
+        variables.HOOK: None,
     }
     return Plan(
         session=session,
@@ -214,7 +213,7 @@ def _fuse(runtime: Runtime, request: LaunchRequest, session_id: str) -> Fuse | N
 
 def _depth(runtime: Runtime, request: LaunchRequest) -> int:
     """How many agents stand between a person and this one; refused beyond the limit."""
-    told = runtime.environ.get("AGENTCTL_DEPTH", "")
+    told = runtime.environ.get(variables.DEPTH, "")
     depth = int(told[:9]) + 1 if told.isascii() and told.isdigit() else 0
     if depth > request.max_depth:
         raise UsageFault(
