@@ -8,16 +8,19 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import psutil
 import pytest
+
+from agentctl.core.model import Life
+from agentctl.host import processes, waiting
+from tests.real_home import RealHome, watch
 
 LEAKING = ("AGENTCTL_", "_AGENTCTL_", "XDG_", "OPENCODE", "CLAUDE", "CODEX", "PI_", "GIT_")
 """Beginnings of variables that would let the real surroundings into a test."""
@@ -95,26 +98,28 @@ class WaitUntil(Protocol):
     def __call__(self, condition: Callable[[], Any], timeout: float = 10) -> Any: ...
 
 
-def _real_places() -> tuple[Path, ...]:
-    from agentctl.host.paths import Paths
-
-    places = [Paths.from_environment(os.environ)]
-    places.append(Paths.from_environment({k: v for k, v in os.environ.items() if k != "AGENTCTL_HOME"}))
-    return tuple(Path(path) for each in places for path in (each.state, each.config_file, each.database))
+REAL_HOME = pytest.StashKey[RealHome]()
 
 
-REAL_PLACES = _real_places()
-"""State and settings of the person who runs the tests; named before any test changes the environment."""
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[REAL_HOME] = watch(str(config.rootpath))
 
 
-def _fingerprint() -> list[int | None]:
-    return [path.stat().st_mtime_ns if path.exists() else None for path in REAL_PLACES]
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Watch the real home from the first fixture's beginning to the last one's end."""
+    with item.config.stash[REAL_HOME].watched():
+        return (yield)
+
+
+@pytest.fixture
+def real_home(pytestconfig: pytest.Config) -> RealHome:
+    return pytestconfig.stash[REAL_HOME]
 
 
 @pytest.fixture(autouse=True)
-def sealed_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def sealed_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, real_home: RealHome) -> Iterator[Path]:
     """HOME, AGENTCTL_HOME, TMPDIR and XDG_* below tmp_path; the value is AGENTCTL_HOME."""
-    before = _fingerprint()
     for name in list(os.environ):
         if name.startswith(LEAKING) or name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS"):
             monkeypatch.delenv(name)
@@ -134,7 +139,7 @@ def sealed_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     home = tmp_path / "agentctl"
     monkeypatch.setenv("AGENTCTL_HOME", str(home))
     yield home
-    assert _fingerprint() == before, f"a test wrote to the real state: one of {REAL_PLACES}"
+    assert not real_home.touched, "the test touched the real home, and what it called hid the error"
 
 
 @pytest.fixture(autouse=True)
@@ -143,18 +148,26 @@ def reap_leftovers(sealed_home: Path, tmp_path: Path) -> Iterator[None]:
     yield
     if not any(tmp_path.rglob("agentctl.db")):
         return
-    leftovers = [process for process in psutil.process_iter() if _belongs_to(process, str(tmp_path))]
-    for process in leftovers:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()  # psutil looks at the start time first: a recycled pid is safe
-    psutil.wait_procs(leftovers, timeout=5)
+    leftovers = _living_below(tmp_path)
+    for pid, token in leftovers.items():
+        processes.signal_process(pid, token, signal.SIGKILL)
+    # A zombie is gone: only PID 1 can reap an orphan, and it takes its time.
+    waiting.poll(lambda: not any(map(_is_alive, leftovers.items())), timeout=5)
 
 
-def _belongs_to(process: psutil.Process, directory: str) -> bool:
-    try:
-        return process.pid != os.getpid() and process.environ().get("HOME", "").startswith(directory + "/")
-    except psutil.Error:
-        return False  # gone meanwhile, or somebody else's
+def _living_below(directory: Path) -> dict[int, str]:
+    """Processes whose HOME is in `directory`: pid → start token."""
+    return {
+        pid: processes.token(stat.ticks)
+        for pid, stat in processes.table().items()
+        if pid != os.getpid()
+        and not stat.is_zombie
+        and processes.environment_of(pid).get("HOME", "").startswith(f"{directory}/")
+    }
+
+
+def _is_alive(process: tuple[int, str]) -> bool:
+    return processes.look(*process) is Life.ALIVE
 
 
 def _checked(outcome: Outcome, expected: int | None) -> Outcome:
@@ -224,11 +237,10 @@ def run_real() -> RunReal:
 @pytest.fixture
 def wait_until() -> WaitUntil:
     """Ask every 20 ms until it holds; fails with the last assertion once the time is over."""
-    from agentctl.host.waiting import ticks
 
     def wait(condition: Callable[[], Any], timeout: float = 10) -> Any:
         last: object = "never asked"
-        for _ in ticks(interval=0.02, timeout=timeout):
+        for _ in waiting.ticks(interval=0.02, timeout=timeout):
             try:
                 value = condition()
             except AssertionError as error:
