@@ -1,7 +1,7 @@
 """Every environment variable of agentctl's own: its name, what it says, and who sets it.
 
 Constants alone, so that any layer may import them. Two programs spell their variables
-themselves, because they import nothing of ours: `shim.sh` and the demo agent.
+themselves, because they import no module of agentctl: `shim.sh` and the demo agent.
 """
 
 from __future__ import annotations
