@@ -102,7 +102,7 @@ def test_it_is_launched_watched_and_resumed(example: Path, run_real: RunReal) ->
 def test_it_is_among_what_may_be_meant(example: Path, run_real: RunReal) -> None:
     refused = run_real("launch exampel -p hi", exit=12)
     assert "unknown adapter: exampel" in refused.stderr
-    assert "did you mean example" in refused.stderr
+    assert 'did you mean "example"' in refused.stderr
 
 
 def test_its_own_sessions_are_listed_once_the_configuration_says_so(example: Path, run_real: RunReal) -> None:
@@ -251,7 +251,7 @@ def test_nobody_provides_it(run: Run) -> None:
     with pytest.raises(AdapterUnavailable, match="unknown adapter: nobody"):
         registry.load("nobody")
     assert (
-        "did you mean codex" in run("launch codx -p hi", exit=12).stderr or "codex" not in registry.ADAPTERS
+        'did you mean "codex"' in run("launch codx -p hi", exit=12).stderr or "codex" not in registry.ADAPTERS
     )
 
 

@@ -171,11 +171,10 @@ def names() -> list[str]:
 
 def unknown(name: str) -> AdapterUnavailable:
     """The error for an adapter that nobody provides, with what was probably meant."""
-    from difflib import get_close_matches
+    from agentctl.core.near import did_you_mean, near_matches
 
-    near = get_close_matches(name, names(), n=2, cutoff=0.5)
-    meant = f"did you mean {' or '.join(near)}? " if near else ""
-    return AdapterUnavailable(f"unknown adapter: {name}", hint=f"{meant}agentctl adapters lists all of them")
+    hint = f"{did_you_mean(near_matches(name, names(), cutoff=0.5))} agentctl adapters lists all of them"
+    return AdapterUnavailable(f"unknown adapter: {name}", hint=hint.lstrip())
 
 
 if TYPE_CHECKING:

@@ -143,7 +143,7 @@ def _public(setting: Setting) -> Setting:
     """The setting, with an address as others may see it."""
     from dataclasses import replace
 
-    from agentctl.core.settings import without_secrets
+    from agentctl.core.addresses import without_secrets
 
     if setting.key != "webhook.url" or setting.value is None:
         return setting

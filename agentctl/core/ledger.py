@@ -70,6 +70,6 @@ class Delivery(NamedTuple):
 
 def shown_target(delivery: Delivery) -> str:
     """Where it goes, as people and their logs may see it: an address without its secrets."""
-    from agentctl.core.settings import without_secrets
+    from agentctl.core.addresses import without_secrets
 
     return without_secrets(delivery.target) if delivery.kind == "webhook" else delivery.target

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from agentctl.core.addresses import is_web_address
 from agentctl.core.ids import external_id
 from agentctl.core.model import Fuse, FuseAction, Outcome, Session, Status, Tokens
-from agentctl.core.settings import is_web_address
 from agentctl.core.signals import signal_of_status
 
 VERSION = 1

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from agentctl.core.settings import ADAPTER_SCHEMA, Problem, near_matches
+from agentctl.core.near import did_you_mean, near_matches
+from agentctl.core.settings import ADAPTER_SCHEMA, Problem
 
 COMMON = tuple(key.name.rpartition(".")[2] for key in ADAPTER_SCHEMA)
 
@@ -73,8 +74,8 @@ def _wrong(value: object, option: Option) -> str | None:
     if option.choices:
         for text in texts:
             if text not in option.choices:
-                near = near_matches(str(text), option.choices)
-                meant = f", did you mean {near[0]}?" if near else ""
+                near = did_you_mean(near_matches(str(text), option.choices))
+                meant = f", {near}" if near else ""
                 return f"cannot be '{text}'{meant} (allowed: {', '.join(option.choices)})"
     return None
 
@@ -82,5 +83,5 @@ def _wrong(value: object, option: Option) -> str | None:
 def _meant(adapter: str, name: str, known: Sequence[str]) -> str:
     near = near_matches(name, known)
     if near:
-        return f"did you mean {' or '.join(f'adapters.{adapter}.{one}' for one in near)}?"
+        return did_you_mean(f"adapters.{adapter}.{one}" for one in near)
     return f"[adapters.{adapter}] takes {', '.join(known)}"

@@ -13,7 +13,7 @@ from math import prod
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from agentctl.core.settings import near_matches
+from agentctl.core.near import did_you_mean, near_matches
 
 MAX_SLOTS = 32
 """Agents that one launch may start."""
@@ -159,8 +159,7 @@ def _unknown(path: Path, table: Mapping[Any, object], known: Sequence[str]) -> l
     for name in table:
         if name in known:
             continue
-        near = near_matches(str(name), known)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known here: {', '.join(known)}"
+        hint = did_you_mean(near_matches(str(name), known)) or f"known here: {', '.join(known)}"
         problems.append(MatrixProblem((*path, str(name)), "is no key of a matrix file", hint))
     return problems
 

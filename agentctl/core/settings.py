@@ -13,7 +13,9 @@ from datetime import timedelta
 from typing import Any
 
 from agentctl.core import variables
+from agentctl.core.addresses import is_web_address
 from agentctl.core.durations import parse_duration
+from agentctl.core.near import did_you_mean, near_matches
 from agentctl.core.sizes import parse_size
 
 WEBHOOK_EVENTS = (
@@ -129,25 +131,6 @@ def _url(value: object) -> str:
     return text
 
 
-_ADDRESS = (
-    r"https?://(?:[!-~]*@)?"
-    r"(?:\[[0-9A-Fa-f:.]+\]|[^\[\]/?#:@\s]+)"  # host
-    r"(?::(\d{1,5}))?"
-    r"(?:[/?#][!-~]*)?"
-)
-
-
-def is_web_address(text: str) -> bool:
-    """An http or https address that can be posted to: a host, perhaps a port, nothing but visible ASCII."""
-    found = re.fullmatch(_ADDRESS, text)
-    return found is not None and text.isascii() and int(found[1] or 0) <= 65535
-
-
-def without_secrets(address: str) -> str:
-    """An address to be shown: without who posts there, and without its query, which may be a token."""
-    return re.sub(r"\?.*", "?***", re.sub(r"^(https?://)[^/?#]*@", r"\1***@", address))
-
-
 def _words(value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
         raise ValueError('must be a list of texts, such as ["--verbose"]')
@@ -169,10 +152,10 @@ def _events(value: object) -> tuple[str, ...]:
         else:
             meant = [known for known in WEBHOOK_EVENTS if known == word]
         if not meant:
-            near = near_matches(word, WEBHOOK_EVENTS)
-            did_you_mean = f", did you mean {near[0]}?" if near else ""
+            suggestion = did_you_mean(near_matches(word, WEBHOOK_EVENTS))
+            suggestion = suggestion and f", {suggestion}"
             allowed = ", ".join((*WEBHOOK_EVENTS, "session.*", "fuse.*"))
-            raise ValueError(f"has no event '{word}'{did_you_mean} (allowed: {allowed})")
+            raise ValueError(f"has no event '{word}'{suggestion} (allowed: {allowed})")
         wanted += meant
     return tuple(dict.fromkeys(wanted))
 
@@ -277,12 +260,6 @@ def near_keys(name: str) -> list[str]:
     return same or near_matches(name, tuple(_KEYS))
 
 
-def near_matches(text: str, known: Sequence[str]) -> list[str]:
-    from difflib import get_close_matches
-
-    return get_close_matches(text, known, n=2, cutoff=0.6)
-
-
 def problems(data: Mapping[str, Any]) -> list[Problem]:
     """Everything wrong with the content of a configuration file, in its order."""
     found: list[Problem] = []
@@ -292,7 +269,7 @@ def problems(data: Mapping[str, Any]) -> list[Problem]:
         elif name not in _TABLES:
             what = "is no table of the configuration" if isinstance(value, Mapping) else "is no setting"
             near = near_matches(name, _TABLES) if isinstance(value, Mapping) else near_keys(name)
-            found.append(Problem(name, what, _did_you_mean(near)))
+            found.append(Problem(name, what, _hint(near)))
         elif not isinstance(value, Mapping):
             found.append(Problem(name, f"is a table: write its keys below [{name}]"))
         elif name == "adapters":
@@ -367,7 +344,7 @@ def _table_problems(table: str, content: Mapping[str, Any]) -> Iterator[Problem]
         if dotted in _KEYS:
             yield from _wrong(dotted, _KEYS[dotted], value)
         else:
-            yield Problem(dotted, "is no setting", _did_you_mean(near_keys(dotted), table))
+            yield Problem(dotted, "is no setting", _hint(near_keys(dotted), table))
 
 
 def _adapter_problems(content: Mapping[str, Any]) -> Iterator[Problem]:
@@ -388,9 +365,9 @@ def _wrong(name: str, key: Key, value: object, *, in_environment: bool = False) 
     return []
 
 
-def _did_you_mean(near: Sequence[str], table: str | None = None) -> str | None:
+def _hint(near: Sequence[str], table: str | None = None) -> str:
     if near:
-        return f"did you mean {' or '.join(near)}?"
+        return did_you_mean(near)
     if table:
         names = [key.name.rpartition(".")[2] for key in SCHEMA if key.table == table]
         return f"[{table}] takes {', '.join(names)}"

@@ -99,4 +99,4 @@ def test_one_adapter_is_told_with_its_settings(run: Run) -> None:
 
 
 def test_an_unknown_adapter_is_refused_with_what_was_meant(run: Run) -> None:
-    assert "did you mean codex" in run("adapters codx", exit=12).stderr
+    assert 'did you mean "codex"' in run("adapters codx", exit=12).stderr

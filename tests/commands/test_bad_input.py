@@ -145,7 +145,7 @@ def test_an_absurd_depth_is_refused(run: Run) -> None:
 
 def test_near_matches_of_names_and_ids(run: Run, tmp_path: Path) -> None:
     session = launched(run, tmp_path / "a", "--name", "buildsite", "--", "true")
-    assert "did you mean buildsite?" in run("status buildsit", exit=10).stderr
+    assert 'did you mean "buildsite"?' in run("status buildsit", exit=10).stderr
     typo = ("0" if session[0] != "0" else "1") + session[1:8]
     assert session in run(["status", typo], exit=10).stderr
 
@@ -240,4 +240,4 @@ def test_a_launch_is_refused_over_a_setting_that_its_adapter_does_not_read(
     (sealed_home / "config.toml").write_text('[adapters.exec]\narg = ["-v"]\n')
     error = run("launch exec --json -- true", exit=2).error()
     assert "config.toml, line 2: adapters.exec.arg: is no setting" in error["message"]
-    assert error["hint"] == "did you mean adapters.exec.args?"
+    assert error["hint"] == 'did you mean "adapters.exec.args"?'

@@ -69,7 +69,7 @@ def test_a_symbolic_link_stays_one(run: Any, config: Path, tmp_path: Path) -> No
 def test_an_unknown_setting(run: Any, config: Path, verb: str) -> None:
     result = run(f"config {verb} --json fuse {'2h' if verb == 'set' else ''}", exit=10)
     assert result.error()["code"] == "not_found"
-    assert result.error()["hint"] == "did you mean defaults.fuse?"
+    assert result.error()["hint"] == 'did you mean "defaults.fuse"?'
     assert not config.exists()
 
 
@@ -155,7 +155,10 @@ def test_an_option_of_an_adapter_is_written_as_its_kind(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("mode fats", "adapters.choosy.mode cannot be 'fats', did you mean fast? (allowed: fast, careful)"),
+        (
+            "mode fats",
+            "adapters.choosy.mode cannot be 'fats', did you mean \"fast\"? (allowed: fast, careful)",
+        ),
         ("mode fast careful", "adapters.choosy.mode takes one value"),
         ("tools read run", "adapters.choosy.tools cannot be 'run' (allowed: read, write)"),
         ("loud 1", "adapters.choosy.loud must be true or false"),
@@ -173,11 +176,11 @@ def test_a_value_that_an_adapter_does_not_take_is_not_written(
 @pytest.mark.parametrize(
     ("key", "hint"),
     [
-        ("adapters.choosy.lood", "did you mean adapters.choosy.loud?"),
+        ("adapters.choosy.lood", 'did you mean "adapters.choosy.loud"?'),
         ("adapters.choosy.modell", "adapters.choosy.model"),
         ("adapters.choosy.x", "[adapters.choosy] takes command, model, args, mode, tools, loud, extra"),
         ("adapters.choosy.mode.deep", "adapters.choosy.mode"),
-        ("adapters.chosy.mode", "did you mean choosy?"),
+        ("adapters.chosy.mode", 'did you mean "choosy"?'),
         ("adapters.zzz.command", "agentctl adapters"),
     ],
 )

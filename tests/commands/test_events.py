@@ -71,7 +71,7 @@ def test_a_type_that_no_event_has_is_a_usage_error(run: Run, plant: Plant) -> No
     error = run("events --type session.stoped --json", exit=2).error()
     assert error["code"] == "usage"
     assert error["message"] == "no event has the type session.stoped"
-    assert error["hint"].startswith("did you mean session.stopped")
+    assert error["hint"].startswith('did you mean "session.stopped"')
     assert "nosuch" in run("events --type session.stopped --type nosuch", exit=2).stderr
     plant(["nosuch"])
     assert cursors(run("events --json --type nosuch")) == [1]

@@ -90,7 +90,7 @@ def test_what_contradicts_itself_is_refused_before_anything_is_made(
 
 def test_an_unknown_adapter_stops_the_whole_launch(run: Run, repo: Path) -> None:
     refused = run(["launch", "-p", "x", "--adapter", "demo", "--adapter", "dmo"], exit=12)
-    assert "did you mean demo" in refused.stderr
+    assert 'did you mean "demo"' in refused.stderr
     assert worktrees(repo) == []
 
 

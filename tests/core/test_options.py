@@ -33,8 +33,8 @@ def test_nothing_wrong(table: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("table", "key", "text", "hint"),
     [
-        ({"lood": True}, "adapters.a.lood", "is no setting", "did you mean adapters.a.loud?"),
-        ({"arg": []}, "adapters.a.arg", "is no setting", "did you mean adapters.a.args?"),
+        ({"lood": True}, "adapters.a.lood", "is no setting", 'did you mean "adapters.a.loud"?'),
+        ({"arg": []}, "adapters.a.arg", "is no setting", 'did you mean "adapters.a.args"?'),
         (
             {"x": 1},
             "adapters.a.x",
@@ -48,7 +48,7 @@ def test_nothing_wrong(table: dict[str, Any]) -> None:
         (
             {"tools": ["reed"]},
             "adapters.a.tools",
-            "cannot be 'reed', did you mean read? (allowed: read, write)",
+            "cannot be 'reed', did you mean \"read\"? (allowed: read, write)",
             None,
         ),
         ({"loud": "true"}, "adapters.a.loud", "must be true or false", None),

@@ -124,7 +124,12 @@ def test_a_wrong_variable_is_named() -> None:
         ({"webhook": {"url": "h.example"}}, "webhook.url", "https://", None),
         ({"webhook": {"url": "https:// "}}, "webhook.url", "https://", None),
         ({"webhook": {"events": "session.stopped"}}, "webhook.events", "list of texts", None),
-        ({"webhook": {"events": ["session.stoped"]}}, "webhook.events", "mean session.stopped?", None),
+        (
+            {"webhook": {"events": ["session.stoped"]}},
+            "webhook.events",
+            'mean "session.stopped" or "session.started"?',
+            None,
+        ),
         ({"webhook": {"events": ["lock.*"]}}, "webhook.events", "allowed: session.started", None),
         ({"logs": {"max_size": True}}, "logs.max_size", "size", None),
         ({"logs": {"max_size": "10 apples"}}, "logs.max_size", "10MB", None),

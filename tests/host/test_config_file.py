@@ -54,13 +54,13 @@ def test_odd_files_are_mistakes_of_the_file_too(tmp_path: Path, text: bytes) -> 
 def test_a_wrong_key_is_told_with_its_line(tmp_path: Path) -> None:
     error = wrong(tmp_path, '# mine\nadapter = "exec"\n\n[defaults]\nmodel = "m"\nfuze = "2h"\n')
     assert error.message == f"{tmp_path}/config.toml, line 6: defaults.fuze: is no setting"
-    assert error.hint == "did you mean defaults.fuse or defaults.fuse_warn?"
+    assert error.hint == 'did you mean "defaults.fuse" or "defaults.fuse_warn"?'
 
 
 def test_several_mistakes_are_told_at_once(tmp_path: Path) -> None:
     error = wrong(tmp_path, 'adaptor = "exec"\n[hooks]\ntimeout = "5"\n')
     assert [line.split(": ")[0].rpartition(" ")[2] for line in error.message.splitlines()] == ["1", "3"]
-    assert "(did you mean adapter?)" in error.message
+    assert '(did you mean "adapter"?)' in error.message
 
 
 def test_a_wrong_variable_is_not_blamed_on_the_file(tmp_path: Path) -> None:

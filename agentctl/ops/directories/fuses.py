@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from agentctl.core.addresses import is_web_address
 from agentctl.core.deadlines import decide_fuse
 from agentctl.core.effects import AppendEvent, PostWebhook
 from agentctl.core.ids import new_id, short
 from agentctl.core.model import DEFAULT_DIRECTORY_FUSE, Fuse, FuseAction, FuseState, Status, StopCause
-from agentctl.core.settings import is_web_address
 from agentctl.errors import Ambiguous, NotFound, OperationFailed, UsageFault
 from agentctl.ops.directories.paths import existing_directory, possible_paths
 from agentctl.ops.reconcile import deliver, manifest

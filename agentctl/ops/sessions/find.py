@@ -99,13 +99,13 @@ def _resolve(
 
 def _meant(db: Database, text: str) -> str | None:
     """What was probably meant: names, and ids that differ in a character or two."""
-    from difflib import get_close_matches
+    from agentctl.core.near import did_you_mean, near_matches
 
     with reading(db):
         rows = [*sessions.unsettled(db), *sessions.recent(db, since=None, limit=200)]
     known = {row.name: row.name for row in rows if row.name} | {row.id[: len(text)]: row.id for row in rows}
-    near = [known[word] for word in get_close_matches(text, known, n=2, cutoff=0.7)]
-    return f"did you mean {' or '.join(near)}? agentctl list -a shows all sessions" if near else None
+    near = [known[word] for word in near_matches(text, known, cutoff=0.7)]
+    return f"{did_you_mean(near)} agentctl list -a shows all sessions" if near else None
 
 
 def _external(runtime: Runtime, db: Database) -> list[Found]:

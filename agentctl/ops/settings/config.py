@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agentctl.core import settings as schema
+from agentctl.core.near import did_you_mean
 from agentctl.core.options import option_problems, option_value
 from agentctl.errors import NotFound, UsageFault
 from agentctl.host import config_file as file
@@ -127,8 +128,7 @@ def _known(name: str) -> schema.Key | None:
     try:
         return schema.find_key(name)
     except KeyError:
-        near = schema.near_keys(name)
-        hint = f"did you mean {' or '.join(near)}?" if near else "agentctl config show lists all of them"
+        hint = did_you_mean(schema.near_keys(name)) or "agentctl config show lists all of them"
         raise NotFound(f"no setting {name}", hint=hint) from None
 
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from agentctl.adapters import registry
 from agentctl.adapters.base import Adapter, Option
 from agentctl.core import variables
+from agentctl.core.near import did_you_mean, near_matches
 from agentctl.core.options import option_problems
-from agentctl.core.settings import Problem, near_matches
+from agentctl.core.settings import Problem
 from agentctl.errors import AgentctlError
 from agentctl.host import config_file as file
 
@@ -60,5 +61,4 @@ def adapter_problems(runtime: Runtime) -> Iterator[Problem]:
 
 
 def near_adapter(name: str, known: list[str]) -> str:
-    near = near_matches(name, known)
-    return f"did you mean {' or '.join(near)}?" if near else "agentctl adapters lists all of them"
+    return did_you_mean(near_matches(name, known)) or "agentctl adapters lists all of them"

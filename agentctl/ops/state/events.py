@@ -82,11 +82,11 @@ def _refuse_unknown(db: Database, type_: str) -> None:
     with reading(db):
         if events.has_type(db, type_):
             return
-    from difflib import get_close_matches
+    from agentctl.core.near import did_you_mean, near_matches
 
-    near = get_close_matches(type_, EVENT_TYPES, n=2)
-    meant = f"did you mean {' or '.join(near)}? " if near else ""
-    raise UsageFault(f"no event has the type {type_}", hint=f"{meant}there are {', '.join(EVENT_TYPES)}")
+    meant = did_you_mean(near_matches(type_, EVENT_TYPES))
+    known = f"the types are {', '.join(EVENT_TYPES)}"
+    raise UsageFault(f"no event has the type {type_}", hint=f"{meant} {known}".lstrip())
 
 
 def recorded(runtime: Runtime, request: EventsRequest, ledger: Ledger) -> Iterator[Event]:
