@@ -54,7 +54,7 @@ def read_small(path: str, limit: int = 65536) -> bytes | None:
         os.close(descriptor)
 
 
-def remove_tree(directory: str) -> None:
+def remove_directory(directory: str) -> None:
     """Delete a session's directory; one that is not there is fine."""
     import shutil
 

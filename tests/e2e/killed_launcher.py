@@ -18,7 +18,7 @@ STEPS: dict[str, tuple[str, str, str]] = {
     "after the lock file": ("agentctl.host.flock", "hold", "after"),
     "inside the first transaction": ("agentctl.store.locks", "acquire", "after"),
     "after the first transaction": ("agentctl.ops.start.launch", "_insert", "after"),
-    "after the worktree": ("agentctl.ops.start.launch", "_make_tree", "after"),
+    "after the worktree": ("agentctl.ops.start.launch", "_make_worktree", "after"),
     "after the files": ("agentctl.ops.start.launch", "_write_files", "after"),
     "just before the shim": ("agentctl.host.spawn", "start_shim", "before"),
     "just after the shim": ("agentctl.host.spawn", "start_shim", "after"),

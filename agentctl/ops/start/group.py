@@ -18,7 +18,7 @@ from agentctl.host import matrix, repository, spawn
 from agentctl.ops.reconcile.reconcile import reconcile
 from agentctl.ops.start.launch import Launched, launch, refuse_crowd
 from agentctl.ops.start.plan import LaunchRequest
-from agentctl.ops.worktrees.make import Tree, WorktreeRequest, check_branch, fetch, plan_tree
+from agentctl.ops.worktrees.make import PlannedWorktree, WorktreeRequest, check_branch, fetch, plan_worktree
 from agentctl.runtime import Runtime
 from agentctl.store.db import reading
 
@@ -69,7 +69,7 @@ def launch_group(runtime: Runtime, request: LaunchRequest, slots: Sequence[Slot]
         with reading(db):
             refuse_crowd(db, request.max_running, more=len(slots))
     group = group_id()
-    trees = _plan_trees(runtime, request, slots, group)
+    planned = _plan_worktrees(runtime, request, slots, group)
     names = suffixes(slots)
     requests = [
         replace(
@@ -79,9 +79,9 @@ def launch_group(runtime: Runtime, request: LaunchRequest, slots: Sequence[Slot]
             prompt=slot.prompt or request.prompt,
             name=f"{request.name}-{name}" if request.name else None,
             group=group,
-            tree=tree,
+            planned=own,
         )
-        for slot, tree, name in zip(slots, trees, names, strict=True)
+        for slot, own, name in zip(slots, planned, names, strict=True)
     ]
     outcomes = _side_by_side(runtime, requests)
     return GroupLaunched(
@@ -89,17 +89,19 @@ def launch_group(runtime: Runtime, request: LaunchRequest, slots: Sequence[Slot]
         tuple(
             Started(
                 slot=slot,
-                branch=tree.branch,
-                path=tree.path,
+                branch=own.branch,
+                path=own.path,
                 launched=outcome if isinstance(outcome, Launched) else None,
                 error=outcome if isinstance(outcome, AgentctlError) else None,
             )
-            for slot, tree, outcome in zip(slots, trees, outcomes, strict=True)
+            for slot, own, outcome in zip(slots, planned, outcomes, strict=True)
         ),
     )
 
 
-def _plan_trees(runtime: Runtime, request: LaunchRequest, slots: Sequence[Slot], group: str) -> list[Tree]:
+def _plan_worktrees(
+    runtime: Runtime, request: LaunchRequest, slots: Sequence[Slot], group: str
+) -> list[PlannedWorktree]:
     """A worktree for each slot, all in the same repository, each at a path of its own."""
     wanted = request.worktree or WorktreeRequest(request.cwd)
     try:
@@ -116,11 +118,11 @@ def _plan_trees(runtime: Runtime, request: LaunchRequest, slots: Sequence[Slot],
         check_branch(found, name)
     given = [name for name, slot in zip(names, asked, strict=True) if slot.branch]
     notes = fetch(found, [*given, *filter(None, bases)])
-    trees: list[Tree] = []
+    planned: list[PlannedWorktree] = []
     for name, base in zip(names, bases, strict=True):
         one = WorktreeRequest(wanted.repository, name, base)
-        trees.append(plan_tree(runtime, one, taken=[each.path for each in trees], is_fetched=True))
-    return [trees[0]._replace(notes=(*notes, *trees[0].notes)), *trees[1:]]
+        planned.append(plan_worktree(runtime, one, taken=[each.path for each in planned], is_fetched=True))
+    return [planned[0]._replace(notes=(*notes, *planned[0].notes)), *planned[1:]]
 
 
 def _side_by_side(runtime: Runtime, requests: Sequence[LaunchRequest]) -> list[Launched | AgentctlError]:

@@ -27,7 +27,7 @@ from agentctl.errors import (
 )
 from agentctl.host import flock as liveness
 from agentctl.host import spawn, waiting
-from agentctl.host.files import create_private, remove_tree, write_private
+from agentctl.host.files import create_private, remove_directory, write_private
 from agentctl.host.paths import SessionFiles
 from agentctl.host.process_tree import Identity
 from agentctl.ops.reconcile import manifest, terminate
@@ -40,7 +40,7 @@ from agentctl.store import fuses, locks, sessions
 from agentctl.store.db import Database, reading, transaction
 
 if TYPE_CHECKING:
-    from agentctl.ops.worktrees.make import Tree
+    from agentctl.ops.worktrees.make import PlannedWorktree
 
 PID_WITHIN = 60.0
 """Seconds that a shim gets to write the pid file; a loaded machine needs a few."""
@@ -68,13 +68,13 @@ def launch(
     """
     db = runtime.state
     reconcile(runtime, db)
-    tree = request.tree
-    if tree is None and request.worktree is not None:
-        from agentctl.ops.worktrees import make as trees
+    planned = request.planned
+    if planned is None and request.worktree is not None:
+        from agentctl.ops.worktrees import make as worktrees
 
-        tree = trees.plan_tree(runtime, request.worktree, adapter=request.adapter)
-        request = replace(request, tree=tree)
-    notes = tree.notes if tree is not None else ()
+        planned = worktrees.plan_worktree(runtime, request.worktree, adapter=request.adapter)
+        request = replace(request, planned=planned)
+    notes = planned.notes if planned is not None else ()
     launched = _launch_once(runtime, db, request, before_start)
     if not request.settle:
         return Launched(launched, notes)
@@ -84,14 +84,14 @@ def launch(
     adapter = registry.load(ended.adapter)
     files = runtime.paths.session(ended.id)
     if ended.exit_code is not None and adapter.is_transient(ended.exit_code, files.log):
-        if tree is not None:
-            request = replace(request, tree=tree._replace(is_made=True))
+        if planned is not None:
+            request = replace(request, planned=planned._replace(is_made=True))
         again = _launch_once(runtime, db, request, before_start)
         note = f"session {short(ended.id)} failed before it began ({ended.reason}); launched again"
         ended = _settle(runtime, db, again, request.settle)
         if ended is None or ended.outcome == "succeeded":
             return Launched(ended or again, (*notes, note))
-    raise _ended_early(runtime, ended, tree)
+    raise _ended_early(runtime, ended, planned)
 
 
 def _launch_once(
@@ -106,10 +106,10 @@ def _launch_once(
             _insert(db, plan, request)
         except Exception:
             # Not an interrupt: it may come with the commit done. A directory without a row is prune's.
-            remove_tree(files.directory)
+            remove_directory(files.directory)
             raise
         try:
-            _make_tree(plan)
+            _make_worktree(plan)
         except BaseException as error:
             _give_up(runtime, db, plan.session, error)
             raise
@@ -209,13 +209,13 @@ def refuse_held(db: Database, directory: str) -> None:
     )
 
 
-def _make_tree(plan: Plan) -> None:
+def _make_worktree(plan: Plan) -> None:
     """Make the session's worktree, if it has one; its program may come with it."""
-    if plan.tree is None:
+    if plan.worktree is None:
         return
-    from agentctl.ops.worktrees import make as trees
+    from agentctl.ops.worktrees import make as worktrees
 
-    trees.make_tree(plan.tree, session_id=plan.session.id, group=plan.session.group)
+    worktrees.make_worktree(plan.worktree, session_id=plan.session.id, group=plan.session.group)
     program = plan.command.argv[0]
     if not os.access(program, os.X_OK):
         error = AdapterUnavailable(f"program {program} is not in the worktree, or cannot be run")
@@ -224,15 +224,15 @@ def _make_tree(plan: Plan) -> None:
 
 
 def _take_back(plan: Plan, error: BaseException) -> None:
-    """Undo `_make_tree`; what stands in the way is told with the error that led here."""
-    if plan.tree is None:
+    """Undo `_make_worktree`; what stands in the way is told with the error that led here."""
+    if plan.worktree is None:
         return
-    from agentctl.ops.worktrees import make as trees
+    from agentctl.ops.worktrees import make as worktrees
 
     try:
-        trees.take_back(plan.tree)
+        worktrees.take_back(plan.worktree)
     except AgentctlError as trouble:
-        _add(error, f"its worktree {plan.tree.path} could not be removed: {trouble.message}")
+        _add(error, f"its worktree {plan.worktree.path} could not be removed: {trouble.message}")
 
 
 def _add(error: BaseException, note: str) -> None:
@@ -360,16 +360,16 @@ def _goes_on(session: Session) -> Interrupted:
     )
 
 
-def _ended_early(runtime: Runtime, session: Session, tree: Tree | None) -> OperationFailed:
+def _ended_early(runtime: Runtime, session: Session, planned: PlannedWorktree | None) -> OperationFailed:
     """The error for an agent that ended badly at once: its reason and its last lines."""
     from agentctl.ops.sessions.logs import shown_lines
 
     lines = shown_lines(runtime, session, 10)
     said = "".join(f"\n  {line}" for line in lines)
-    if tree is not None:
-        from agentctl.ops.worktrees import make as trees
+    if planned is not None:
+        from agentctl.ops.worktrees import make as worktrees
 
-        left = trees.take_back_untouched(tree)
+        left = worktrees.take_back_untouched(planned)
         said += f"\n{left}" if left else ""
     return OperationFailed(
         f"session {short(session.id)} ended at once: {session.reason}{said}",

@@ -23,7 +23,7 @@ from agentctl.ops.settings.tables import adapter_table
 from agentctl.runtime import Runtime
 
 if TYPE_CHECKING:
-    from agentctl.ops.worktrees.make import Tree, WorktreeRequest
+    from agentctl.ops.worktrees.make import PlannedWorktree, WorktreeRequest
 
 MAX_DEPTH = 3
 """How deep agents may launch agents."""
@@ -57,7 +57,7 @@ class LaunchRequest:
     max_depth: int = MAX_DEPTH
     worktree: WorktreeRequest | None = None
     """Run in a worktree of its own, not in `cwd`."""
-    tree: Tree | None = None
+    planned: PlannedWorktree | None = None
     """The same, planned."""
     group: str | None = None
     max_running: int | None = None
@@ -73,7 +73,7 @@ class Plan:
     command: Command
     environ: Mapping[str, str]
     patch: Mapping[str, str | None]
-    tree: Tree | None = None
+    worktree: PlannedWorktree | None = None
     """The worktree it runs in, made or to be made."""
 
 
@@ -82,8 +82,8 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
     now = runtime.clock()
     name = request.adapter or default_adapter(runtime)
     adapter = registry.load(name)
-    tree = request.tree
-    cwd = tree.path if tree is not None else real_directory(request.cwd)
+    planned = request.planned
+    cwd = planned.path if planned is not None else real_directory(request.cwd)
     section = adapter_table(runtime, name, adapter)
     session_id = new_id()
     environ = {key: value for key, value in runtime.environ.items() if not key.startswith(variables.SET)}
@@ -108,7 +108,7 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
             raise AdapterUnavailable(f"adapter {name} is read-only: it cannot launch")
         command = adapter.launch_command(wanted)
     program = find_program(command.argv[0], cwd, wanted.environ)
-    if program is None and tree is not None and not tree.is_made and "/" in command.argv[0]:
+    if program is None and planned is not None and not planned.is_made and "/" in command.argv[0]:
         program = os.path.join(cwd, command.argv[0])  # it may come with the worktree
     if program is None:
         why_not = obstacle(command.argv[0], cwd, wanted.environ)
@@ -140,9 +140,9 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         depth=depth,
         resumed_from=previous.id if previous else None,
         group=request.group,
-        branch=tree.branch if tree else previous.branch if previous else None,
-        repo=tree.repository.main if tree else previous.repo if previous else None,
-        base_commit=tree.base_commit if tree else previous.base_commit if previous else None,
+        branch=planned.branch if planned else previous.branch if previous else None,
+        repo=planned.repository.main if planned else previous.repo if previous else None,
+        base_commit=planned.base_commit if planned else previous.base_commit if previous else None,
         model=model or (previous.model if previous else None),
         requested_model=model,
         prompt=request.prompt,
@@ -168,7 +168,7 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         command=command,
         environ=environ,
         patch=patch,
-        tree=tree,
+        worktree=planned,
     )
 
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from agentctl.core.model import Held, Session
 from agentctl.errors import AgentctlError
 from agentctl.host import clock, flock, repository
-from agentctl.host.files import remove_tree
+from agentctl.host.files import remove_directory
 from agentctl.host.occupants import size_of
 from agentctl.ops.reconcile import manifest
 from agentctl.ops.reconcile.reconcile import reconcile
@@ -193,7 +193,7 @@ def _remove(runtime: Runtime, names: Iterable[str]) -> Iterator[str]:
         if os.path.islink(path):
             os.unlink(path)
         else:
-            remove_tree(path)
+            remove_directory(path)
         if os.path.lexists(path):
             yield path
 

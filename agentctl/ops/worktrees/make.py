@@ -14,7 +14,7 @@ from agentctl.core.ids import group_id
 from agentctl.core.plan import slug, worktree_path
 from agentctl.errors import AgentctlError, Locked, OperationFailed, UsageFault
 from agentctl.host import git, repository
-from agentctl.host.files import remove_tree
+from agentctl.host.files import remove_directory
 from agentctl.host.repository import Checkout, Repository
 from agentctl.ops.worktrees.inspect import inspect
 from agentctl.ops.worktrees.mark import write_mark
@@ -34,7 +34,7 @@ class WorktreeRequest(NamedTuple):
     """What a new branch begins at; None for origin's branch of the same name, else the current commit."""
 
 
-class Tree(NamedTuple):
+class PlannedWorktree(NamedTuple):
     """A worktree that a session is to run in."""
 
     path: str
@@ -49,14 +49,14 @@ class Tree(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def plan_tree(
+def plan_worktree(
     runtime: Runtime,
     request: WorktreeRequest,
     *,
     adapter: str | None = None,
     taken: Collection[str] = (),
     is_fetched: bool = False,
-) -> Tree:
+) -> PlannedWorktree:
     """The worktree for a request; `taken` are paths that other slots of this launch will have.
 
     Asks origin for the branches that were named, unless it `is_fetched`. A branch that is
@@ -78,7 +78,9 @@ def plan_tree(
     for checkout in found.checkouts():
         if checkout.branch == branch:
             return _used_again(found, checkout, notes)
-    return Tree(_place(found, branch, taken), found, branch, tip, new_branch=False, notes=tuple(notes))
+    return PlannedWorktree(
+        _place(found, branch, taken), found, branch, tip, new_branch=False, notes=tuple(notes)
+    )
 
 
 def check_branch(found: Repository, branch: str) -> None:
@@ -126,7 +128,7 @@ def _behind(found: Repository, branch: str) -> list[str]:
     return [] if count == "0" else [f"branch {branch} is {count} commits behind origin/{branch}"]
 
 
-def _used_again(found: Repository, checkout: Checkout, notes: list[str]) -> Tree:
+def _used_again(found: Repository, checkout: Checkout, notes: list[str]) -> PlannedWorktree:
     """The worktree that has this branch, if it is one that a launch would have made."""
     branch = checkout.branch or ""
     usual = worktree_path(found.main, branch, lambda _: False)
@@ -142,12 +144,12 @@ def _used_again(found: Repository, checkout: Checkout, notes: list[str]) -> Tree
         )
     told = (*notes, f"worktree {checkout.path} is there already and is used again")
     path = os.path.realpath(checkout.path)
-    return Tree(path, found, branch, checkout.head, new_branch=False, is_made=True, notes=told)
+    return PlannedWorktree(path, found, branch, checkout.head, new_branch=False, is_made=True, notes=told)
 
 
 def _new_branch(
     found: Repository, branch: str, base: str | None, notes: list[str], taken: Collection[str]
-) -> Tree:
+) -> PlannedWorktree:
     upstream: str | None = None
     start: str | None
     if base is not None:
@@ -162,7 +164,7 @@ def _new_branch(
                 f"repository {found.main} has no commit yet to begin a branch at",
                 hint="commit something first, or name a branch with --base-branch",
             )
-    return Tree(
+    return PlannedWorktree(
         _place(found, branch, taken),
         found,
         branch,
@@ -190,69 +192,69 @@ def _base(found: Repository, base: str, notes: list[str]) -> str:
     return start
 
 
-def make_tree(tree: Tree, *, session_id: str, group: str | None) -> None:
+def make_worktree(planned: PlannedWorktree, *, session_id: str, group: str | None) -> None:
     """Make the worktree and its branch, or leave nothing behind. One at a time in a repository."""
-    if tree.is_made:
+    if planned.is_made:
         return
-    found = tree.repository
+    found = planned.repository
     words = ["worktree", "add", "--quiet"]
-    if not tree.new_branch:
-        words += [tree.path, tree.branch]
-    elif tree.upstream:
-        words += ["--track", "-b", tree.branch, tree.path, tree.upstream]
+    if not planned.new_branch:
+        words += [planned.path, planned.branch]
+    elif planned.upstream:
+        words += ["--track", "-b", planned.branch, planned.path, planned.upstream]
     else:
-        words += ["--no-track", "-b", tree.branch, tree.path, tree.base_commit]
+        words += ["--no-track", "-b", planned.branch, planned.path, planned.base_commit]
     with repository.turn(found):
         # What was free while planning may be somebody else's by now, and then is not ours to undo.
-        if os.path.lexists(tree.path):
-            raise Locked(f"{tree.path} was made by somebody else meanwhile", hint="launch again")
-        if tree.new_branch and found.commit(f"refs/heads/{tree.branch}") is not None:
-            raise Locked(f"branch {tree.branch} was made by somebody else meanwhile", hint="launch again")
+        if os.path.lexists(planned.path):
+            raise Locked(f"{planned.path} was made by somebody else meanwhile", hint="launch again")
+        if planned.new_branch and found.commit(f"refs/heads/{planned.branch}") is not None:
+            raise Locked(f"branch {planned.branch} was made by somebody else meanwhile", hint="launch again")
         try:
             found.run(*words, limit=git.LONG)
-            mark = {"session_id": session_id, "group": group, "base_commit": tree.base_commit}
-            write_mark(found, tree.path, mark)
+            mark = {"session_id": session_id, "group": group, "base_commit": planned.base_commit}
+            write_mark(found, planned.path, mark)
         except BaseException:
-            _undo(tree)
+            _undo(planned)
             raise
 
 
-def take_back(tree: Tree) -> None:
-    """Undo `make_tree` for a session whose agent never started; what its hook left goes with it."""
-    if not tree.is_made:
-        with repository.turn(tree.repository):
-            _undo(tree)
+def take_back(planned: PlannedWorktree) -> None:
+    """Undo `make_worktree` for a session whose agent never started; what its hook left goes with it."""
+    if not planned.is_made:
+        with repository.turn(planned.repository):
+            _undo(planned)
 
 
-def take_back_untouched(tree: Tree) -> str | None:
+def take_back_untouched(planned: PlannedWorktree) -> str | None:
     """The same after an agent that ended at once; None, or why the worktree stays."""
-    if tree.is_made:
+    if planned.is_made:
         return None
-    found = tree.repository
+    found = planned.repository
     try:
         with repository.turn(found):
-            seen = inspect(found, next(one for one in found.checkouts() if same(one.path, tree.path)))
-            touched = seen.obstacles or seen.checkout.head != tree.base_commit
+            seen = inspect(found, next(one for one in found.checkouts() if same(one.path, planned.path)))
+            touched = seen.obstacles or seen.checkout.head != planned.base_commit
             if not touched:
-                _undo(tree)
+                _undo(planned)
                 return None
     except (AgentctlError, StopIteration):
         pass  # then it stays, and `worktree list` shows it
-    return f"its worktree {tree.path} stays: agentctl worktree clean removes it"
+    return f"its worktree {planned.path} stays: agentctl worktree clean removes it"
 
 
 def same(path: str, other: str) -> bool:
     return os.path.realpath(path) == os.path.realpath(other)
 
 
-def _undo(tree: Tree) -> None:
-    """Remove what `make_tree` made, as far as it got; commits that a hook made keep their branch."""
-    found = tree.repository
-    found.ask("worktree", "remove", "--force", tree.path, limit=git.LONG)
-    if not any(same(one.path, tree.path) for one in found.checkouts()):
+def _undo(planned: PlannedWorktree) -> None:
+    """Remove what `make_worktree` made, as far as it got; commits that a hook made keep their branch."""
+    found = planned.repository
+    found.ask("worktree", "remove", "--force", planned.path, limit=git.LONG)
+    if not any(same(one.path, planned.path) for one in found.checkouts()):
         # git has forgotten it, or had never known it: what is left is half a work tree.
-        remove_tree(tree.path)
-    if tree.new_branch:
-        found.ask("update-ref", "-d", f"refs/heads/{tree.branch}", tree.base_commit)
-        if tree.upstream:
-            found.ask("config", "--remove-section", f"branch.{tree.branch}")
+        remove_directory(planned.path)
+    if planned.new_branch:
+        found.ask("update-ref", "-d", f"refs/heads/{planned.branch}", planned.base_commit)
+        if planned.upstream:
+            found.ask("config", "--remove-section", f"branch.{planned.branch}")
