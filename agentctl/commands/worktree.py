@@ -179,7 +179,7 @@ def _fields(one: Worktree) -> dict[str, object]:
         "branch": checkout.branch,
         "head": checkout.head,
         "session_id": one.session_id,
-        "group": one.session.group if one.session else one.mark.get("group"),
+        "group": one.session.group if one.session else one.mark.group if one.mark else None,
         "status": one.session.status if one.session else None,
         "outcome": one.session.outcome if one.session else None,
         "live": [session.id for session in one.live],

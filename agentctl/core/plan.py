@@ -224,8 +224,12 @@ def _short_model(model: str) -> str:
 
 def worktree_path(repository: str, branch: str, is_taken: Callable[[str], bool]) -> str:
     """Where a branch is checked out: `<repository>-<branch>` beside it, numbered where that is taken."""
-    base = f"{repository.removesuffix('.git')}-{slug(branch)}"
-    path, number = base, 2
-    while is_taken(path):
-        path, number = f"{base}-{number}", number + 1
-    return path
+    return first_free(f"{repository.removesuffix('.git')}-{slug(branch)}", is_taken)
+
+
+def first_free(name: str, is_taken: Callable[[str], bool]) -> str:
+    """`name`, with the first number from 2 on behind it where it is taken."""
+    free, number = name, 2
+    while is_taken(free):
+        free, number = f"{name}-{number}", number + 1
+    return free

@@ -34,6 +34,11 @@ class Checkout(NamedTuple):
     missing: bool = False
     """Its directory is gone."""
 
+    @property
+    def commit(self) -> str | None:
+        """What is checked out; None in a bare repository, and before the first commit."""
+        return self.head if self.head and self.head.strip("0") else None
+
 
 class Repository(NamedTuple):
     """A repository seen from `here`, the directory that was named."""

@@ -15,9 +15,9 @@ from agentctl.host import clock, git, repository
 from agentctl.host.occupants import is_within, size_of
 from agentctl.host.repository import Repository
 from agentctl.ops.sessions.find import find_one, in_group
-from agentctl.ops.worktrees import restore as salvage
 from agentctl.ops.worktrees.inspect import Worktree, list_worktrees, unpushed, worktrees_of
 from agentctl.ops.worktrees.mark import mark_of
+from agentctl.ops.worktrees.save import name_for, save
 from agentctl.runtime import Runtime
 from agentctl.store import locks, sessions
 from agentctl.store.db import Database, reading, transaction
@@ -116,7 +116,8 @@ def _now_at(found: Repository, session: Session) -> str:
     places = [os.path.realpath(one.path) for one in found.checkouts() if not one.is_main]
     if session.cwd not in places:
         for place in filter(os.path.isdir, places):
-            if mark_of(found.git_directory(place)).get("session_id") == session.id:
+            mark = mark_of(found.git_directory(place))
+            if mark is not None and mark.session_id == session.id:
                 return place
     return session.cwd
 
@@ -222,7 +223,7 @@ def _removed(found: Repository, one: Worktree, request: CleanRequest) -> Cleaned
     path = os.path.realpath(checkout.path)
     saved = None
     if one.seen.obstacles:
-        saved = salvage.save(found, one.seen, salvage.name_for(one.session_id, path))
+        saved = save(found, one.seen, name_for(one.session_id, path))
     freed = size_of(path)
     # Without something saved git looks once more by itself.
     by_force = ["--force"] if saved else []

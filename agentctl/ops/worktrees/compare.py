@@ -16,7 +16,7 @@ from agentctl.host import repository
 from agentctl.ops.found import Found
 from agentctl.ops.sessions.find import in_group
 from agentctl.ops.worktrees.changes import BASE_HINT, Work, changes_of
-from agentctl.ops.worktrees.restore import PREFIX as SAVED
+from agentctl.ops.worktrees.save import PREFIX as SAVED
 from agentctl.runtime import Runtime
 from agentctl.store import outbox
 from agentctl.store.db import reading

@@ -1,6 +1,6 @@
 """What worktrees there are, who works in them, and what would be lost with each.
 
-Looks only. `cleaning` removes, `salvage` saves and restores.
+Looks only. `clean` removes, `save` and `restore` keep what would be lost.
 """
 
 from __future__ import annotations
@@ -8,9 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from types import MappingProxyType
 from typing import NamedTuple
 
 from agentctl.core.ids import short
@@ -20,7 +19,7 @@ from agentctl.errors import AgentctlError, NotFound
 from agentctl.host import repository
 from agentctl.host.occupants import Occupant, is_within, occupants, size_of
 from agentctl.host.repository import Checkout, Repository
-from agentctl.ops.worktrees.mark import mark_of
+from agentctl.ops.worktrees.mark import Mark, mark_of
 from agentctl.runtime import Runtime
 from agentctl.store import locks, sessions
 from agentctl.store.db import Database, reading
@@ -108,7 +107,7 @@ class Worktree(NamedTuple):
     """Persons who hold its directory."""
     nested: tuple[str, ...] = ()
     """Further worktrees inside of it, seen from it: perhaps ignored, but with changes of their own."""
-    mark: Mapping[str, str | None] = MappingProxyType({})
+    mark: Mark | None = None
     ahead: int | None = None
     """Commits since its session began; None where nobody knows when."""
     size: int | None = None
@@ -116,12 +115,12 @@ class Worktree(NamedTuple):
     @property
     def is_ours(self) -> bool:
         """It was made by agentctl."""
-        return self.session is not None or bool(self.mark)
+        return self.session is not None or self.mark is not None
 
     @property
     def session_id(self) -> str | None:
         """The session's id, though its row may be forgotten."""
-        return self.session.id if self.session else self.mark.get("session_id")
+        return self.session.id if self.session else self.mark.session_id if self.mark else None
 
     @property
     def barriers(self) -> tuple[str, ...]:
@@ -134,7 +133,7 @@ class Worktree(NamedTuple):
 
 def inspect(found: Repository, checkout: Checkout) -> Inspected:
     """Look at one worktree; of one whose directory is gone only the commits."""
-    merged = checkout.head is not None and _is_merged(found, checkout.head)
+    merged = checkout.commit is not None and _is_merged(found, checkout.commit)
     alone = 0 if merged else unpushed(found, checkout)
     path = os.path.realpath(checkout.path)
     if checkout.missing or not os.path.isdir(path):
@@ -211,10 +210,10 @@ def _is_merged(found: Repository, head: str) -> bool:
 
 def unpushed(found: Repository, checkout: Checkout) -> int:
     """Commits that no other branch, no remote and no tag has."""
-    if checkout.head is None or set(checkout.head) == {"0"}:
+    if checkout.commit is None:
         return 0
     own = [f"--exclude={checkout.branch}"] if checkout.branch else []
-    words = ("rev-list", "--count", checkout.head, "--not", *own, "--branches", "--remotes", "--tags")
+    words = ("rev-list", "--count", checkout.commit, "--not", *own, "--branches", "--remotes", "--tags")
     return int(found.run(*words))
 
 
@@ -282,8 +281,8 @@ def worktrees_of(
             continue
         session = next((row for row in rows if row.cwd == path), None)
         seen = inspect(found, checkout)
-        mark = mark_of(seen.git_directory) if seen.git_directory else {}
-        base = (session and session.base_commit) or mark.get("base_commit")
+        mark = mark_of(seen.git_directory)
+        base = (session and session.base_commit) or (mark and mark.base_commit)
         listed.append(
             Worktree(
                 repo=found.main,

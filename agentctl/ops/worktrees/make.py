@@ -17,7 +17,7 @@ from agentctl.host import git, repository
 from agentctl.host.files import remove_directory
 from agentctl.host.repository import Checkout, Repository
 from agentctl.ops.worktrees.inspect import inspect
-from agentctl.ops.worktrees.mark import write_mark
+from agentctl.ops.worktrees.mark import Mark, write_mark
 from agentctl.runtime import Runtime
 
 FETCH_LIMIT = 30.0
@@ -212,8 +212,7 @@ def make_worktree(planned: PlannedWorktree, *, session_id: str, group: str | Non
             raise Locked(f"branch {planned.branch} was made by somebody else meanwhile", hint="launch again")
         try:
             found.run(*words, limit=git.LONG)
-            mark = {"session_id": session_id, "group": group, "base_commit": planned.base_commit}
-            write_mark(found, planned.path, mark)
+            write_mark(found, planned.path, Mark(session_id, group, planned.base_commit))
         except BaseException:
             _undo(planned)
             raise

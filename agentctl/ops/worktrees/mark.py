@@ -4,27 +4,41 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from typing import NamedTuple
 
 from agentctl.host.files import read_small, write_private
 from agentctl.host.repository import Repository
 
-MARK = "agentctl.json"
-"""In the git directory of a worktree: which session it was made for. It outlives the session's row."""
-
-MARKED = ("session_id", "group", "base_commit")
-"""The keys in it."""
+NAME = "agentctl.json"
+"""The file in the git directory of a worktree. It outlives the session's row."""
 
 
-def write_mark(found: Repository, path: str, mark: Mapping[str, str | None]) -> None:
+class Mark(NamedTuple):
+    """The session that a worktree was made for, its group, and the commit that it began at."""
+
+    session_id: str | None = None
+    group: str | None = None
+    base_commit: str | None = None
+
+
+def write_mark(found: Repository, path: str, mark: Mark) -> None:
     """Note in a worktree's git directory which session it was made for."""
-    write_private(os.path.join(found.git_directory(path), MARK), json.dumps(mark).encode())
+    write_private(os.path.join(found.git_directory(path), NAME), json.dumps(mark._asdict()).encode())
 
 
-def mark_of(git_directory: str) -> dict[str, str | None]:
-    """What `write_mark` noted of a worktree; empty for one that somebody else made."""
+def mark_of(git_directory: str) -> Mark | None:
+    """What `write_mark` noted in this directory; None for a worktree that agentctl did not make."""
+    if not git_directory:
+        return None
     try:
-        mark = json.loads(read_small(os.path.join(git_directory, MARK)) or b"{}")
+        return mark_in(json.loads(read_small(os.path.join(git_directory, NAME)) or b"null"))
     except (OSError, ValueError):
-        return {}
-    return mark if isinstance(mark, dict) else {}
+        return None
+
+
+def mark_in(facts: object) -> Mark | None:
+    """The mark among further facts; None if they hold none of its fields."""
+    if not isinstance(facts, dict) or not any(name in facts for name in Mark._fields):
+        return None
+    values = (facts.get(name) for name in Mark._fields)
+    return Mark(*(value if isinstance(value, str) else None for value in values))

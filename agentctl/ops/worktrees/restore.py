@@ -1,29 +1,19 @@
-"""Saving the state of a worktree as a commit before it is removed by force, and bringing it back.
-
-`refs/agentctl/salvage/<id>` is a commit on top of what was checked out: tracked and
-untracked files as they were, and what of them was staged. Ignored files are not in it.
-"""
+"""Bringing back the state of a worktree that `save` kept before it was removed by force."""
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Sequence
-from contextlib import suppress
 from typing import NamedTuple
 
-from agentctl.core.plan import slug, worktree_path
-from agentctl.errors import AgentctlError, Ambiguous, NotFound, OperationFailed
+from agentctl.core.plan import first_free, worktree_path
+from agentctl.errors import AgentctlError, Ambiguous, NotFound
 from agentctl.host import git, repository
 from agentctl.host.repository import Repository
 from agentctl.ops.sessions.find import find_one
-from agentctl.ops.worktrees.inspect import Inspected, index_copy, repositories, unwatched
-from agentctl.ops.worktrees.mark import MARKED, mark_of, write_mark
+from agentctl.ops.worktrees.inspect import repositories
+from agentctl.ops.worktrees.mark import write_mark
+from agentctl.ops.worktrees.save import PREFIX, facts_of, saved
 from agentctl.runtime import Runtime
-
-PREFIX = "refs/agentctl/salvage/"
-_IDENTITY = ("-c", "user.name=agentctl", "-c", "user.email=agentctl@localhost")
-_MARK = "agentctl: "
 
 
 class Restored(NamedTuple):
@@ -35,66 +25,6 @@ class Restored(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def save(found: Repository, seen: Inspected, name: str) -> str:
-    """Save a worktree's state; the ref's last part, which `restore` takes. Raises GitError if it cannot.
-
-    Its first parent is what was checked out; a second one holds what was staged, if anything was.
-    """
-    checkout = seen.checkout
-    path = os.path.realpath(checkout.path)
-    head = checkout.head if checkout.head and set(checkout.head) != {"0"} else None
-    parents = [head] if head else []
-    if seen.git_directory:
-        tree, staged = _trees(found, seen.git_directory, path)
-        if head and staged and staged != _tree_of(found, head):
-            parents.append(_commit(found, staged, [head], "What was staged"))
-    else:
-        tree = _tree_of(found, head or "HEAD")
-    mark = mark_of(seen.git_directory) if seen.git_directory else {}
-    facts = json.dumps({**mark, "path": path, "branch": checkout.branch, "head": head})
-    message = f"State of a worktree that was removed by force\n\n{_MARK}{facts}"
-    commit = _commit(found, tree, parents, message)
-    taken = set(saved(found))
-    last, number = name, 2
-    while last in taken:
-        last, number = f"{name}-{number}", number + 1
-    # The empty old value: it must not be there yet.
-    found.run("update-ref", "-m", "agentctl worktree clean", PREFIX + last, commit, "")
-    return last
-
-
-def _commit(found: Repository, tree: str, parents: Sequence[str], message: str) -> str:
-    words = [word for parent in parents for word in ("-p", parent)]
-    return found.run(*_IDENTITY, "commit-tree", tree, *words, "-m", message).strip()
-
-
-def _tree_of(found: Repository, commit: str) -> str:
-    return found.run("rev-parse", f"{commit}^{{tree}}").strip()
-
-
-def _trees(found: Repository, git_directory: str, path: str) -> tuple[str, str | None]:
-    """The tree of everything that is not ignored, and of what is staged, None in the middle of a merge.
-
-    By a copy of the index: the real one stays as it is.
-    """
-    with index_copy(found, path, git_directory, watching=unwatched(found, path)) as extra:
-
-        def index(*words: str) -> str:
-            return found.run(*words, cwd=path, limit=git.LONG, extra=extra).strip()
-
-        staged = None
-        with suppress(git.GitError):
-            staged = index("write-tree")
-        index("-c", "core.safecrlf=false", "add", "--all", "--sparse", "--", ":/")
-        return index("write-tree"), staged
-
-
-def saved(found: Repository) -> list[str]:
-    """The names of what is saved in this repository."""
-    refs = found.run("for-each-ref", "--format=%(refname)", PREFIX)
-    return [line.removeprefix(PREFIX) for line in refs.splitlines()]
-
-
 def restore(runtime: Runtime, text: str, place: str | None) -> Restored:
     """Make the worktree again with the saved state as uncommitted changes, and forget the saved state.
 
@@ -103,20 +33,17 @@ def restore(runtime: Runtime, text: str, place: str | None) -> Restored:
     found, name = _locate(runtime, text, place)
     ref = PREFIX + name
     commit = found.run("rev-parse", ref).strip()
-    facts = _facts(found, ref)
-    head, branch = facts.get("head"), facts.get("branch")
-    wanted = facts.get("path") or worktree_path(found.main, name, os.path.lexists)
+    facts = facts_of(found, name)
+    head = facts.head
+    wanted = facts.path or worktree_path(found.main, name, os.path.lexists)
     notes: list[str] = []
     with repository.turn(found):
-        path, number = wanted, 2
-        while os.path.lexists(path):
-            path, number = f"{wanted}-{number}", number + 1
+        path = first_free(wanted, os.path.lexists)
         if path != wanted:
             notes.append(f"{wanted} is taken")
-        branch = _add(found, path, head or commit, branch, notes)
-        mark = {key: value for key, value in facts.items() if key in MARKED}
-        if mark:
-            write_mark(found, path, mark)
+        branch = _add(found, path, head or commit, facts.branch, notes)
+        if facts.mark is not None:
+            write_mark(found, path, facts.mark)
         found.run("read-tree", "--reset", "-u", commit, cwd=path, limit=git.LONG)
         staged = found.commit(f"{commit}^2") or head
         if staged:
@@ -145,19 +72,6 @@ def _add(found: Repository, path: str, head: str, branch: str | None, notes: lis
         )
     found.run(*words, "--detach", path, head, limit=git.LONG)
     return None
-
-
-def _facts(found: Repository, ref: str) -> dict[str, str | None]:
-    body = found.run("log", "-1", "--format=%B", ref)
-    for line in body.splitlines():
-        if line.startswith(_MARK):
-            try:
-                facts = json.loads(line.removeprefix(_MARK))
-            except ValueError:
-                break
-            if isinstance(facts, dict):
-                return facts
-    raise OperationFailed(f"{ref} in {found.main} was not made by agentctl")
 
 
 def _locate(runtime: Runtime, text: str, place: str | None) -> tuple[Repository, str]:
@@ -191,8 +105,3 @@ def _locate(runtime: Runtime, text: str, place: str | None) -> tuple[Repository,
     raise Ambiguous(
         f"{text} means {len(matches)} saved states:\n{listed}", hint="give more of one, or --repo"
     )
-
-
-def name_for(session_id: str | None, path: str) -> str:
-    """What a saved state is called: its session's id, else the worktree's own name."""
-    return session_id or slug(os.path.basename(path))
