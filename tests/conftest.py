@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -70,6 +71,7 @@ class Run(Protocol):
         exit: int | None = 0,  # noqa: A002
         input: str | None = None,  # noqa: A002
         env: Mapping[str, str | None] | None = None,
+        cwd: str | os.PathLike[str] = ".",
         obj: object = None,
     ) -> Outcome: ...
 
@@ -193,10 +195,12 @@ def run() -> Run:
         exit: int | None = 0,  # noqa: A002
         input: str | None = None,  # noqa: A002
         env: Mapping[str, str | None] | None = None,
+        cwd: str | os.PathLike[str] = ".",
         obj: object = None,
     ) -> Outcome:
         words = _words(command)
-        result = CliRunner().invoke(root, words, input=input, env=env, obj=obj, catch_exceptions=False)
+        with chdir(cwd):
+            result = CliRunner().invoke(root, words, input=input, env=env, obj=obj, catch_exceptions=False)
         return _checked(Outcome(shlex.join(words), result.exit_code, result.stdout, result.stderr), exit)
 
     return run_here

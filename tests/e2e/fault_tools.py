@@ -18,11 +18,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import psutil
-
+from agentctl.core import variables
 from agentctl.core.model import Fuse, Lock, Session, Status
 from agentctl.core.model import Outcome as Ending
 from agentctl.host import flock as liveness
+from agentctl.host import processes
 from agentctl.host.clock import utcnow
 from agentctl.host.files import write_private
 from agentctl.host.paths import SessionFiles
@@ -30,7 +30,7 @@ from agentctl.host.waiting import ticks
 from agentctl.runtime import Runtime
 from agentctl.store import events, fuses, locks, sessions
 from agentctl.store.db import Database, reading, transaction
-from tests.conftest import Outcome, RunReal, WaitUntil
+from tests.conftest import Outcome, Run, WaitUntil
 
 AGENTCTL = (sys.executable, "-P", "-m", "agentctl")
 ENDINGS = frozenset({"session.stopped", "session.error", "session.timeout"})
@@ -65,16 +65,16 @@ def finish(process: subprocess.Popen[str], timeout: float = 60) -> Outcome:
     return Outcome(shlex.join(map(str, process.args)), process.returncode, stdout, stderr)  # type: ignore[arg-type]  # a list of words
 
 
-def launch(run_real: RunReal, cwd: Path, *words: str, options: Sequence[str] = (), **more: Any) -> str:
+def launch(run: Run, cwd: Path, *words: str, options: Sequence[str] = (), **more: Any) -> str:
     """The id of a command launched in `cwd`, without waiting for an early failure."""
     cwd.mkdir(exist_ok=True)
     command = ["launch", "exec", "--settle", "0s", "--cwd", str(cwd), *options, "--", *words]
-    return run_real(command, **more).stdout.strip()
+    return run(command, **more).stdout.strip()
 
 
-def launch_at_gate(run_real: RunReal, cwd: Path, code: int = 0, **more: Any) -> str:
+def launch_at_gate(run: Run, cwd: Path, code: int = 0, **more: Any) -> str:
     """The id of an agent that ends with `code` once `open_gate(cwd)` lets it."""
-    return launch(run_real, cwd, *at_gate(cwd, code), **more)
+    return launch(run, cwd, *at_gate(cwd, code), **more)
 
 
 def at_gate(cwd: Path, code: int = 0) -> list[str]:
@@ -208,30 +208,26 @@ def pids_of(session_id: str) -> Pids:
 
 def is_running(pid: int) -> bool:
     """There, and no zombie."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    stat = processes.stat_of(pid)
+    return stat is not None and not stat.is_zombie
 
 
 def processes_of(home: Path | str, *, session_id: str | None = None) -> dict[int, list[str]]:
     """Living processes that were started under this HOME (and session): pid → argument vector."""
     found = {}
-    for process in psutil.process_iter():
-        try:
-            environ = process.environ()
-            mine = environ.get("HOME", "").startswith(f"{home}") and process.pid != os.getpid()
-            tag = environ.get("AGENTCTL_SESSION_ID")
-            if mine and process.status() != psutil.STATUS_ZOMBIE and session_id in (None, tag):
-                found[process.pid] = process.cmdline()
-        except psutil.Error:
+    for pid, stat in processes.table().items():
+        if stat.is_zombie or pid == os.getpid():
             continue
+        environ = processes.environment_of(pid)
+        tag = environ.get(variables.SESSION_ID)
+        if environ.get("HOME", "").startswith(f"{home}") and session_id in (None, tag):
+            found[pid] = list(processes.arguments_of(pid))
     return found
 
 
-def document(run_real: RunReal, session_id: str, **more: Any) -> Any:
+def document(run: Run, session_id: str, **more: Any) -> Any:
     """What `status --json` says of one session."""
-    return run_real(["status", session_id, "--json"], **more).json()["sessions"][0]
+    return run(["status", session_id, "--json"], **more).json()["sessions"][0]
 
 
 def is_refused_cleanly(launched: Outcome, tmp_path: Path, wait_until: WaitUntil) -> None:
@@ -246,12 +242,12 @@ def is_refused_cleanly(launched: Outcome, tmp_path: Path, wait_until: WaitUntil)
     wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
 
 
-def nothing_stays_claimed(run_real: RunReal, place: Path, wait_until: WaitUntil) -> None:
+def nothing_stays_claimed(run: Run, place: Path, wait_until: WaitUntil) -> None:
     """Whatever became of a launch in `place`: no directory is held, no row open, and the next one works."""
-    run_real("list")
+    run("list")
     assert held() == []
     assert all(session.is_settled for session in rows())
     (place / GATE).unlink()
-    again = launch_at_gate(run_real, place)
+    again = launch_at_gate(run, place)
     open_gate(place)
     wait_until(lambda: row(again).outcome is Ending.SUCCEEDED, timeout=PATIENCE)

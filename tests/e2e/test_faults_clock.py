@@ -16,7 +16,7 @@ import pytest
 from agentctl.core.model import FuseState, Outcome, Status
 from agentctl.host.clock import utcnow
 from agentctl.runtime import Runtime
-from tests.conftest import Run, RunReal, WaitUntil
+from tests.conftest import Run, WaitUntil
 from tests.e2e.fault_tools import (
     AGENTCTL,
     PATIENCE,
@@ -59,10 +59,10 @@ def kill_both(session_id: str, wait_until: WaitUntil) -> None:
 
 @pytest.mark.parametrize("by", STEPS, ids=str)
 def test_a_live_session_is_running_under_any_clock(
-    by: timedelta, tmp_path: Path, run: Run, run_real: RunReal, wait_until: WaitUntil
+    by: timedelta, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     place = tmp_path / "work"
-    session_id = launch_at_gate(run_real, place, code=6)
+    session_id = launch_at_gate(run, place, code=6)
     (shown,) = run("list --json", obj=stepped(by)).json()["sessions"]
     assert (shown["id"], shown["status"], shown["outcome"]) == (session_id, "running", None)
     assert shown["duration_ms"] >= 0
@@ -72,14 +72,14 @@ def test_a_live_session_is_running_under_any_clock(
     open_gate(place)
     wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert row(session_id).exit_code == 6
-    assert document(run_real, session_id)["duration_ms"] >= 0
+    assert document(run, session_id)["duration_ms"] >= 0
 
 
 @pytest.mark.parametrize("by", STEPS, ids=str)
 def test_an_end_found_under_a_set_clock_has_no_negative_duration(
-    by: timedelta, tmp_path: Path, run: Run, run_real: RunReal, wait_until: WaitUntil
+    by: timedelta, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
-    session_id = launch_at_gate(run_real, tmp_path / "work")
+    session_id = launch_at_gate(run, tmp_path / "work")
     kill_both(session_id, wait_until)
     shown = run(["status", session_id, "--json"], obj=stepped(by)).json()["sessions"][0]
     assert (shown["outcome"], shown["exit_code"]) == ("lost", None)
@@ -90,24 +90,22 @@ def test_an_end_found_under_a_set_clock_has_no_negative_duration(
     )
 
 
-def test_a_stop_under_a_clock_that_was_set_back_still_ends_it(
-    tmp_path: Path, run: Run, run_real: RunReal
-) -> None:
-    session_id = launch_at_gate(run_real, tmp_path / "work")
+def test_a_stop_under_a_clock_that_was_set_back_still_ends_it(tmp_path: Path, run: Run) -> None:
+    session_id = launch_at_gate(run, tmp_path / "work")
     run(["stop", session_id, "--timeout", "1s"], obj=stepped(timedelta(hours=-1)))
     assert row(session_id).outcome is Outcome.CANCELLED
-    assert document(run_real, session_id)["duration_ms"] >= 0
+    assert document(run, session_id)["duration_ms"] >= 0
 
 
 def test_a_clock_set_back_in_mid_ladder_does_not_keep_stop_from_forcing(
-    tmp_path: Path, run: Run, run_real: RunReal, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, run: Run, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next rung was due an hour from now; a person who asks with --force does not wait for it."""
     monkeypatch.setenv("AGENTCTL_DEMO_PACE", "0")
     (tmp_path / "work").mkdir()
     words = ["launch", "demo", "--settle", "0s", "--cwd", str(tmp_path / "work"), "-p", "stubborn"]
-    session_id = run_real(words).stdout.strip()
-    wait_until(lambda: "I ignore TERM" in run_real(["logs", session_id, "--raw"]).stdout, timeout=PATIENCE)
+    session_id = run(words).stdout.strip()
+    wait_until(lambda: "I ignore TERM" in run(["logs", session_id, "--raw"]).stdout)
     stopper = begin(["stop", session_id, "--timeout", "1h"])
     wait_until(lambda: row(session_id).stop_stage == 1, timeout=PATIENCE)
     stopper.kill()
@@ -118,9 +116,9 @@ def test_a_clock_set_back_in_mid_ladder_does_not_keep_stop_from_forcing(
 
 @pytest.mark.parametrize(("by", "is_due"), [(timedelta(minutes=29), False), (timedelta(minutes=31), True)])
 def test_a_fuse_blows_by_the_wall_clock_and_only_then(
-    by: timedelta, is_due: bool, tmp_path: Path, run: Run, run_real: RunReal, wait_until: WaitUntil
+    by: timedelta, is_due: bool, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
-    session_id = launch_at_gate(run_real, tmp_path / "work", options=["--fuse", "30m"])
+    session_id = launch_at_gate(run, tmp_path / "work", options=["--fuse", "30m"])
     run("list", obj=stepped(by))
     fuse = fuse_of(session_id)
     assert fuse is not None
@@ -136,10 +134,10 @@ def test_a_fuse_blows_by_the_wall_clock_and_only_then(
 @pytest.mark.system
 @pytest.mark.parametrize("offset", ["-1h", "+1h"])
 def test_real_processes_under_faketime_know_a_session_of_the_true_time(
-    offset: str, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    offset: str, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     place = tmp_path / "work"
-    session_id = launch_at_gate(run_real, place)
+    session_id = launch_at_gate(run, place)
     assert finish(begin(["list", "-q"], program=fake_time(offset))).lines == [session_id]
     shown = finish(begin(["status", session_id, "--json"], program=fake_time(offset))).json()["sessions"][0]
     assert shown["status"] == "running"
@@ -151,7 +149,7 @@ def test_real_processes_under_faketime_know_a_session_of_the_true_time(
 @pytest.mark.system
 @pytest.mark.parametrize("offset", ["-1h", "+1h"])
 def test_a_session_launched_under_another_clock_is_known_by_the_true_one(
-    offset: str, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    offset: str, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     place = tmp_path / "work"
     place.mkdir()
@@ -161,11 +159,11 @@ def test_a_session_launched_under_another_clock_is_known_by_the_true_one(
     session_id = launched.stdout.strip()
     ahead = (row(session_id).created_at - utcnow()).total_seconds() * 1000
     assert abs(ahead) > HOUR - 60_000, "faketime had no effect"
-    shown = document(run_real, session_id)
+    shown = document(run, session_id)
     assert shown["status"] == "running"
     assert shown["duration_ms"] >= 0
     kill_both(session_id, wait_until)
-    shown = document(run_real, session_id)
+    shown = document(run, session_id)
     assert shown["outcome"] == "lost"
     assert shown["duration_ms"] >= 0
     assert held() == []
@@ -184,35 +182,35 @@ OTHER_BOOT: dict[str, Any] = {"boot": "00000000-1111-4222-8333-444444444444"}
 
 
 def test_a_session_of_an_earlier_boot_is_lost_because_of_the_reboot(
-    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     """Its pid and even its ticks are those of a living process now, which is left alone."""
-    session_id = launch_at_gate(run_real, tmp_path / "work")
+    session_id = launch_at_gate(run, tmp_path / "work")
     pids = pids_of(session_id)
     os.kill(pids.shim, signal.SIGKILL)
     wait_until(lambda: not is_running(pids.shim), timeout=PATIENCE)
     change_boot(session_id, **OTHER_BOOT)
-    shown = document(run_real, session_id)
+    shown = document(run, session_id)
     assert (shown["status"], shown["outcome"], shown["exit_code"]) == ("error", "lost", None)
     assert "rebooted" in shown["reason"]
     assert endings(session_id) == ["session.error"]
     assert held() == []
-    run_real("reap")
+    run("reap")
     assert is_running(pids.agent)
     os.kill(pids.agent, signal.SIGKILL)
 
 
 def test_a_session_of_another_machine_is_neither_ended_nor_signalled(
-    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
-    session_id = launch_at_gate(run_real, tmp_path / "work")
+    session_id = launch_at_gate(run, tmp_path / "work")
     pids = pids_of(session_id)
     os.kill(pids.shim, signal.SIGKILL)
     wait_until(lambda: not is_running(pids.shim), timeout=PATIENCE)
     change_boot(session_id, machine="0123456789abcdef0123456789abcdef")
     for command in ("list -q", "reap"):
-        run_real(command)
-    shown = document(run_real, session_id)
+        run(command)
+    shown = document(run, session_id)
     assert (shown["status"], shown["outcome"]) == ("running", None)
     assert "another machine" in shown["reason"]
     assert is_running(pids.agent)
@@ -222,10 +220,10 @@ def test_a_session_of_another_machine_is_neither_ended_nor_signalled(
 
 @pytest.mark.system
 def test_a_container_that_shares_the_state_neither_ends_nor_signals_our_session(
-    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     """The same state from another pid namespace, where our pids mean nothing or somebody else."""
-    session_id = launch_at_gate(run_real, tmp_path / "work")
+    session_id = launch_at_gate(run, tmp_path / "work")
     pids = pids_of(session_id)
     rights = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     inside = [
@@ -246,5 +244,5 @@ def test_a_container_that_shares_the_state_neither_ends_nor_signals_our_session(
     subprocess.run([*inside, "agentctl", "reap"], capture_output=True, text=True, check=True)
     assert row(session_id).outcome is None
     assert is_running(pids.agent)
-    assert document(run_real, session_id)["status"] == "running"
-    run_real(["stop", session_id, "--force"])
+    assert document(run, session_id)["status"] == "running"
+    run(["stop", session_id, "--force"])

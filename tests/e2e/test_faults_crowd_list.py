@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from agentctl.core.model import Outcome
-from tests.conftest import Run, RunReal, WaitUntil
+from tests.conftest import Run, WaitUntil
 from tests.e2e.fault_tools import (
     PATIENCE,
     at_gate,
@@ -100,7 +100,6 @@ def undelivered() -> str:
 def test_fifty_endings_under_thirty_two_lists_happen_once_each(
     tmp_path: Path,
     run: Run,
-    run_real: RunReal,
     wait_until: WaitUntil,
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,
@@ -127,7 +126,7 @@ def test_fifty_endings_under_thirty_two_lists_happen_once_each(
     assert [each.exit for each in listed] == [0] * LISTERS, "\n".join(map(str, listed))
     assert all(int(each.stdout) > 0 for each in listed)
     wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
-    run_real("reap")  # whatever is due, or due again, is delivered now
+    run("reap")  # whatever is due, or due again, is delivered now
 
     codes = dict(line.split() for line in calls.read_text().splitlines())
     assert Counter(line.split()[0] for line in calls.read_text().splitlines()) == dict.fromkeys(started, 1)

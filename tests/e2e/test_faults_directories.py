@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.core.model import Outcome
-from tests.conftest import RunReal, WaitUntil
+from tests.conftest import Run, WaitUntil
 from tests.e2e.fault_tools import (
     PATIENCE,
     at_gate,
@@ -53,13 +53,13 @@ def make(tmp_path: Path, name: bytes) -> Path:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_agent_works_in_it_its_hook_too_and_it_is_held_and_freed(
-    name: str, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    name: str, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     place = make(tmp_path, NAMES[name])
     real = os.fsencode(os.path.realpath(place))
     hook = 'printf %s "$AGENTCTL_CWD" >hooked.new; mv hooked.new hooked'
     words = ["launch", "exec", "--settle", "0s", f"--cwd={place}", "--on-complete", hook]
-    session_id = run_real([*words, "--", sys.executable, "-c", RECORD]).stdout.strip()
+    session_id = run([*words, "--", sys.executable, "-c", RECORD]).stdout.strip()
     wait_until((place / "hooked").exists, timeout=PATIENCE)
     assert (place / "here").read_bytes() == real + b"|" + real
     assert (place / "hooked").read_bytes() == real
@@ -67,37 +67,35 @@ def test_an_agent_works_in_it_its_hook_too_and_it_is_held_and_freed(
     assert os.fsencode(row(session_id).cwd) == real
     assert held() == []
     for listed in (["list", "-a"], ["status", session_id], ["why", session_id]):
-        printed = run_real(listed).stdout
+        printed = run(listed).stdout
         assert not any(ord(char) < 32 and char not in "\n\t" for char in printed), ascii(printed)
-    assert document(run_real, session_id)["id"] == session_id
+    assert document(run, session_id)["id"] == session_id
     wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
     assert sorted(os.listdir(place.parent)) == [place.name]
     assert sorted(os.listdir(place)) == ["here", "hooked"]
 
 
 @pytest.mark.parametrize("name", ["leading dash", "newline", "invalid UTF-8", "substitution"])
-def test_it_is_held_under_that_very_name(
-    name: str, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
-) -> None:
+def test_it_is_held_under_that_very_name(name: str, tmp_path: Path, run: Run, wait_until: WaitUntil) -> None:
     place = make(tmp_path, NAMES[name])
-    session_id = launch_at_gate(run_real, place)
+    session_id = launch_at_gate(run, place)
     # Named from inside, and from its parent.
-    run_real(["launch", "exec", "--", "true"], cwd=place, exit=11)
-    run_real(["launch", "exec", f"--cwd={place.name}", "--", "true"], cwd=place.parent, exit=11)
-    run_real(["launch", "exec", f"--cwd={place.parent}", "--wait", "--", "true"])
+    run(["launch", "exec", "--", "true"], cwd=place, exit=11)
+    run(["launch", "exec", f"--cwd={place.name}", "--", "true"], cwd=place.parent, exit=11)
+    run(["launch", "exec", f"--cwd={place.parent}", "--wait", "--", "true"])
     open_gate(place)
     wait_until(lambda: row(session_id).outcome is Outcome.SUCCEEDED, timeout=PATIENCE)
 
 
 def test_a_symbolic_link_and_its_target_are_one_directory(
-    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     place, link = tmp_path / "work", tmp_path / "link"
     place.mkdir()
     link.symlink_to(place)
-    session_id = launch_at_gate(run_real, link)
+    session_id = launch_at_gate(run, link)
     assert row(session_id).cwd == os.path.realpath(place)
-    run_real(["launch", "exec", "--cwd", str(place), "--", "true"], exit=11)
+    run(["launch", "exec", "--cwd", str(place), "--", "true"], exit=11)
     link.unlink()
     link.symlink_to(tmp_path / "elsewhere")  # the agent stays where it was
     open_gate(place)
@@ -106,16 +104,16 @@ def test_a_symbolic_link_and_its_target_are_one_directory(
 
 
 def test_a_directory_that_is_deleted_under_the_agent_does_not_cost_its_exit_code(
-    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     place = tmp_path / "work"
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     place.mkdir()
     words = ["launch", "exec", "--settle", "0s", "--cwd", str(place), "--on-complete", "true"]
-    session_id = run_real([*words, "--", "sh", "-c", f"read -r line <{gate}; exit 5"]).stdout.strip()
+    session_id = run([*words, "--", "sh", "-c", f"read -r line <{gate}; exit 5"]).stdout.strip()
     shutil.rmtree(place)
-    assert document(run_real, session_id)["status"] == "running"
+    assert document(run, session_id)["status"] == "running"
     gate.write_text("go\n")
     wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert (row(session_id).outcome, row(session_id).exit_code) == (Outcome.FAILED, 5)
@@ -123,30 +121,30 @@ def test_a_directory_that_is_deleted_under_the_agent_does_not_cost_its_exit_code
     assert held() == []
     wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
     place.mkdir()
-    run_real(["launch", "exec", "--cwd", str(place), "--wait", "--", "true"])
+    run(["launch", "exec", "--cwd", str(place), "--wait", "--", "true"])
 
 
 def test_an_agent_in_a_deleted_directory_can_be_stopped(
-    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     place = tmp_path / "work"
-    session_id = launch_at_gate(run_real, place)
+    session_id = launch_at_gate(run, place)
     place.rename(tmp_path / "moved")
-    run_real(["stop", session_id])
+    run(["stop", session_id])
     assert row(session_id).outcome is Outcome.CANCELLED
     wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("what", ["missing", "file", "dangling", "loop"])
-def test_what_is_no_directory_is_a_usage_error(what: str, tmp_path: Path, run_real: RunReal) -> None:
+def test_what_is_no_directory_is_a_usage_error(what: str, tmp_path: Path, run: Run) -> None:
     path = tmp_path / what
     if what == "file":
         path.touch()
     elif what != "missing":
         path.symlink_to(path if what == "loop" else tmp_path / "nowhere")
-    refused = run_real(["launch", "exec", "--cwd", str(path), "--", "true"], exit=2)
+    refused = run(["launch", "exec", "--cwd", str(path), "--", "true"], exit=2)
     assert str(path) in refused.stderr
-    assert run_real("list -aq").lines == []
+    assert run("list -aq").lines == []
 
 
 HOMES: dict[str, bytes] = {
@@ -156,21 +154,21 @@ HOMES: dict[str, bytes] = {
 
 @pytest.mark.parametrize("name", HOMES)
 def test_the_state_may_live_under_any_name(
-    name: str, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, run: Run, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "homes" / os.fsdecode(HOMES[name])
     monkeypatch.setenv("AGENTCTL_HOME", str(home))
     place = tmp_path / "work"
-    session_id = launch_at_gate(run_real, place, code=3, options=["--fuse", "1h"])
-    assert run_real("list -q").lines == [session_id]
+    session_id = launch_at_gate(run, place, code=3, options=["--fuse", "1h"])
+    assert run("list -q").lines == [session_id]
     open_gate(place)
     wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert (row(session_id).outcome, row(session_id).exit_code) == (Outcome.FAILED, 3)
     second = tmp_path / "second"
-    stopped = launch_at_gate(run_real, second)
-    run_real(["stop", stopped])
+    stopped = launch_at_gate(run, second)
+    run(["stop", stopped])
     assert row(stopped).outcome is Outcome.CANCELLED
-    run_real(["logs", stopped])
+    run(["logs", stopped])
     assert os.listdir(tmp_path / "homes") == [home.name]
     assert sorted(os.listdir(home / "sessions")) == sorted([session_id, stopped])
     wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from agentctl.core.model import Outcome
-from tests.conftest import RunReal, WaitUntil
+from tests.conftest import Run, WaitUntil
 from tests.e2e.fault_tools import (
     PATIENCE,
     at_gate,
@@ -70,12 +70,12 @@ ROOM = [0, 16, 64, 80, 84, 88, 92, 96, 104, 120, 124, 128, 192]
 
 @pytest.mark.parametrize("leave", ROOM)
 def test_a_launch_with_little_room_works_or_is_refused_and_leaves_nothing_claimed(
-    leave: int, small_home: Path, place: Path, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    leave: int, small_home: Path, place: Path, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
-    run_real("reap")  # so that there is a state
+    run("reap")  # so that there is a state
     ballast = fill(small_home, leave=leave)
     words = ["launch", "exec", "--settle", "0s", "--cwd", str(place), "--", *at_gate(place)]
-    launched = run_real(words, exit=None)
+    launched = run(words, exit=None)
     if launched.exit == 0:
         ballast.unlink()
         open_gate(place)
@@ -84,35 +84,35 @@ def test_a_launch_with_little_room_works_or_is_refused_and_leaves_nothing_claime
     else:
         is_refused_cleanly(launched, tmp_path, wait_until)
         ballast.unlink()
-    nothing_stays_claimed(run_real, place, wait_until)
+    nothing_stays_claimed(run, place, wait_until)
 
 
 @pytest.mark.parametrize("leave", [0, 16, 64, 96])
 def test_a_first_launch_on_a_full_disk_is_refused_and_works_once_there_is_room(
-    leave: int, small_home: Path, place: Path, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    leave: int, small_home: Path, place: Path, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     ballast = fill(small_home, leave=leave)
     words = ["launch", "exec", "--settle", "0s", "--cwd", str(place), "--", *at_gate(place)]
-    is_refused_cleanly(run_real(words, exit=None), tmp_path, wait_until)
+    is_refused_cleanly(run(words, exit=None), tmp_path, wait_until)
     ballast.unlink()
-    session_id = run_real(words).stdout.strip()
+    session_id = run(words).stdout.strip()
     open_gate(place)
     wait_until(lambda: row(session_id).outcome is Outcome.SUCCEEDED, timeout=PATIENCE)
 
 
 def test_an_end_on_a_full_disk_is_recorded_once_there_is_room(
-    small_home: Path, place: Path, run_real: RunReal, wait_until: WaitUntil
+    small_home: Path, place: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     """Takes five seconds, the pause after which a shim tries again to write the exit file."""
-    session_id = launch_at_gate(run_real, place, code=7)
+    session_id = launch_at_gate(run, place, code=7)
     pids = pids_of(session_id)
     ballast = fill(small_home)
     open_gate(place)
     wait_until(lambda: not is_running(pids.agent), timeout=PATIENCE)
-    shown = document(run_real, session_id)
+    shown = document(run, session_id)
     assert (shown["status"], shown["outcome"], shown["exit_code"]) == ("stopping", None, None)
     assert is_running(pids.shim)
-    run_real(["launch", "exec", "--cwd", str(place), "--", "true"], exit=None)
+    run(["launch", "exec", "--cwd", str(place), "--", "true"], exit=None)
     assert endings(session_id) == []
     ballast.unlink()
     wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
@@ -122,16 +122,16 @@ def test_an_end_on_a_full_disk_is_recorded_once_there_is_room(
 
 
 def test_a_list_on_a_full_disk_tells_the_truth_that_it_cannot_write_down(
-    small_home: Path, place: Path, run_real: RunReal, wait_until: WaitUntil
+    small_home: Path, place: Path, run: Run, wait_until: WaitUntil
 ) -> None:
-    session_id = launch_at_gate(run_real, place)
+    session_id = launch_at_gate(run, place)
     pids = pids_of(session_id)
     ballast = fill(small_home)
     for pid in (pids.shim, pids.agent):
         os.kill(pid, 9)
     wait_until(lambda: not is_running(pids.agent), timeout=PATIENCE)
-    assert document(run_real, session_id)["outcome"] == "lost"
-    assert run_real("list -q").lines == []
+    assert document(run, session_id)["outcome"] == "lost"
+    assert run("list -q").lines == []
     ballast.unlink()
-    run_real("list")
+    run("list")
     assert endings(session_id) == ["session.error"]

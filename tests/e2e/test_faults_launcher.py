@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.core.model import Outcome, Status
-from tests.conftest import RunReal, WaitUntil
+from tests.conftest import Run, WaitUntil
 from tests.e2e.fault_tools import (
     PATIENCE,
     at_gate,
@@ -42,10 +42,10 @@ def launch_killed(step: str, place: Path, *options: str, code: int = 7) -> None:
     assert killed.stdout == ""
 
 
-def works_again(run_real: RunReal, wait_until: WaitUntil, place: Path, tmp_path: Path) -> None:
+def works_again(run: Run, wait_until: WaitUntil, place: Path, tmp_path: Path) -> None:
     """The directory takes another session, which ends well, and no process is left of any."""
     (place / "gate").unlink()
-    again = launch_at_gate(run_real, place)
+    again = launch_at_gate(run, place)
     open_gate(place)
     wait_until(lambda: row(again).outcome is Outcome.SUCCEEDED, timeout=PATIENCE)
     wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
@@ -54,72 +54,72 @@ def works_again(run_real: RunReal, wait_until: WaitUntil, place: Path, tmp_path:
 
 @pytest.mark.parametrize("step", sorted(WITHOUT_ROW))
 def test_killed_before_its_row_was_committed_it_leaves_nothing_in_the_way(
-    step: str, place: Path, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    step: str, place: Path, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     launch_killed(step, place)
     assert rows() == []
     assert held() == []
-    assert run_real("list -a --json").json()["sessions"] == []
+    assert run("list -a --json").json()["sessions"] == []
     assert processes_of(tmp_path) == {}
-    works_again(run_real, wait_until, place, tmp_path)
+    works_again(run, wait_until, place, tmp_path)
 
 
 @pytest.mark.parametrize("step", sorted(WITHOUT_AGENT))
 def test_killed_before_the_shim_its_row_is_ended_as_lost_and_the_directory_is_free(
-    step: str, place: Path, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    step: str, place: Path, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     launch_killed(step, place)
     (left,) = rows()
     assert left.status is Status.STARTING
-    assert run_real("list -q").lines == []
+    assert run("list -q").lines == []
     ended = row(left.id)
     assert (ended.status, ended.outcome, ended.exit_code) == (Status.ERROR, Outcome.LOST, None)
     assert "launcher vanished" in (ended.reason or "")
     assert ledger(left.id) == ["session.error"]
     assert held() == []
     assert processes_of(tmp_path) == {}
-    works_again(run_real, wait_until, place, tmp_path)
+    works_again(run, wait_until, place, tmp_path)
 
 
 @pytest.mark.parametrize("step", sorted(WITHOUT_AGENT))
 def test_killed_before_the_shim_the_next_launch_in_its_directory_ends_the_row_itself(
-    step: str, place: Path, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    step: str, place: Path, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     launch_killed(step, place)
     (left,) = rows()
-    works_again(run_real, wait_until, place, tmp_path)
+    works_again(run, wait_until, place, tmp_path)
     assert row(left.id).outcome is Outcome.LOST
     assert endings(left.id) == ["session.error"]
 
 
 @pytest.mark.parametrize("step", WITH_AGENT)
 def test_killed_once_the_shim_was_started_its_session_is_adopted_and_ends_with_its_code(
-    step: str, place: Path, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    step: str, place: Path, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     launch_killed(step, place)
     (left,) = rows()
 
     def is_running() -> bool:
-        (shown,) = run_real("list --json").json()["sessions"]
+        (shown,) = run("list --json").json()["sessions"]
         assert (shown["id"], shown["outcome"]) == (left.id, None)
         return bool(shown["status"] == "running" and shown["pid"] == pids_of(left.id).agent)
 
     wait_until(is_running, timeout=PATIENCE)
     assert row(left.id).status is Status.RUNNING
     assert ledger(left.id) == ["session.started"]
-    run_real(["launch", "exec", "--cwd", str(place), "--", "true"], exit=11)
+    run(["launch", "exec", "--cwd", str(place), "--", "true"], exit=11)
 
     open_gate(place)
     wait_until(lambda: row(left.id).is_final, timeout=PATIENCE)
     ended = row(left.id)
     assert (ended.outcome, ended.exit_code, ended.signal) == (Outcome.FAILED, 7, None)
     assert ledger(left.id) == ["session.started", "session.error"]
-    works_again(run_real, wait_until, place, tmp_path)
+    works_again(run, wait_until, place, tmp_path)
 
 
 @pytest.mark.parametrize("step", ["just after the shim", "before the second transaction"])
 def test_an_agent_that_nobody_looked_at_ends_on_its_own_and_its_code_is_kept(
-    step: str, place: Path, run_real: RunReal, wait_until: WaitUntil
+    step: str, place: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     launch_killed(step, place, code=3)
     (left,) = rows()
@@ -135,11 +135,11 @@ def test_an_agent_that_nobody_looked_at_ends_on_its_own_and_its_code_is_kept(
 
 @pytest.mark.parametrize("step", ["just after the shim", "before the second transaction"])
 def test_an_adopted_session_can_be_stopped(
-    step: str, place: Path, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    step: str, place: Path, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     launch_killed(step, place)
     (left,) = rows()
-    run_real(["stop", left.id, "--timeout", "5s"])
+    run(["stop", left.id, "--timeout", "5s"])
     ended = row(left.id)
     assert (ended.outcome, ended.exit_code) == (Outcome.CANCELLED, 143)
     assert endings(left.id) == ["session.stopped"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.core.model import Outcome
-from tests.conftest import RunReal, WaitUntil
+from tests.conftest import Run, WaitUntil
 from tests.e2e.fault_tools import (
     AGENTCTL,
     PATIENCE,
@@ -68,8 +68,8 @@ def make_huge(log: Path, lines: int) -> list[str]:
 
 
 @pytest.fixture
-def huge(tmp_path: Path, run_real: RunReal) -> tuple[str, list[str]]:
-    session_id = launch_at_gate(run_real, tmp_path / "work")
+def huge(tmp_path: Path, run: Run) -> tuple[str, list[str]]:
+    session_id = launch_at_gate(run, tmp_path / "work")
     return session_id, make_huge(log_of(session_id), 200)
 
 
@@ -105,27 +105,25 @@ def test_its_end_is_recorded_as_quickly(
 
 
 def test_a_huge_log_of_an_adapter_that_reads_its_log_ends_as_quickly(
-    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, run: Run, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The demo agent's result is read from its log's end; it is told to wait long enough to be fattened."""
     monkeypatch.setenv("AGENTCTL_DEMO_PACE", "0")
     (tmp_path / "work").mkdir()
     words = ["launch", "demo", "--settle", "0s", "--cwd", str(tmp_path / "work"), "-p", "hang"]
-    session_id = run_real(words).stdout.strip()
+    session_id = run(words).stdout.strip()
     wait_until(lambda: "hang now" in log_of(session_id).read_text(), timeout=PATIENCE)
     make_huge(log_of(session_id), 3)
     for command in ("status", "peek"):
         shown = measured(tmp_path, command, session_id)
         assert shown.code == 0
         assert shown.resident < MEMORY
-    run_real(["stop", session_id], timeout=3 * WITHIN)
+    run(["stop", session_id])
     assert row(session_id).outcome is Outcome.CANCELLED
 
 
-def test_fewer_lines_than_asked_for_do_not_mean_a_search_through_all_of_it(
-    tmp_path: Path, run_real: RunReal
-) -> None:
-    session_id = launch_at_gate(run_real, tmp_path / "work")
+def test_fewer_lines_than_asked_for_do_not_mean_a_search_through_all_of_it(tmp_path: Path, run: Run) -> None:
+    session_id = launch_at_gate(run, tmp_path / "work")
     written = make_huge(log_of(session_id), 7)
     shown = measured(tmp_path, "logs", session_id, "-n", "50")
     assert shown.code == 0
@@ -134,8 +132,8 @@ def test_fewer_lines_than_asked_for_do_not_mean_a_search_through_all_of_it(
     assert shown.resident < MEMORY
 
 
-def test_one_line_without_an_end_is_cut(tmp_path: Path, run_real: RunReal, wait_until: WaitUntil) -> None:
-    session_id = launch(run_real, tmp_path / "work", "sh", "-c", "head -c 50000000 /dev/zero | tr '\\0' x")
+def test_one_line_without_an_end_is_cut(tmp_path: Path, run: Run, wait_until: WaitUntil) -> None:
+    session_id = launch(run, tmp_path / "work", "sh", "-c", "head -c 50000000 /dev/zero | tr '\\0' x")
     wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     shown = measured(tmp_path, "logs", session_id, "-n", "50")
     assert len(shown.stdout) < 2 * 1024 * 1024
@@ -145,13 +143,13 @@ def test_one_line_without_an_end_is_cut(tmp_path: Path, run_real: RunReal, wait_
 
 
 def test_three_hundred_megabytes_in_a_burst_break_nothing(
-    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     """Takes a few seconds, as long as the disk needs for them; the log is deleted at once."""
     size = 300_000_000
     script = f"yes 'an agent that repeats itself' | head -c {size}; echo; echo the end; exit 3"
-    session_id = launch(run_real, tmp_path / "work", "sh", "-c", script)
-    run_real("list")
+    session_id = launch(run, tmp_path / "work", "sh", "-c", script)
+    run("list")
     wait_until(lambda: row(session_id).is_final, timeout=60)
     assert (row(session_id).outcome, row(session_id).exit_code) == (Outcome.FAILED, 3)
     log = log_of(session_id)
@@ -163,13 +161,13 @@ def test_three_hundred_megabytes_in_a_burst_break_nothing(
 
 
 def test_a_log_that_its_agent_deletes_or_cuts_short_is_no_error(
-    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     place = tmp_path / "work"
-    session_id = launch_at_gate(run_real, place)
+    session_id = launch_at_gate(run, place)
     log_of(session_id).unlink()
-    assert run_real(["logs", session_id]).stdout == ""
-    assert document(run_real, session_id)["status"] == "running"
+    assert run(["logs", session_id]).stdout == ""
+    assert document(run, session_id)["status"] == "running"
     open_gate(place)
     wait_until(lambda: not is_running(pids_of(session_id).shim), timeout=PATIENCE)
     assert row(session_id).outcome is Outcome.SUCCEEDED

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.core.model import Outcome
-from tests.conftest import RunReal, WaitUntil
+from tests.conftest import Run, WaitUntil
 from tests.e2e.fault_tools import AGENTCTL, PATIENCE, finish, row
 
 PROMPTS: dict[str, bytes] = {
@@ -66,7 +66,7 @@ def is_clean(printed: str) -> bool:
 
 @pytest.mark.parametrize("way", ["file", "stdin", "stdin by name", "option", "long option"])
 def test_every_prompt_arrives_byte_for_byte_is_stored_so_and_shown_cleaned(
-    way: str, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    way: str, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     """Takes some seconds: a launch for each prompt, side by side."""
     prompts = {"empty": b"", **PROMPTS}
@@ -89,13 +89,13 @@ def test_every_prompt_arrives_byte_for_byte_is_stored_so_and_shown_cleaned(
     for name, prompt in prompts.items():
         assert os.fsencode(row(ids[name]).prompt or "") == prompt, name
 
-    listed = run_real("list -a")
+    listed = run("list -a")
     assert len(listed.lines) == 1 + len(prompts)
     assert {line[:8] for line in listed.lines[1:]} == {each[:8] for each in ids.values()}
     assert max(map(len, listed.lines)) < 2000
     assert is_clean(listed.stdout)
-    assert is_clean(run_real(["status", *ids.values()]).stdout)
-    shown = run_real(["status", "--json", *ids.values()]).json()["sessions"]
+    assert is_clean(run(["status", *ids.values()]).stdout)
+    shown = run(["status", "--json", *ids.values()]).json()["sessions"]
     assert [each["id"] for each in shown] == list(ids.values())
     if "emoji" in ids:
         by_id = {each["id"]: each["prompt"] for each in shown}
@@ -104,43 +104,41 @@ def test_every_prompt_arrives_byte_for_byte_is_stored_so_and_shown_cleaned(
 
 @pytest.mark.parametrize("given", [["-p", ""], ["-p", " \n"], ["--prompt-file", "/dev/null"], []])
 def test_an_agent_that_needs_a_prompt_is_not_started_without_one(
-    given: list[str], tmp_path: Path, run_real: RunReal
+    given: list[str], tmp_path: Path, run: Run
 ) -> None:
-    refused = run_real(["launch", "demo", "--cwd", str(tmp_path), *given], exit=2)
+    refused = run(["launch", "demo", "--cwd", str(tmp_path), *given], exit=2)
     assert "prompt" in refused.stderr
-    assert run_real("list -aq").lines == []
+    assert run("list -aq").lines == []
 
 
-def test_the_prompt_is_in_no_argument_vector(
-    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
-) -> None:
+def test_the_prompt_is_in_no_argument_vector(tmp_path: Path, run: Run, wait_until: WaitUntil) -> None:
     secret = "the-prompt-that-nobody-sees-in-ps"
     file = tmp_path / "prompt"
     file.write_text(secret)
     (tmp_path / "work").mkdir()
     words = ["launch", "exec", "--settle", "0s", "--cwd", str(tmp_path / "work")]
-    session_id = run_real([*words, "--prompt-file", str(file), "--", "sleep", "300"]).stdout.strip()
+    session_id = run([*words, "--prompt-file", str(file), "--", "sleep", "300"]).stdout.strip()
     seen = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
     assert any(b"sleep" in each for each in seen)
     assert not any(secret.encode() in each for each in seen)
-    run_real(["stop", session_id, "--force"])
+    run(["stop", session_id, "--force"])
 
 
 def test_the_demo_agent_reads_one_mebibyte_and_its_prompt_is_cut_in_the_table(
-    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, run: Run, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AGENTCTL_DEMO_PACE", "0")
     file = tmp_path / "prompt"
     file.write_bytes(b"word " * 200_000)
     words = ["launch", "demo", "--cwd", str(tmp_path), "--prompt-file", str(file), "--wait"]
-    session_id = run_real(words).lines[0]
+    session_id = run(words).lines[0]
     assert row(session_id).outcome is Outcome.SUCCEEDED
-    assert max(map(len, run_real("list -a").lines)) < 2000
-    assert "200000 words" in run_real(["logs", session_id]).stdout
+    assert max(map(len, run("list -a").lines)) < 2000
+    assert "200000 words" in run(["logs", session_id]).stdout
 
 
 def test_what_agents_print_is_cleaned_too_and_raw_on_request(
-    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     text = (
         b"\n".join((PROMPTS | WITH_NUL)[name] for name in ("escapes", "invalid UTF-8", "emoji", "binary"))
@@ -148,9 +146,9 @@ def test_what_agents_print_is_cleaned_too_and_raw_on_request(
     )
     (tmp_path / "text").write_bytes(text)
     words = ["launch", "exec", "--settle", "0s", "--cwd", str(tmp_path), "--", "cat", "text"]
-    session_id = run_real(words).stdout.strip()
+    session_id = run(words).stdout.strip()
     wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
-    printed = run_real(["logs", session_id, "-n", "1000"]).stdout
+    printed = run(["logs", session_id, "-n", "1000"]).stdout
     assert "red" in printed
     assert is_clean(printed)
     raw = subprocess.run(

@@ -16,7 +16,7 @@ from agentctl.core.model import Fuse, FuseAction, FuseState, Outcome, Session, S
 from agentctl.host import processes
 from agentctl.host.clock import utcnow
 from agentctl.host.files import write_private
-from tests.conftest import RunReal, WaitUntil
+from tests.conftest import Run, WaitUntil
 from tests.e2e.fault_tools import a_session, endings, fuse_of, held, is_running, plant, row
 
 DRIVER = Path(__file__).with_name("reused_pid.py")
@@ -56,11 +56,11 @@ def is_unharmed(stranger: subprocess.Popen[bytes]) -> bool:
 
 @pytest.mark.parametrize("command", ["list", "status ID", "reap", "wait ID", "why ID"])
 def test_every_look_finds_it_dead_and_lost(
-    command: str, tmp_path: Path, run_real: RunReal, stranger: subprocess.Popen[bytes]
+    command: str, tmp_path: Path, run: Run, stranger: subprocess.Popen[bytes]
 ) -> None:
     session = recycled(stranger, tmp_path)
     plant(session)
-    run_real(command.replace("ID", session.id), exit=4 if command.startswith("wait") else 0)
+    run(command.replace("ID", session.id), exit=4 if command.startswith("wait") else 0)
     ended = row(session.id)
     assert (ended.status, ended.outcome, ended.exit_code) == (Status.ERROR, Outcome.LOST, None)
     assert endings(session.id) == ["session.error"]
@@ -70,22 +70,22 @@ def test_every_look_finds_it_dead_and_lost(
 
 @pytest.mark.parametrize("options", ["", " --force", " --timeout 0s"])
 def test_stop_does_not_touch_the_other_process(
-    options: str, tmp_path: Path, run_real: RunReal, stranger: subprocess.Popen[bytes]
+    options: str, tmp_path: Path, run: Run, stranger: subprocess.Popen[bytes]
 ) -> None:
     session = recycled(stranger, tmp_path)
     plant(session)
-    run_real(f"stop {session.id}{options}")
+    run(f"stop {session.id}{options}")
     assert row(session.id).outcome is Outcome.LOST
     assert is_unharmed(stranger)
 
 
 @pytest.mark.parametrize("command", ["list", "reap"])
 def test_a_due_fuse_does_not_touch_it_and_does_not_call_it_a_time_out(
-    command: str, tmp_path: Path, run_real: RunReal, stranger: subprocess.Popen[bytes]
+    command: str, tmp_path: Path, run: Run, stranger: subprocess.Popen[bytes]
 ) -> None:
     session = recycled(stranger, tmp_path)
     plant(session, a_fuse(session, due=True))
-    run_real(command)
+    run(command)
     assert row(session.id).outcome is Outcome.LOST
     fuse = fuse_of(session.id)
     assert fuse is not None
@@ -94,17 +94,17 @@ def test_a_due_fuse_does_not_touch_it_and_does_not_call_it_a_time_out(
 
 
 def test_a_vouching_fuse_does_not_make_it_alive(
-    tmp_path: Path, run_real: RunReal, stranger: subprocess.Popen[bytes]
+    tmp_path: Path, run: Run, stranger: subprocess.Popen[bytes]
 ) -> None:
     session = recycled(stranger, tmp_path)
     plant(session, a_fuse(session, due=False))
-    assert run_real("list -q").lines == []
+    assert run("list -q").lines == []
     assert row(session.id).outcome is Outcome.LOST
 
 
 @pytest.mark.parametrize("command", ["list", "reap", "stop ID"])
 def test_a_ladder_that_was_under_way_is_not_climbed_against_it(
-    command: str, tmp_path: Path, run_real: RunReal, stranger: subprocess.Popen[bytes]
+    command: str, tmp_path: Path, run: Run, stranger: subprocess.Popen[bytes]
 ) -> None:
     session = recycled(stranger, tmp_path)._replace(
         status=Status.STOPPING,
@@ -113,7 +113,7 @@ def test_a_ladder_that_was_under_way_is_not_climbed_against_it(
         stop_escalate_at=utcnow() - timedelta(seconds=30),
     )
     plant(session)
-    run_real(command.replace("ID", session.id))
+    run(command.replace("ID", session.id))
     assert row(session.id).outcome is Outcome.CANCELLED
     assert endings(session.id) == ["session.stopped"]
     assert is_unharmed(stranger)
@@ -121,7 +121,7 @@ def test_a_ladder_that_was_under_way_is_not_climbed_against_it(
 
 @pytest.mark.parametrize("command", ["reap", "stop ID"])
 def test_a_lingering_row_loses_its_lingering_and_the_other_process_lives(
-    command: str, tmp_path: Path, run_real: RunReal, stranger: subprocess.Popen[bytes]
+    command: str, tmp_path: Path, run: Run, stranger: subprocess.Popen[bytes]
 ) -> None:
     session = recycled(stranger, tmp_path)._replace(
         status=Status.STOPPED,
@@ -130,14 +130,14 @@ def test_a_lingering_row_loses_its_lingering_and_the_other_process_lives(
         lingering=True,
     )
     plant(session)
-    run_real(command.replace("ID", session.id))
+    run(command.replace("ID", session.id))
     assert not row(session.id).lingering
     assert held() == []
     assert is_unharmed(stranger)
 
 
 def test_a_starting_row_is_not_adopted_by_a_pid_file_whose_process_is_another_one(
-    tmp_path: Path, run_real: RunReal, stranger: subprocess.Popen[bytes]
+    tmp_path: Path, run: Run, stranger: subprocess.Popen[bytes]
 ) -> None:
     stat = processes.stat_of(stranger.pid)
     assert stat is not None
@@ -145,19 +145,19 @@ def test_a_starting_row_is_not_adopted_by_a_pid_file_whose_process_is_another_on
     files = plant(session)
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     write_private(files.pid, f"{stranger.pid} {int(stat.ticks) - 1} {boot} 1\n".encode())
-    run_real("list")
+    run("list")
     assert row(session.id).outcome is Outcome.LOST
-    run_real("reap")
+    run("reap")
     assert is_unharmed(stranger)
 
 
 def test_a_pid_without_a_start_token_is_never_signalled(
-    tmp_path: Path, run_real: RunReal, stranger: subprocess.Popen[bytes]
+    tmp_path: Path, run: Run, stranger: subprocess.Popen[bytes]
 ) -> None:
     """Nothing is known of it, so nothing is claimed; the ladder's whole time passes: 100 ms and 5 s twice."""
     session = a_session(tmp_path, pid=stranger.pid, start_token=None)
     plant(session)
-    error = run_real(f"stop {session.id} --timeout 100ms --json", exit=3).error()
+    error = run(f"stop {session.id} --timeout 100ms --json", exit=3).error()
     assert (error["code"], session.id[:8] in error["message"]) == ("partly_done", True)
     assert f"agentctl why {session.id[:8]}" in error["hint"]
     assert row(session.id).outcome is None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import RunReal, WaitUntil
+from tests.conftest import Run, WaitUntil
 from tests.e2e.fault_tools import PATIENCE, document, launch, pids_of, processes_of, row
 
 SECRET = "hush-7f3a91"
@@ -53,10 +53,10 @@ def argument_vectors() -> dict[str, bytes]:
     return found
 
 
-def test_values_arrive_byte_for_byte(tmp_path: Path, run_real: RunReal, wait_until: WaitUntil) -> None:
+def test_values_arrive_byte_for_byte(tmp_path: Path, run: Run, wait_until: WaitUntil) -> None:
     place = tmp_path / "work"
     options = [word for name, value in VALUES.items() for word in ("--env", f"{name}={os.fsdecode(value)}")]
-    session_id = launch(run_real, place, sys.executable, "-c", DUMP, options=options)
+    session_id = launch(run, place, sys.executable, "-c", DUMP, options=options)
     seen = environment_seen(place, wait_until)
     assert {name: seen.get(name) for name in VALUES} == VALUES
     assert set(row(session_id).env_keys) == set(VALUES)
@@ -66,12 +66,12 @@ def test_values_arrive_byte_for_byte(tmp_path: Path, run_real: RunReal, wait_unt
 
 
 def test_a_value_replaces_the_inherited_one_for_the_agent_alone(
-    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     place = tmp_path / "work"
     hook = f'printf %s "$SHARED" >{tmp_path / "hooked"}'
     options = ["--env", "SHARED=for the agent", "--env", "PATH=/nowhere:/usr/bin:/bin", "--on-complete", hook]
-    launch(run_real, place, sys.executable, "-c", DUMP, options=options, env={"SHARED": "of the launcher"})
+    launch(run, place, sys.executable, "-c", DUMP, options=options, env={"SHARED": "of the launcher"})
     assert environment_seen(place, wait_until)["SHARED"] == b"for the agent"
     wait_until(lambda: (tmp_path / "hooked").exists() and (tmp_path / "hooked").read_text(), timeout=PATIENCE)
     assert (tmp_path / "hooked").read_text() == "of the launcher"
@@ -79,7 +79,7 @@ def test_a_value_replaces_the_inherited_one_for_the_agent_alone(
 
 @pytest.mark.parametrize("shape", ["{}", "first\n{}\nlast", "'{}\"", "\\{}\\"])
 def test_a_secret_is_in_no_file_and_in_no_argument_vector(
-    shape: str, sealed_home: Path, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    shape: str, sealed_home: Path, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     """Looked for while it runs, after it was stopped, and after it was rerun without it."""
     place = tmp_path / "work"
@@ -87,7 +87,7 @@ def test_a_secret_is_in_no_file_and_in_no_argument_vector(
     hook = f"env >{tmp_path / 'hooked'}"
     script = DUMP + "import signal; signal.pause()"
     options = ["--env", f"TOKEN={value}", "--fuse", "1h", "--on-complete", hook]
-    session_id = launch(run_real, place, sys.executable, "-c", script, options=options)
+    session_id = launch(run, place, sys.executable, "-c", script, options=options)
     assert environment_seen(place, wait_until)["TOKEN"] == value.encode()
 
     def leaks() -> list[str]:
@@ -97,25 +97,25 @@ def test_a_secret_is_in_no_file_and_in_no_argument_vector(
     assert any("agentctl.db" in where for where in everything_below(sealed_home))
     assert leaks() == []
     for command in (["status", session_id], ["why", session_id], ["list"], ["logs", session_id, "--raw"]):
-        ran = run_real(command)
+        ran = run(command)
         assert SECRET not in ran.stdout + ran.stderr
-    assert SECRET not in str(document(run_real, session_id))
-    run_real(["stop", session_id])
+    assert SECRET not in str(document(run, session_id))
+    run(["stop", session_id])
     assert leaks() == []
     wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
     assert SECRET not in (tmp_path / "hooked").read_text()
-    refused = run_real(["rerun", session_id], exit=None)
+    refused = run(["rerun", session_id], exit=None)
     assert refused.exit != 0
     assert "TOKEN" in refused.stderr
     assert leaks() == []
 
 
 def test_a_secret_in_a_launch_that_fails_is_not_written_down_either(
-    sealed_home: Path, tmp_path: Path, run_real: RunReal
+    sealed_home: Path, tmp_path: Path, run: Run
 ) -> None:
     words = ["launch", "exec", "--cwd", str(tmp_path), "--env", f"TOKEN={SECRET}"]
     for rest in (["--", "no-such-program"], ["--", "false"], ["--on-create", "false", "--", "true"]):
-        ran = run_real([*words, *rest], exit=None)
+        ran = run([*words, *rest], exit=None)
         assert ran.exit in (1, 12), ran
         assert SECRET not in ran.stdout + ran.stderr
     assert [
@@ -124,23 +124,23 @@ def test_a_secret_in_a_launch_that_fails_is_not_written_down_either(
 
 
 def test_the_secret_is_in_the_environment_of_the_agent_and_of_no_helper(
-    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     """The shim has to hold it until it becomes the agent; the agent sees it under its own name alone."""
     place = tmp_path / "work"
     script = DUMP + "import signal; signal.pause()"
-    session_id = launch(run_real, place, sys.executable, "-c", script, options=["--env", f"TOKEN={SECRET}"])
+    session_id = launch(run, place, sys.executable, "-c", script, options=["--env", f"TOKEN={SECRET}"])
     seen = environment_seen(place, wait_until)
     assert [name for name, value in seen.items() if SECRET.encode() in value] == ["TOKEN"]
     agent = Path(f"/proc/{pids_of(session_id).agent}/environ")
     assert agent.stat().st_mode & 0o077 == 0
-    run_real(["stop", session_id, "--force"])
+    run(["stop", session_id, "--force"])
 
 
 @pytest.mark.parametrize(
     "pair", ["NOVALUE", "=x", "1ST=x", "A-B=x", "A B=x", "PWD=/", "IFS=x", "$(touch x)=1", ";=1"]
 )
-def test_a_name_that_no_shell_can_carry_is_refused(pair: str, tmp_path: Path, run_real: RunReal) -> None:
-    refused = run_real(["launch", "exec", "--cwd", str(tmp_path), "--env", pair, "--", "true"], exit=2)
+def test_a_name_that_no_shell_can_carry_is_refused(pair: str, tmp_path: Path, run: Run) -> None:
+    refused = run(["launch", "exec", "--cwd", str(tmp_path), "--env", pair, "--", "true"], exit=2)
     assert "--env" in refused.stderr
-    assert run_real("list -aq").lines == []
+    assert run("list -aq").lines == []

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.core.model import Outcome
-from tests.conftest import RunReal, WaitUntil
+from tests.conftest import Run, WaitUntil
 from tests.e2e.fault_tools import (
     AGENTCTL,
     PATIENCE,
@@ -68,7 +68,7 @@ def test_the_agent_gets_default_signals_whatever_the_launcher_was_started_with(
 
 
 def test_a_session_survives_the_end_of_its_terminal(
-    place: Path, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    place: Path, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     """Launched by a shell that leads a terminal's session; then the terminal is closed."""
     import pty
@@ -99,7 +99,7 @@ def test_a_session_survives_the_end_of_its_terminal(
     session_id = (tmp_path / "id").read_text().strip()
     os.close(primary)
     leader.wait(10)
-    assert document(run_real, session_id)["status"] == "running"
+    assert document(run, session_id)["status"] == "running"
     open_gate(place)
     wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert row(session_id).exit_code == 4
@@ -107,21 +107,21 @@ def test_a_session_survives_the_end_of_its_terminal(
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_streams_do_not_reach_the_state_or_the_agent(
-    closed: str, place: Path, run_real: RunReal, wait_until: WaitUntil
+    closed: str, place: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     words = ["launch", "exec", "--settle", "0s", "--cwd", str(place), "--", "sh", "-c"]
     words += ["cat; echo out; echo err >&2; ls /proc/self/fd | wc -l >fds; exit 6"]
     shell(f'{COMMAND} "$@" {closed}', *words)
-    (session_id,) = run_real("list -aq").lines
+    (session_id,) = run("list -aq").lines
     wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert (row(session_id).outcome, row(session_id).exit_code) == (Outcome.FAILED, 6)
-    assert run_real(["logs", session_id, "--raw"]).lines == ["out", "err"]
+    assert run(["logs", session_id, "--raw"]).lines == ["out", "err"]
     assert endings(session_id) == ["session.error"]
     assert int((place / "fds").read_text()) == 4  # 0, 1, 2 and the directory that ls reads
 
 
 def test_nothing_of_the_launcher_is_inherited_by_the_agent(
-    place: Path, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    place: Path, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     """A pipe that stays open in the agent would keep `$(agentctl launch ...)` waiting for it."""
     launched = shell(f'id=$({COMMAND} "$@" 9>held); echo "got $id"', *_gated(place), cwd=tmp_path)
@@ -131,7 +131,7 @@ def test_nothing_of_the_launcher_is_inherited_by_the_agent(
         os.readlink(link) for link in Path(f"/proc/{row(session_id).pid}/fd").iterdir() if link.is_symlink()
     }
     assert not any("pipe:" in each or each.endswith(("/lock", ".db", "-wal")) for each in open_descriptors)
-    run_real(["stop", session_id])
+    run(["stop", session_id])
 
 
 def _gated(place: Path) -> list[str]:
@@ -140,7 +140,7 @@ def _gated(place: Path) -> list[str]:
 
 
 def test_from_a_deleted_directory_everything_works_that_names_its_own(
-    place: Path, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    place: Path, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     def from_nowhere(*words: str) -> subprocess.CompletedProcess[str]:
         gone = tmp_path / "gone"
@@ -161,7 +161,7 @@ def test_from_a_deleted_directory_everything_works_that_names_its_own(
 
 @pytest.mark.parametrize("umask", ["000", "077", "777"])
 def test_files_are_private_under_any_umask_and_the_agent_keeps_its_own(
-    umask: str, sealed_home: Path, place: Path, run_real: RunReal, wait_until: WaitUntil
+    umask: str, sealed_home: Path, place: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     words = ["launch", "exec", "--settle", "0s", "--cwd", str(place), "-p", "prompt", "--fuse", "1h", "--"]
     agent = [
@@ -199,7 +199,7 @@ def test_files_are_private_under_any_umask_and_the_agent_keeps_its_own(
     "variable", ["ENV", "BASH_ENV", "SHELLOPTS", "IFS", "CDPATH", "POSIXLY_CORRECT", "PS4"]
 )
 def test_variables_that_shells_obey_do_not_confuse_the_shim(
-    variable: str, place: Path, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    variable: str, place: Path, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     startup = tmp_path / "startup.sh"
     startup.write_text(f"touch {tmp_path / 'ran'}\nexit 9\n")
@@ -210,14 +210,14 @@ def test_variables_that_shells_obey_do_not_confuse_the_shim(
         "IFS": "/0123456789abcdef- ",
     }
     environ = {variable: value.get(variable, "/")}
-    session_id = launch_at_gate(run_real, place, code=2, env=environ) if not (place / "gate").exists() else ""
+    session_id = launch_at_gate(run, place, code=2, env=environ) if not (place / "gate").exists() else ""
     open_gate(place)
     wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert row(session_id).exit_code == 2
 
 
 def test_a_limit_on_processes_is_an_error_and_leaves_nothing(
-    place: Path, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    place: Path, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     """As another user would meet it: no shim can be started. For root the limit does not count."""
     import resource
@@ -234,6 +234,6 @@ def test_a_limit_on_processes_is_an_error_and_leaves_nothing(
     )
     assert done.returncode in (0, 1, 13), done
     assert "internal error" not in done.stderr
-    run_real("list")
+    run("list")
     wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
-    run_real(["launch", "exec", "--cwd", str(place), "--wait", "--", "true"])
+    run(["launch", "exec", "--cwd", str(place), "--wait", "--", "true"])

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from agentctl.core.model import Outcome
-from tests.conftest import RunReal, WaitUntil
+from tests.conftest import Run, WaitUntil
 from tests.e2e.fault_tools import PATIENCE, begin, finish, is_running, launch, pids_of, processes_of, row
 
 PRELUDE = """
@@ -79,11 +79,9 @@ ready()
 }
 
 
-def launch_with_tool(
-    run_real: RunReal, wait_until: WaitUntil, place: Path, what: str
-) -> tuple[str, list[int]]:
+def launch_with_tool(run: Run, wait_until: WaitUntil, place: Path, what: str) -> tuple[str, list[int]]:
     """A session whose agent runs such tools, and their pids."""
-    session_id = launch(run_real, place, sys.executable, "-c", PRELUDE + AGENTS[what])
+    session_id = launch(run, place, sys.executable, "-c", PRELUDE + AGENTS[what])
     wait_until((place / "tools").exists, timeout=PATIENCE)
     tools = [int(line) for line in (place / "tools").read_text().split()]
     assert all(map(is_running, tools))
@@ -93,10 +91,10 @@ def launch_with_tool(
 @pytest.mark.parametrize("options", [[], ["--force"]])
 @pytest.mark.parametrize("what", AGENTS)
 def test_no_tool_outlives_a_stop(
-    what: str, options: list[str], tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    what: str, options: list[str], tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
-    session_id, tools = launch_with_tool(run_real, wait_until, tmp_path / "work", what)
-    run_real(["stop", session_id, *options])
+    session_id, tools = launch_with_tool(run, wait_until, tmp_path / "work", what)
+    run(["stop", session_id, *options])
     assert [pid for pid in tools if is_running(pid)] == []
     assert row(session_id).outcome is Outcome.CANCELLED
     assert not is_running(pids_of(session_id).agent)
@@ -104,29 +102,29 @@ def test_no_tool_outlives_a_stop(
 
 
 def test_the_demo_agents_tool_is_gone_after_stop(
-    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, run: Run, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AGENTCTL_DEMO_PACE", "0")
     place = tmp_path / "work"
     place.mkdir()
     words = ["launch", "demo", "--settle", "0s", "--cwd", str(place), "-p", "run a tool"]
-    session_id = run_real(words).stdout.strip()
+    session_id = run(words).stdout.strip()
     wait_until(
         lambda: ["sleep", "300"] in processes_of(tmp_path, session_id=session_id).values(), timeout=PATIENCE
     )
-    run_real(["stop", session_id])
+    run(["stop", session_id])
     assert ["sleep", "300"] not in processes_of(tmp_path).values()
     wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("what", ["in a session of its own", "forked twice, its parent gone"])
 def test_a_fuse_that_blows_leaves_no_tool_either(
-    what: str, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    what: str, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     """Takes as long as the fuse, two seconds."""
     place = tmp_path / "work"
     options = ["--fuse", "2s"]
-    session_id = launch(run_real, place, sys.executable, "-c", PRELUDE + AGENTS[what], options=options)
+    session_id = launch(run, place, sys.executable, "-c", PRELUDE + AGENTS[what], options=options)
     wait_until((place / "tools").exists, timeout=PATIENCE)
     tools = [int(line) for line in (place / "tools").read_text().split()]
     wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
@@ -136,11 +134,11 @@ def test_a_fuse_that_blows_leaves_no_tool_either(
 
 
 def test_tools_of_an_agent_that_ended_by_itself_are_left_alone(
-    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     """A build server that an agent started on purpose may go on; only a request to stop ends it."""
     place = tmp_path / "work"
-    session_id = launch(run_real, place, "sh", "-c", "sleep 300 >/dev/null 2>&1 & echo $! >tools; exit 0")
+    session_id = launch(run, place, "sh", "-c", "sleep 300 >/dev/null 2>&1 & echo $! >tools; exit 0")
     wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert row(session_id).outcome is Outcome.SUCCEEDED
     assert is_running(int((place / "tools").read_text()))
@@ -156,20 +154,20 @@ def bystander(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_nobody_else_is_ended(
-    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil, bystander: subprocess.Popen[bytes]
+    tmp_path: Path, run: Run, wait_until: WaitUntil, bystander: subprocess.Popen[bytes]
 ) -> None:
-    session_id, _ = launch_with_tool(run_real, wait_until, tmp_path / "work", "in the agent's own group")
-    run_real(["stop", session_id, "--force"])
+    session_id, _ = launch_with_tool(run, wait_until, tmp_path / "work", "in the agent's own group")
+    run(["stop", session_id, "--force"])
     assert bystander.poll() is None
 
 
 def test_an_agent_that_stops_itself_is_stopped_with_its_tools_and_the_stopper_lives_to_tell(
-    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     """`agentctl stop` run by a tool of the agent carries its session id, and is not its own victim."""
     place = tmp_path / "work"
     script = f'sleep 300 & {sys.executable} -P -m agentctl stop "$AGENTCTL_SESSION_ID"; echo "code $?" >told'
-    session_id = launch(run_real, place, "sh", "-c", f"setsid sh -c '{script}' & wait")
+    session_id = launch(run, place, "sh", "-c", f"setsid sh -c '{script}' & wait")
     wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert row(session_id).outcome is Outcome.CANCELLED
     wait_until(lambda: not is_running(pids_of(session_id).agent), timeout=PATIENCE)
@@ -180,7 +178,7 @@ def test_an_agent_that_stops_itself_is_stopped_with_its_tools_and_the_stopper_li
 
 
 def test_a_stopper_below_the_agent_outlives_the_end_that_another_command_records(
-    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     """The agent halts the stopper on its TERM: so the finalising call ends what is left, and not that."""
     place = tmp_path / "work"
@@ -190,7 +188,7 @@ def test_a_stopper_below_the_agent_outlives_the_end_that_another_command_records
         "trap 'kill -STOP $(cat stopper); exit 0' TERM\n"
         'setsid sh -c "$1" & setsid sleep 300 & wait; sleep 300'
     )
-    session_id = launch(run_real, place, "sh", "-c", agent, "agent", script)
+    session_id = launch(run, place, "sh", "-c", agent, "agent", script)
     wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     wait_until(lambda: not is_running(pids_of(session_id).shim), timeout=PATIENCE)
     halted = int((place / "stopper").read_text())
@@ -204,33 +202,29 @@ def test_a_stopper_below_the_agent_outlives_the_end_that_another_command_records
 
 
 def test_a_child_session_is_not_part_of_its_parents_tree(
-    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     (tmp_path / "child").mkdir()
     inner = f"{sys.executable} -P -m agentctl launch exec --settle 0s --cwd {tmp_path / 'child'} -- sleep 300"
-    parent = launch(
-        run_real, tmp_path / "work", "sh", "-c", f"{inner} >child.new; mv child.new child; sleep 300"
-    )
+    parent = launch(run, tmp_path / "work", "sh", "-c", f"{inner} >child.new; mv child.new child; sleep 300")
     wait_until((tmp_path / "work" / "child").exists, timeout=PATIENCE)
     child = (tmp_path / "work" / "child").read_text().strip()
     assert row(child).parent_id == parent
-    run_real(["stop", parent])
+    run(["stop", parent])
     assert is_running(pids_of(child).agent)
     assert row(child).outcome is None
-    run_real(["stop", child, "--force"])
+    run(["stop", child, "--force"])
     wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
 
 
-def test_a_hook_under_way_is_not_taken_for_a_tool(
-    tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
-) -> None:
+def test_a_hook_under_way_is_not_taken_for_a_tool(tmp_path: Path, run: Run, wait_until: WaitUntil) -> None:
     """The hook of an ending runs while another stop asks again."""
     os.mkfifo(tmp_path / "hook")
     hook = f"echo >{tmp_path / 'begun'}; read -r line <{tmp_path / 'hook'}; echo $line >{tmp_path / 'done'}"
-    session_id = launch(run_real, tmp_path / "work", "sleep", "300", options=["--on-complete", hook])
+    session_id = launch(run, tmp_path / "work", "sleep", "300", options=["--on-complete", hook])
     first = begin(["stop", session_id])
     wait_until((tmp_path / "begun").exists, timeout=PATIENCE)
-    run_real(["stop", session_id, "--force"])
+    run(["stop", session_id, "--force"])
     (tmp_path / "hook").write_text("finished\n")
     wait_until(
         lambda: (tmp_path / "done").exists() and (tmp_path / "done").read_text() == "finished\n",

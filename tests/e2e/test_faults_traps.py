@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 from agentctl.core.model import Outcome
-from tests.conftest import RunReal, WaitUntil
+from tests.conftest import Run, WaitUntil
 from tests.e2e.fault_tools import AGENTCTL, PATIENCE, begin, finish, processes_of, row
 
 
 @pytest.mark.parametrize("path", [None, "", "/nowhere", "."])
 def test_without_a_path_programs_named_in_full_run_and_end_well(
-    path: str | None, place: Path, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    path: str | None, place: Path, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     """The shim, its timer and its finalising call find their own tools. Takes two seconds, the fuse."""
     environ = {name: value for name, value in os.environ.items() if name != "PATH"}
@@ -76,7 +76,7 @@ def what_is_sprung(sprung: Path) -> str:
 
 @pytest.mark.parametrize("hook", [False, True], ids=["", "with a hook"])
 def test_a_module_in_the_agents_directory_is_never_imported_by_a_call_of_the_shim(
-    hook: bool, place: Path, tmp_path: Path, run_real: RunReal, wait_until: WaitUntil
+    hook: bool, place: Path, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     """Takes as long as the fuse, two seconds, so that the timer calls, too."""
     sprung = set_traps(place)

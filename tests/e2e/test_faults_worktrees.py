@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.core.model import Outcome, Status
-from tests.conftest import RunReal, WaitUntil
+from tests.conftest import Run, WaitUntil
 from tests.e2e.fault_tools import PATIENCE, begin, finish, held, processes_of, row, rows
 from tests.git_tools import branches, git, make_repository, with_origin, worktrees
 
@@ -32,7 +32,7 @@ def words(repo: Path, branch: str, *command: str) -> list[str]:
 
 
 def test_sixteen_processes_make_worktrees_of_one_repository_at_once(
-    repo: Path, run_real: RunReal, wait_until: WaitUntil
+    repo: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     """Half of the branches follow origin's, which writes the repository's configuration."""
     with_origin(repo)
@@ -50,12 +50,12 @@ def test_sixteen_processes_make_worktrees_of_one_repository_at_once(
     assert len(followed) == CROWD // 2
     ids = [one.stdout.strip() for one in done]
     wait_until(lambda: all(row(session_id).is_final for session_id in ids), timeout=PATIENCE)
-    run_real(["wait", *ids])
-    run_real(["worktree", "clean", *ids, "--delete-branch"], timeout=120)
+    run(["wait", *ids])
+    run(["worktree", "clean", *ids, "--delete-branch"])
     assert (branches(repo), worktrees(repo)) == ({"main"}, [])
 
 
-def test_of_many_that_want_the_same_branch_one_gets_it(repo: Path, run_real: RunReal) -> None:
+def test_of_many_that_want_the_same_branch_one_gets_it(repo: Path, run: Run) -> None:
     started = [begin(words(repo, "same", "sleep", "300")) for _ in range(6)]
     done = [finish(process, timeout=120) for process in started]
     assert sorted(one.exit for one in done) == [0, *[11] * 5], "\n".join(map(str, done))
@@ -64,10 +64,10 @@ def test_of_many_that_want_the_same_branch_one_gets_it(repo: Path, run_real: Run
     assert row(winner).status is Status.RUNNING
 
 
-def test_removals_and_launches_of_one_repository_at_once(repo: Path, run_real: RunReal) -> None:
+def test_removals_and_launches_of_one_repository_at_once(repo: Path, run: Run) -> None:
     """Whatever the order, a session has a whole worktree, or there is none."""
-    ids = [run_real(words(repo, f"b{number}")).stdout.strip() for number in range(4)]
-    run_real(["wait", *ids])
+    ids = [run(words(repo, f"b{number}")).stdout.strip() for number in range(4)]
+    run(["wait", *ids])
     removing = [begin(["worktree", "clean", session_id]) for session_id in ids]
     launching = [begin(words(repo, f"b{number}", "sleep", "300")) for number in range(4)]
     removed = [finish(process, timeout=120) for process in removing]
@@ -87,28 +87,28 @@ STEPS = ("after the first transaction", "after the worktree", "after the files",
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_launcher_killed_before_its_agent_started_leaves_a_worktree_that_is_shown_and_removed(
-    step: str, repo: Path, tmp_path: Path, run_real: RunReal
+    step: str, repo: Path, tmp_path: Path, run: Run
 ) -> None:
     killed = finish(begin([step, *words(repo, "b")], program=DRIVER))
     assert killed.exit == -signal.SIGKILL, killed
     (left,) = rows()
     assert left.status is Status.STARTING
-    listed = run_real(["worktree", "list", str(repo), "--json"]).json()["worktrees"]
+    listed = run(["worktree", "list", str(repo), "--json"]).json()["worktrees"]
     assert row(left.id).outcome is Outcome.LOST
     assert held() == [] and processes_of(tmp_path) == {}
     if step == "after the first transaction":
         assert listed == []
         return
     assert [(one["session_id"], one["branch"], one["outcome"]) for one in listed] == [(left.id, "b", "lost")]
-    run_real(["worktree", "clean", left.id, "--delete-branch"])
+    run(["worktree", "clean", left.id, "--delete-branch"])
     assert (branches(repo), worktrees(repo)) == ({"main"}, [])
 
 
 def test_the_branch_of_a_killed_launch_can_be_launched_again(
-    repo: Path, run_real: RunReal, wait_until: WaitUntil
+    repo: Path, run: Run, wait_until: WaitUntil
 ) -> None:
     finish(begin(["after the worktree", *words(repo, "b")], program=DRIVER))
-    again = run_real(words(repo, "b"))
+    again = run(words(repo, "b"))
     assert "used again" in again.stderr
     wait_until(lambda: row(again.stdout.strip()).outcome is Outcome.SUCCEEDED, timeout=PATIENCE)
 
@@ -128,7 +128,7 @@ def test_an_interrupted_launch_takes_its_worktree_back(
     assert [one.outcome for one in rows()] == [Outcome.FAILED] * 2
 
 
-def test_several_agents_start_although_hangup_is_ignored(repo: Path, run_real: RunReal) -> None:
+def test_several_agents_start_although_hangup_is_ignored(repo: Path, run: Run) -> None:
     """Under nohup: signals are reset for the agents by the main thread alone."""
     launch = ["launch", "--adapter", "exec", "--adapter", "exec", "--worktree", str(repo)]
     words = [sys.executable, "-P", "-m", "agentctl", *launch, "--", "sh", "-c", "kill -HUP $$; sleep 300"]
