@@ -1,7 +1,7 @@
 """What an invocation works with: one instant, the paths, the settings, the state.
 
-Built once, lazily. It is the seam for tests: they give their own clock, environment or
-finalising call. It holds no rules and performs nothing by itself.
+Built once, lazily. It is the seam for tests, which pass their own clock, environment or
+finalising call. It holds no rules and does nothing by itself.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ class Runtime:
         self.actor = actor
         """Who this invocation is in the ledger: the command's name."""
         self.delivers = delivers
-        """This command runs hooks and posts webhooks itself; others start a deliverer for that."""
+        """This command runs hooks and posts webhooks itself; other commands start a deliverer for that."""
         self.watches = False
-        """This command goes on looking at what is yet to come."""
+        """This command keeps watching for changes (`events -f`)."""
         self.progress: Callable[[str, int, int], None] = _silence
-        """Told whose sessions are read, how many were, of how many; a command at a terminal has its own."""
+        """Called with the agent whose sessions are being read, how many are done, and of how many."""
         self.notices: list[str] = []
-        """What a person should know that failed nothing: an agent's gateway that does not answer."""
+        """What a person should know although nothing failed: an agent's gateway does not answer."""
         self._opened: list[Database] = []
 
     @staticmethod
@@ -63,7 +63,7 @@ class Runtime:
         """The runtime of this process."""
         paths, environ = Paths.from_environment(os.environ), dict(os.environ)
         if environ.get(variables.HOME):
-            # What is started from here works elsewhere: a relative home would be another one there.
+            # Programs started from here run elsewhere, where a relative home would be another directory.
             environ[variables.HOME] = paths.state
         return Runtime(paths=paths, environ=environ, actor=actor)
 
@@ -80,19 +80,19 @@ class Runtime:
 
     @cached_property
     def now(self) -> datetime:
-        """The instant of this invocation: a whole listing speaks of one."""
+        """The instant of this invocation, so that a whole listing is about the same instant."""
         return self.clock()
 
     @cached_property
     def settings(self) -> Settings:
-        """The configuration, validated. Raises UsageFault for a wrong one."""
+        """The configuration, validated. Raises UsageFault if it is invalid."""
         from agentctl.host.config_file import load
 
         return load(self.paths.config_file, self.environ)
 
     @cached_property
     def sound_settings(self) -> Settings | None:
-        """The configuration, None while it is wrong: what must be recorded does not wait for its repair."""
+        """The configuration, None while it is invalid: required records are written anyway."""
         from agentctl.errors import AgentctlError
 
         try:
@@ -102,7 +102,7 @@ class Runtime:
 
     @property
     def usual(self) -> Settings:
-        """The configuration, or what is built in while it is wrong: for what must go on all the same."""
+        """The configuration, or the defaults while it is invalid: for commands that must work anyway."""
         from agentctl.core.settings import Settings
 
         return self.sound_settings or Settings()
@@ -117,16 +117,16 @@ class Runtime:
 
     @property
     def only_reads(self) -> bool:
-        """This command answers a question: what it records by the way must not keep it waiting."""
+        """This command answers a question: what it records incidentally must not keep it waiting."""
         return "state" not in self.__dict__
 
     @cached_property
     def readable_state(self) -> Database:
         """The state for a command that answers even where nothing can be written.
 
-        Where there is none yet, it is an empty one in memory: a question makes no files. Two
-        do: one that goes on watching, and one about agents with sessions of their own, because
-        what their stores say is kept.
+        If no state exists yet, an empty one in memory: a question creates no files. Two kinds of
+        command do: those that keep watching, and those about agents with sessions of their own,
+        because what was read in the agents' stores is cached.
         """
         if "state" in self.__dict__:
             return self.state
@@ -155,4 +155,4 @@ class Runtime:
 
 
 def _silence(agent: str, done: int, of: int) -> None:
-    """Nobody watches."""
+    """Ignore progress: nobody is watching."""

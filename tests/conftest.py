@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import chdir
+from contextlib import chdir, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -195,11 +195,12 @@ def run() -> Run:
         exit: int | None = 0,  # noqa: A002
         input: str | None = None,  # noqa: A002
         env: Mapping[str, str | None] | None = None,
-        cwd: str | os.PathLike[str] = ".",
+        cwd: str | os.PathLike[str] | None = None,
         obj: object = None,
     ) -> Outcome:
         words = _words(command)
-        with chdir(cwd):
+        # A test may have removed the directory that it is in: then nothing could lead back to it.
+        with nullcontext() if cwd is None else chdir(cwd):
             result = CliRunner().invoke(root, words, input=input, env=env, obj=obj, catch_exceptions=False)
         return _checked(Outcome(shlex.join(words), result.exit_code, result.stdout, result.stderr), exit)
 

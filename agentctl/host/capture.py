@@ -1,7 +1,7 @@
 """Runs a helper program to its end and keeps what it wrote, within a time limit.
 
 Argument lists only, no shell, no standard input: nothing can ask a question that
-nobody answers. What does not end in time is ended, with all that it has started.
+nobody answers. A program that does not finish in time is killed, with everything that it started.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class Overdue(OperationFailed):
-    """It gave no answer in time, and was ended."""
+    """The program did not finish in time and was killed."""
 
 
 class Captured(NamedTuple):
-    """How a program ended. Output that is no UTF-8 is kept as file names are; complaints are for people."""
+    """How a program ended. Bytes of `stdout` that are not UTF-8 become surrogates; `stderr` is for people."""
 
     code: int
     stdout: str
@@ -31,15 +31,15 @@ class Captured(NamedTuple):
 
     @property
     def last_line(self) -> str:
-        """What it said last on standard error, which is where its reason is."""
+        """The last line of standard error, which gives the reason."""
         lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
         return lines[-1] if lines else f"exit {self.code}"
 
 
 def capture(argv: Sequence[str], *, cwd: str, environ: Mapping[str, str], limit: float) -> Captured:
-    """Run a program, at most `limit` seconds: Overdue after that.
+    """Run a program for at most `limit` seconds; raises Overdue after that.
 
-    ProgramUnavailable if there is none of this name, OperationFailed if it cannot be started.
+    Raises ProgramUnavailable if it does not exist, OperationFailed if it cannot be started.
     """
     import subprocess
 
@@ -64,9 +64,9 @@ def capture(argv: Sequence[str], *, cwd: str, environ: Mapping[str, str], limit:
         output, errors = process.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
         _end(process)
-        raise Overdue(f"{name} gave no answer within {limit:g} s") from None
+        raise Overdue(f"{name} timed out after {limit:g} s") from None
     except BaseException:
-        # Interrupted: it is in a session of its own, where no ^C reaches it.
+        # Interrupted: the program is in its own session, where ^C does not reach it.
         _end(process)
         raise
     return Captured(

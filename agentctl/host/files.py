@@ -11,7 +11,7 @@ def write_private(path: str, data: bytes) -> None:
 
 
 def write_shared(path: str, data: bytes) -> None:
-    """The same with mode 0644, whatever the umask: for a file that another user is to read."""
+    """The same with mode 0644, whatever the umask: for a file that other users read."""
     _replace(path, data, 0o644)
 
 
@@ -30,12 +30,12 @@ def _replace(path: str, data: bytes, mode: int) -> None:
 
 
 def create_private(path: str) -> None:
-    """Make an empty file of mode 0600 unless there is one."""
+    """Create an empty file of mode 0600 unless it exists."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def remove(path: str) -> None:
-    """Delete `path`; one that is not there is fine."""
+    """Delete `path` if it exists."""
     try:
         os.unlink(path)
     except FileNotFoundError:
@@ -43,7 +43,7 @@ def remove(path: str) -> None:
 
 
 def read_small(path: str, limit: int = 65536) -> bytes | None:
-    """The first `limit` bytes, or None where there is no such file. Other errors are raised."""
+    """The first `limit` bytes, or None if there is no such file. Other errors are raised."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -55,14 +55,14 @@ def read_small(path: str, limit: int = 65536) -> bytes | None:
 
 
 def remove_directory(directory: str) -> None:
-    """Delete a session's directory; one that is not there is fine."""
+    """Delete a directory with everything in it, if it exists."""
     import shutil
 
     shutil.rmtree(directory, ignore_errors=True)
 
 
 def keep_end(path: str, size: int) -> bool:
-    """Replace a file larger than `size` by its last `size` bytes, from a line's start; whether it was."""
+    """Cut a file larger than `size` to its last `size` bytes, from a line's start; whether it was cut."""
     try:
         length = os.stat(path).st_size
         if length <= size:

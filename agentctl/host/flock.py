@@ -1,4 +1,4 @@
-"""The liveness lock: a flock that the kernel frees when its last holder is gone."""
+"""The liveness lock: a flock that the kernel frees when its last holder has gone."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _PROVES_NOTHING = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno
 def hold(path: str) -> int:
     """Create the lock file and hold it; the descriptor is the hold. Close it to hand it over.
 
-    Where the file system has no flock the descriptor is returned all the same: then
-    nobody can prove anything by it, and `probe` says so.
+    On a file system without flock the descriptor is returned anyway: the lock then proves
+    nothing, and `probe` says so.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -56,14 +56,14 @@ def try_hold(path: str) -> int | None:
 def held_files() -> dict[int, set[tuple[int, int]]]:
     """Process → device and inode, as `stat` has them, of each file that it has locked.
 
-    Empty where the system does not tell. The kernel lists the device of the file system, and
-    btrfs tells `stat` another one for each subvolume: so a process's own open files are asked.
+    Empty on systems without /proc/locks. The kernel lists the device of the file system, while
+    btrfs gives `stat` another one for each subvolume: so each process's open files are compared.
     """
     return {pid: _as_stat(pid, listed) for pid, listed in _listed().items()}
 
 
 def _as_stat(pid: int, listed: set[tuple[int, int]]) -> set[tuple[int, int]]:
-    """Those of the process's open files whose inodes are listed; what is listed where they cannot be read."""
+    """Those of the process's open files whose inodes are listed; what is listed if they cannot be read."""
     inodes = {inode for _, inode in listed}
     found = set()
     try:
@@ -90,7 +90,7 @@ def _listed() -> dict[int, set[tuple[int, int]]]:
     found: dict[int, set[tuple[int, int]]] = {}
     for line in lines:
         words = line.split()
-        # A waiter's line has `->` behind its number: it holds nothing.
+        # The line of a waiting process has `->` after its number: that process does not hold the lock.
         if len(words) < 8 or words[1] == b"->":
             continue
         try:

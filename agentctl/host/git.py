@@ -1,4 +1,4 @@
-"""Runs git: argument lists only, in an environment of its own, never asking, never for ever.
+"""Runs git: argument lists only, in a clean environment, without prompts, within a time limit.
 
 The only module that knows how git is called. Must not know what an answer means.
 """
@@ -12,10 +12,10 @@ from agentctl.errors import OperationFailed, ProgramUnavailable
 from agentctl.host.capture import Captured, Overdue, capture
 
 LIMIT = 60.0
-"""Seconds for what only looks at a repository."""
+"""Seconds for commands that only read a repository."""
 
 LONG = 900.0
-"""Seconds for what writes a work tree, which may be large."""
+"""Seconds for commands that write a work tree, which may be large."""
 
 KEPT = (
     "GIT_SSH",
@@ -26,7 +26,7 @@ KEPT = (
     "GIT_CONFIG_SYSTEM",
     "GIT_CONFIG_NOSYSTEM",
 )
-"""Variables that say how to reach a remote. All others of git say which repository, and are dropped."""
+"""Variables that say how to reach a remote. git's other variables choose a repository, and are dropped."""
 
 
 QUIET = ("-c", "core.fsmonitor=false")
@@ -34,7 +34,7 @@ QUIET = ("-c", "core.fsmonitor=false")
 
 
 class GitError(OperationFailed):
-    """git could not do it; the message ends with its own last line."""
+    """git failed; the message ends with its own last line."""
 
 
 def run(
@@ -53,7 +53,7 @@ def run(
 
 
 def ask(words: Sequence[str], *, cwd: str, environ: Mapping[str, str], limit: float = LIMIT) -> str | None:
-    """The same where an exit code other than 0 is an answer, which is None."""
+    """The same for commands whose exit code is an answer: None for any code other than 0."""
     ended = _call(words, cwd, environ, limit, None)
     return ended.stdout if ended.code == 0 else None
 
@@ -70,7 +70,7 @@ def _call(
             ["git", *QUIET, *words], cwd=cwd, environ={**_scrubbed(environ), **(extra or {})}, limit=limit
         )
     except Overdue as error:
-        raise GitError(f"git {_named(words)} was ended in {cwd} after {limit:g} s") from error
+        raise GitError(f"git {_named(words)} timed out in {cwd} after {limit:g} s") from error
     except ProgramUnavailable as error:
         raise GitError("git: command not found", hint="install git 2.36 or newer") from error
     except OperationFailed as error:
@@ -93,6 +93,6 @@ def _named(words: Sequence[str]) -> str:
 
 
 def _reason(ended: Captured) -> str:
-    """git's own last word: its last error, else its last line."""
+    """git's own reason: its last error, else its last line."""
     wrong = [line for line in ended.stderr.splitlines() if line.startswith(("fatal: ", "error: "))]
     return (wrong or [ended.last_line])[-1].removeprefix("fatal: ").removeprefix("error: ")

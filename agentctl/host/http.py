@@ -1,4 +1,4 @@
-"""Posts one webhook. Signs it; never follows a redirect to another place."""
+"""Posts one webhook, signed. Never follows a redirect."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def post(url: str, body: bytes, *, headers: Mapping[str, str], secret: str | Non
         return Posted(str(error))
     if request.type not in ("http", "https"):
         return Posted(f"not an http or https address: {request.type}")
-    # A time-out of the socket's is for one read, and none covers the search for the address:
+    # The socket's time-out covers a single read, and nothing covers the look-up of the address:
     # a receiver that trickles its headers would keep every other delivery waiting.
     posted = within(limit, lambda: _send(request, limit))
     return posted or Posted(f"timed out: no answer within {limit:g} s")
@@ -67,7 +67,7 @@ def _send(request: Request, limit: float) -> Posted:
             return None
 
     try:
-        # The status says all: nobody waits for a body.
+        # The status is enough: the body is not read.
         urllib.request.build_opener(NoRedirect).open(request, timeout=limit).close()
     except urllib.error.HTTPError as error:
         with error:

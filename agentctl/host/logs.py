@@ -1,8 +1,8 @@
 """Output logs: their last lines, and what is appended to them.
 
-A log may be gigabytes long, grow while it is read, be cut short, or not be there yet. A
-look at its end costs what the end costs. Nothing is cleaned here: what these lines hold
-is still hostile, and showing them is the caller's business.
+A log may be gigabytes long, grow while it is read, be truncated, or not exist yet. Reading
+its end costs no more for a long log. Nothing is cleaned here: the lines may hold control
+sequences, and the caller must make them safe to show.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ LINE_LIMIT = 1024 * 1024
 """Bytes shown of one line."""
 
 SEARCH_LIMIT = 64 * 1024 * 1024
-"""How far back the beginning of one line is looked for."""
+"""How far back the beginning of one line is searched for."""
 
 CUT = " … [line cut: longer than 1 MiB]"
 
@@ -58,7 +58,7 @@ def read_span(path: str, start: int, end: int) -> Iterator[bytes]:
 def lines(chunks: Iterable[bytes]) -> Iterator[str]:
     """The lines of a stream of bytes, each as soon as it is whole, without its newline.
 
-    Split at newlines alone; bytes that are no UTF-8 become replacement characters.
+    Split only at newlines; bytes that are not UTF-8 become replacement characters.
     """
     line = bytearray()
     for chunk in chunks:
@@ -75,7 +75,7 @@ def lines(chunks: Iterable[bytes]) -> Iterator[str]:
 def follow(path: str, offset: int, is_over: Callable[[], bool], *, interval: float = 0.2) -> Iterator[bytes]:
     """What is appended after `offset`, until `is_over` and all of it was read.
 
-    A log that is not there yet is waited for; one that was cut short is read from its beginning.
+    Waits for a log that does not exist yet; reads a truncated one from its beginning.
     """
     for _ in ticks(interval=interval):
         # Asked before the read: what was written until the end is then read, too.
@@ -94,7 +94,7 @@ def _start_of_last(descriptor: int, end: int, count: int) -> int:
     """Offset of the first of the last `count` lines before `end`, found backwards from there."""
     if count <= 0 or end == 0:
         return end
-    # The newline that ends the last line begins none.
+    # The newline at the very end does not begin another line.
     position = end - 1 if os.pread(descriptor, 1, end - 1) == b"\n" else end
     left, line_length = count, 0
     while position > 0 and line_length < SEARCH_LIMIT:

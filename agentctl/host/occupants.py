@@ -1,4 +1,4 @@
-"""Who works in a directory: processes whose own directory is in it."""
+"""Who uses a directory: the processes whose working directory is in it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Occupant(NamedTuple):
 
 
 def occupants(directory: str) -> list[Occupant]:
-    """Processes that are at or below `directory`, as far as they can be looked at.
+    """Processes that work at or below `directory`, as far as they can be read.
 
-    Without this process, and without shims: these need no directory any more.
+    Without this process, and without shims, which no longer need their directory.
     """
     found = []
     for pid in processes.table():

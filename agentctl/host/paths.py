@@ -1,4 +1,4 @@
-"""Where state and configuration live. AGENTCTL_HOME beats the platform's own places."""
+"""Where state and configuration are. AGENTCTL_HOME overrides the platform's own directories."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Paths(NamedTuple):
         except (FileExistsError, NotADirectoryError) as error:
             raise StateUnusable(
                 f"state directory {self.state} cannot be created:"
-                f" {_in_the_way(self.sessions)} is no directory",
+                f" {_in_the_way(self.sessions)} is not a directory",
                 hint="move it away, or point AGENTCTL_HOME at a directory you can write to",
             ) from error
         except OSError as error:
@@ -67,14 +67,14 @@ class Paths(NamedTuple):
 
 
 def _in_the_way(path: str) -> str:
-    """What exists of a path that cannot be made: the part that is no directory."""
+    """The existing part of a path that cannot be created: the part that is not a directory."""
     while not os.path.lexists(path):
         path = os.path.dirname(path)
     return path
 
 
 STOPPER = "stopper."
-"""How the names of such files begin; the process's number follows."""
+"""The beginning of the names of such files; the pid follows."""
 
 
 class SessionFiles(NamedTuple):

@@ -53,7 +53,7 @@ def snapshot(
 
 
 def alive(targets: Iterable[Identity]) -> frozenset[Identity]:
-    """Those that are still running."""
+    """The processes among them that are still running."""
     return frozenset(
         target for target in targets if processes.look(target.pid, target.start_token) is Life.ALIVE
     )

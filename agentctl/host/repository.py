@@ -14,23 +14,22 @@ from agentctl.errors import Locked, NotFound, OperationFailed
 from agentctl.host import flock, git, waiting
 
 TURN_WITHIN = 900.0
-"""Seconds to wait for others that make or remove worktrees of the same repository."""
+"""Seconds to wait for other processes that make or remove worktrees of the same repository."""
 
 LISTED_WITHIN = 1.0
-"""Seconds in which a worktree that is being removed is gone as a whole."""
+"""Seconds within which the removal of a worktree is complete."""
 
 
 class Checkout(NamedTuple):
-    """One worktree of a repository, as `git worktree list` has it."""
+    """One worktree of a repository, as listed by `git worktree list`."""
 
     path: str
     head: str | None
     branch: str | None
-    """None where the HEAD is detached."""
+    """None if HEAD is detached."""
     is_main: bool
-    is_bare: bool = False
     locked: str | None = None
-    """The reason, perhaps empty, where it was locked by `git worktree lock`."""
+    """The reason, perhaps empty, if it is locked by `git worktree lock`."""
     missing: bool = False
     """Its directory is gone."""
 
@@ -136,7 +135,7 @@ def _checkouts(cwd: str, environ: Mapping[str, str]) -> list[Checkout]:
 
 
 def _listed(cwd: str, environ: Mapping[str, str]) -> str:
-    """git's list of the worktrees: asked again while one of them is being removed, as it fails for that."""
+    """git's list of the worktrees; asked again while one of them is being removed, because git fails then."""
     for _ in waiting.ticks(interval=0.05, timeout=LISTED_WITHIN):
         try:
             return git.run(["worktree", "list", "--porcelain", "-z"], cwd=cwd, environ=environ)
@@ -157,7 +156,6 @@ def _checkout(block: str, *, is_main: bool) -> Checkout:
         head=facts.get("HEAD"),
         branch=facts["branch"].removeprefix("refs/heads/") if "branch" in facts else None,
         is_main=is_main,
-        is_bare="bare" in facts,
         locked=facts.get("locked"),
         missing="prunable" in facts,
     )
@@ -183,7 +181,7 @@ def turn(repository: Repository) -> Iterator[None]:
         if not waiting.poll(try_once, timeout=TURN_WITHIN, first=0.01):
             raise Locked(
                 f"another process has been making or removing worktrees of {repository.main} for 15 min",
-                hint=f"who holds {path}?",
+                hint=f"fuser {path} shows that process",
             )
     except OSError as error:
         raise OperationFailed(f"{path} cannot be locked: {error.strerror}") from error

@@ -15,7 +15,7 @@ KEPT = 64 * 1024
 
 
 SHORT_OF = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT})
-"""What a machine can be short of for a while."""
+"""Errors that mean that the machine is temporarily short of something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Ran:
     output: str
     error: str | None
     is_worth_repeating: bool = False
-    """It has not even begun, for want of something that the machine may have again later."""
+    """It could not start because the machine was short of something that it may have later."""
 
 
 def run(command: str, *, cwd: str, environ: Mapping[str, str], limit: float) -> Ran:
@@ -41,7 +41,7 @@ def run(command: str, *, cwd: str, environ: Mapping[str, str], limit: float) -> 
         try:
             output = opened.enter_context(tempfile.TemporaryFile())
         except OSError as error:
-            said = f"cannot start: no temporary file can be made: {error.strerror}"
+            said = f"cannot start: no temporary file can be created: {error.strerror}"
             return Ran(None, "", said, is_worth_repeating=True)
         try:
             process = subprocess.Popen(
@@ -67,7 +67,7 @@ def run(command: str, *, cwd: str, environ: Mapping[str, str], limit: float) -> 
             process.wait()
             return Ran(None, _tail(output.fileno()), f"ended at its limit of {limit:g} s")
         except BaseException:
-            # Interrupted: it is in a session of its own, where no ^C reaches it.
+            # Interrupted: the hook is in its own session, where ^C does not reach it.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()

@@ -1,4 +1,4 @@
-"""Starts detached things: a session's shim, and a deliverer. Waits for nothing but a pid file."""
+"""Starts detached processes: a session's shim, and a deliverer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
 Detached: TypeAlias = "Popen[bytes]"
-"""A child that goes on without us: asked whether it is still there, never waited for."""
+"""A child that outlives this process: polled, never waited for."""
 
 RESET = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE)
 """A shell cannot undo what it was started ignoring, so these are reset before it starts."""
@@ -26,7 +26,7 @@ RESET = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SI
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShimRequest:
-    """All that a shim needs to know."""
+    """Everything that a shim needs to know."""
 
     session_id: str
     files: SessionFiles
@@ -50,7 +50,7 @@ def _program() -> str:
 
 
 def start_shim(request: ShimRequest) -> Detached:
-    """Start the shim in a session of its own; OSError if there is no `sh` or no memory."""
+    """Start the shim in a session of its own; OSError without `sh` or without memory."""
     environ = {**request.environ, variables.SHIM: request.session_id}
     setting = {name: value for name, value in request.patch.items() if value is not None}
     environ |= {f"{variables.SET}{name}": value for name, value in setting.items()}
@@ -106,7 +106,7 @@ def kill_group(process: Detached) -> None:
 
 
 def forget(process: Detached) -> None:
-    """Say that a detached child is not ours to wait for: it belongs to init once we are gone."""
+    """Mark a detached child as not to be waited for: init inherits it when this process ends."""
     if process.poll() is None:
         process.returncode = 0
 

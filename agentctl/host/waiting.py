@@ -47,7 +47,7 @@ def ticks(*, interval: float, timeout: float = FOREVER) -> Iterator[float]:
 def within(limit: float, work: Callable[[], T]) -> T | None:
     """What `work` answers; None if that takes more than `limit` seconds.
 
-    Work that is late goes on by itself until it or the process ends: it must do no harm by that.
+    Late work continues in its own thread until it or the process ends: that must do no harm.
     """
     import threading
 

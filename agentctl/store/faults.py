@@ -133,7 +133,7 @@ def _explain_os(error: OSError, path: str) -> StateUnusable:
         return is_directory(path)
     if isinstance(error, FileExistsError | NotADirectoryError):
         return StateUnusable(
-            f"database {path} cannot be opened: {os.path.dirname(path)} is no directory",
+            f"database {path} cannot be opened: {os.path.dirname(path)} is not a directory",
             hint="move what is there away, or set AGENTCTL_HOME to a directory of your own",
         )
     return StateUnusable(

@@ -284,7 +284,7 @@ def test_siblings_in_one_directory_cannot_be_told_apart(run: Run, repo: Path, la
     comparison = told(run)
     first, second = comparison["sessions"]
     assert files(first) == files(second) == {"a.py": (1, 0), "b.py": (1, 0)}
-    assert any(f"same place as {one[:8]}" in note for note in second["changes"]["notes"])
+    assert any(f"shares its directory with {one[:8]}" in note for note in second["changes"]["notes"])
     assert any("its base is not known" in note for note in first["changes"]["notes"])
     assert comparison["shared_files"] == []
 

@@ -111,7 +111,7 @@ def test_the_mode_of_the_state_directory(run: Run, ended: str, sealed_home: Path
 
 def test_a_state_that_is_a_file(run: Run, sealed_home: Path) -> None:
     sealed_home.write_text("not a directory")
-    assert f"fail state: {sealed_home} is no directory" in troubles(run, exit=1)
+    assert f"fail state: {sealed_home} is not a directory" in troubles(run, exit=1)
 
 
 def test_with_a_state_that_is_a_file_nothing_is_promised_of_the_database(run: Run, sealed_home: Path) -> None:
@@ -119,7 +119,7 @@ def test_with_a_state_that_is_a_file_nothing_is_promised_of_the_database(run: Ru
     assert "database" not in {one["subject"] for one in findings(run, exit=1)}
     for words in ("list", "launch exec -- true", "doctor --rebuild"):
         error = run(f"{words} --json" if "--" not in words else words.replace("exec", "exec --json"), exit=13)
-        assert f"{sealed_home} is no directory" in error.stderr
+        assert f"{sealed_home} is not a directory" in error.stderr
         assert "move" in error.stderr
 
 

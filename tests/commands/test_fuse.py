@@ -146,7 +146,7 @@ def test_a_fuse_fires_at_its_deadline_and_not_before(run: Run, launch: Launch, s
     late = at(due + timedelta(milliseconds=1))
     assert listed(run, obj=late) == []
     refused = run(f"fuse extend {session} --by 1h", obj=late, exit=1)
-    assert "has fired already (action stop)" in refused.stderr
+    assert "has already fired (action stop)" in refused.stderr
     late.close()
     assert [e["type"] for e in events(sealed_home)] == ["fuse.set", "fuse.expired"]
 
@@ -188,7 +188,7 @@ def test_a_session_that_is_being_stopped_is_refused(
     run("list", obj=late)
     late.close()
     assert "is being stopped" in run(f"fuse set {session} --for 1h", exit=1).stderr
-    assert "has fired already" in run(f"fuse cancel {session}", exit=1).stderr
+    assert "has already fired" in run(f"fuse cancel {session}", exit=1).stderr
 
 
 def test_a_session_that_is_being_launched_is_refused(run: Run, work: Path) -> None:
@@ -211,7 +211,7 @@ def test_what_a_session_cannot_have(run: Run, launch: Launch) -> None:
         ("--for 1h --action script", "cannot have the action script"),
         ("--for 1h --command true", "go together"),
         ("--for 1h --url https://example.org", "--url goes with"),
-        ("--for 1h --warn 1h", "the warning would be due already"),
+        ("--for 1h --warn 1h", "the warning would already be due"),
     ):
         assert message in run(f"fuse set {session} {options}", exit=2).stderr
     assert "--by" in run(f"fuse extend {session}", exit=2).stderr
@@ -242,7 +242,7 @@ def test_a_directory_has_a_free_timer_of_ten_minutes(run: Run, work: Path, seale
 
     late = at(deadline(later) + timedelta(milliseconds=1))
     assert listed(run, obj=late) == []
-    assert "has fired already (action script)" in run("fuse extend . --by 1h", obj=late, exit=1).stderr
+    assert "has already fired (action script)" in run("fuse extend . --by 1h", obj=late, exit=1).stderr
     late.close()
     assert [e["type"] for e in events(sealed_home)] == [
         "fuse.set", "fuse.set", "fuse.extended", "fuse.expired",
@@ -272,12 +272,12 @@ def test_what_a_directory_cannot_have(run: Run, work: Path) -> None:
         (["--command", "make", "--action", "event"], 2, "go together"),
         (["--action", "webhook"], 2, "no address to post to"),
         (["--url", "example.org"], 2, "begins with https://"),
-        (["--warn", "1m"], 2, "warns nobody"),
+        (["--warn", "1m"], 2, "only for sessions"),
     ):
         assert message in run(["fuse", "set", ".", *words], exit=code).stderr
     assert "No such file" in run("fuse set ./gone", exit=10).stderr
     assert "not a directory" in run("fuse set ./file", exit=2).stderr
-    assert "names no directory" in run(["fuse", "set", ""], exit=2).stderr
+    assert "is an empty string" in run(["fuse", "set", ""], exit=2).stderr
     assert listed(run, "-a") == []
 
 

@@ -72,9 +72,9 @@ def test_a_model_belongs_to_the_adapter_before_it(run: Run, repo: Path) -> None:
         ("--adapter demo --matrix m.yaml", "--matrix names the agents"),
         ("demo --worktree . --cwd .", "--cwd and --worktree exclude each other"),
         ("--adapter", "requires an argument"),
-        ("demo --worktree . --branch 'a b'", "'a b' is no name for a branch"),
-        ("demo --worktree . --branch=-x", "'-x' is no name for a branch"),
-        ("demo --worktree . --branch a..b", "is no name for a branch"),
+        ("demo --worktree . --branch 'a b'", "'a b' is not a valid branch name"),
+        ("demo --worktree . --branch=-x", "'-x' is not a valid branch name"),
+        ("demo --worktree . --branch a..b", "is not a valid branch name"),
         ("demo --branch new --base-branch nowhere", "--base-branch nowhere: no such branch"),
         (" ".join(["--adapter demo"] * 33), "33 agents are more than the 32"),
     ],
@@ -148,7 +148,7 @@ def test_an_agent_that_failed_early_but_left_work_keeps_its_worktree(run: Run, r
     refused = run(
         ["launch", "exec", "--branch", "b", "--settle", "20s", "--", "sh", "-c", "echo >new; exit 1"], exit=1
     )
-    assert f"its worktree {repo}-b stays" in refused.stderr
+    assert f"its worktree {repo}-b was kept" in refused.stderr
     assert Path(f"{repo}-b", "new").exists()
 
 
@@ -266,7 +266,7 @@ def test_a_branch_that_is_there_is_checked_out_and_its_worktree_used_again(run: 
     one, two = (sessions(run, single(run, "--branch", "old", "--wait").stdout.strip())[0] for _ in "12")
     assert one["cwd"] == two["cwd"] == f"{repo}-old"
     assert one["base_commit"] == git(repo, "rev-parse", "old") != head
-    assert "used again" in single(run, "--branch", "old", "--base-branch", "main").stderr
+    assert "is reused" in single(run, "--branch", "old", "--base-branch", "main").stderr
 
 
 def test_a_branch_that_is_checked_out_elsewhere_is_refused(run: Run, repo: Path) -> None:
@@ -304,13 +304,13 @@ def test_origin_is_asked_for_the_branch_and_the_base(run: Run, repo: Path, tmp_p
     commit(tmp_path / "other", "more")
     git(tmp_path / "other", "push", "-q", "origin", "theirs")
     run("wait " + one["id"])
-    assert "is 1 commits behind origin/theirs" in single(run, "--branch", "theirs").stderr
+    assert "is 1 commit behind origin/theirs" in single(run, "--branch", "theirs").stderr
 
 
 def test_without_its_origin_a_launch_takes_what_is_here(run: Run, repo: Path) -> None:
     git(repo, "remote", "add", "origin", str(repo.parent / "nowhere"))
     done = single(run, "--branch", "fix")
-    assert "origin could not be asked" in done.stderr
+    assert "origin could not be reached" in done.stderr
     assert sessions(run, done.stdout.strip())[0]["base_commit"] == git(repo, "rev-parse", "HEAD")
 
 
@@ -328,7 +328,7 @@ def test_other_kinds_of_repositories(run: Run, repo: Path, tmp_path: Path) -> No
     assert (two["cwd"], two["repo"]) == (f"{repo}-d", str(repo))
     (tmp_path / "empty").mkdir()
     git(tmp_path / "empty", "init", "-q")
-    assert "has no commit yet" in single(run, "--worktree", str(tmp_path / "empty"), exit=1).stderr
+    assert "has no commits yet" in single(run, "--worktree", str(tmp_path / "empty"), exit=1).stderr
 
 
 @pytest.mark.parametrize("name", ["with space", "new\nline", "ünï✓", "-dash", "quo'te\"$x"])

@@ -75,7 +75,7 @@ def test_a_person_holds_and_frees_a_directory(run: Run, work: Path, sealed_home:
 
     assert run("unlock . --json").json()["released"] == [taken]
     assert held(run) == []
-    assert "nobody holds" in run("unlock .", exit=10).stderr
+    assert "is not locked" in run("unlock .", exit=10).stderr
     assert events(sealed_home) == [("lock.acquired", "ann"), ("lock.released", "ann")]
 
 
@@ -84,7 +84,7 @@ def test_the_holder_is_the_user_unless_named(run: Run, work: Path) -> None:
 
     run("lock .")
     assert held(run)[0]["holder"] == pwd.getpwuid(os.getuid()).pw_name
-    assert "holds nothing" in run(["lock", ".", "--by", " "], exit=2).stderr
+    assert "name is empty" in run(["lock", ".", "--by", " "], exit=2).stderr
 
 
 def test_somebody_else_is_refused_and_told_who_holds_it(run: Run, work: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_directory_that_a_link_has_replaced_can_be_unlocked(run: Run, work: Pa
     run("lock site --by ann")
     os.rmdir(work / "site")
     (work / "site").symlink_to(tmp_path / "home")
-    assert "nobody holds" in run("unlock site/../site", exit=10).stderr
+    assert "is not locked" in run("unlock site/../site", exit=10).stderr
     run("unlock ./site")
     assert held(run) == []
 
@@ -209,7 +209,7 @@ def test_dots_after_a_link_do_not_free_another_directory(run: Run, work: Path, t
     (work / "link").symlink_to(tmp_path / "home")
     run("lock . --by ann")
     # The kernel reads it as the parent of home, plain text as the current directory.
-    assert "nobody holds" in run("unlock link/..", exit=10).stderr
+    assert "is not locked" in run("unlock link/..", exit=10).stderr
     assert [lock["holder"] for lock in held(run)] == ["ann"]
 
 
@@ -219,8 +219,8 @@ def test_what_cannot_be_locked(run: Run, work: Path) -> None:
     assert "No such file" in run("lock gone", exit=10).stderr
     assert "Too many levels" in run("lock loop", exit=10).stderr
     assert "not a directory" in run("lock file", exit=2).stderr
-    assert "names no directory" in run(["lock", ""], exit=2).stderr
-    assert "names no directory" in run(["unlock", ""], exit=2).stderr
+    assert "is an empty string" in run(["lock", ""], exit=2).stderr
+    assert "is an empty string" in run(["unlock", ""], exit=2).stderr
     assert run("lock gone --json", exit=10).error()["code"] == "not_found"
     assert held(run) == []
 

@@ -118,7 +118,7 @@ def test_a_clean_worktree_goes_by_id_name_or_path(run: Run, repo: Path) -> None:
     assert worktrees(repo) == []
     assert branches(repo) == {"main", "a", "c"}
     assert saved(repo) == []
-    assert "is gone already" in clean(run, ids[0]).stderr
+    assert "no longer exists" in clean(run, ids[0]).stderr
 
 
 def refused(run: Run, place: Path, *words: str) -> str:
@@ -161,7 +161,7 @@ def test_commits_that_are_nowhere_else_are_not_lost(run: Run, repo: Path, ended:
     origin = with_origin(repo)
     commit(ended[1], "one")
     commit(ended[1], "two")
-    assert "2 commits that no other branch and no remote has" in refused(run, ended[1], "--delete-branch")
+    assert "2 commits that are on no other branch and no remote" in refused(run, ended[1], "--delete-branch")
     git(ended[1], "push", "-q", "origin", "b")
     assert origin.exists()
     clean(run, str(ended[1]), "--delete-branch")
@@ -171,7 +171,7 @@ def test_commits_that_are_nowhere_else_are_not_lost(run: Run, repo: Path, ended:
 def test_a_detached_commit_is_not_lost(run: Run, repo: Path, ended: tuple[str, Path]) -> None:
     git(ended[1], "checkout", "-q", "--detach")
     head = commit(ended[1], "loose")
-    assert "1 commit that no other branch" in refused(run, ended[1])
+    assert "1 commit that is on no other branch" in refused(run, ended[1])
     git(repo, "branch", "kept", head)
     clean(run, str(ended[1]))
 
@@ -182,7 +182,7 @@ def test_a_branch_that_only_a_detached_head_has_is_kept(
     commit(ended[1], "mine")
     git(repo, "checkout", "-q", "--detach", "b")
     told = clean(run, str(ended[1]), "--delete-branch").stderr
-    assert "branch b is kept: no other branch and no remote has its commits" in told
+    assert "branch b was kept: its commits are on no other branch and no remote" in told
     assert not ended[1].exists() and branches(repo) == {"main", "b"}
 
 
@@ -191,13 +191,13 @@ def test_a_merge_that_is_under_way_is_not_lost(run: Run, repo: Path, ended: tupl
     commit(repo, "theirs")
     git(repo, "checkout", "-q", "main")
     git(ended[1], "merge", "-q", "--no-ff", "--no-commit", "theirs")
-    assert "a merge is under way" in refused(run, ended[1])
+    assert "a merge is in progress" in refused(run, ended[1])
 
 
 def test_a_worktree_with_a_process_in_it_stays(run: Run, repo: Path, ended: tuple[str, Path]) -> None:
     with subprocess.Popen(["sleep", "120"], cwd=ended[1] / "src") as process:
         try:
-            assert f"occupied by process {process.pid} (sleep)" in refused(run, ended[1])
+            assert f"in use by process {process.pid} (sleep)" in refused(run, ended[1])
             (one,) = listed(run)
             assert one["pids"] == [process.pid]
         finally:
@@ -210,7 +210,7 @@ def test_a_session_at_work_is_refused_even_with_force(run: Run, repo: Path) -> N
     place = Path(f"{repo}-b")
     for words in ([], ["--force"]):
         told = refused(run, place, *words)
-        assert f"session {session_id[:8]} is at work in it" in told
+        assert f"session {session_id[:8]} is running in it" in told
         assert f"agentctl stop {session_id[:8]}" in told
     run(["stop", session_id])
     clean(run, session_id)
@@ -230,7 +230,7 @@ def test_what_cannot_be_saved_is_refused_even_with_force(
     run: Run, repo: Path, ended: tuple[str, Path], tmp_path: Path
 ) -> None:
     make_repository(ended[1] / "nested")
-    assert "a repository of its own is in it" in refused(run, ended[1], "--force")
+    assert "it contains another repository" in refused(run, ended[1], "--force")
     (ended[1] / "nested").rename(tmp_path / "nested")
     git(ended[1], "submodule", "--quiet", "add", str(tmp_path / "nested"), "sub")
     assert "it has submodules" in refused(run, ended[1], "--force")
@@ -242,7 +242,7 @@ def test_a_worktree_with_another_one_in_it_stays(run: Run, repo: Path, ended: tu
     inner = ended[1] / ".trees" / "inner"
     git(ended[1], "worktree", "add", "-q", "-b", "inner", str(inner))
     (inner / "new").write_text("x")
-    assert "another worktree is in it: .trees/inner" in refused(run, ended[1], "--force")
+    assert "it contains another worktree: .trees/inner" in refused(run, ended[1], "--force")
     assert (inner / "new").exists()
     clean(run, str(inner), "--force")
     clean(run, ended[0], "--force")
@@ -258,9 +258,9 @@ def test_a_worktree_that_was_moved_is_found_by_its_session(
 
 
 def test_the_main_worktree_and_other_directories_are_no_targets(run: Run, repo: Path, tmp_path: Path) -> None:
-    assert "is no linked worktree" in clean(run, ".", exit=2).stderr
+    assert "is not a linked worktree" in clean(run, ".", exit=2).stderr
     assert "is not in a git repository" in clean(run, str(tmp_path), exit=10).stderr
-    assert "is not there" in clean(run, "./nowhere", exit=10).stderr
+    assert "not found" in clean(run, "./nowhere", exit=10).stderr
     plain = run("launch exec -- true").stdout.strip()
     assert "did not run in a worktree" in clean(run, plain, exit=2).stderr
     assert "no session nope" in clean(run, "nope", exit=10).stderr
@@ -386,7 +386,7 @@ def test_a_branch_that_went_on_keeps_its_commits_when_a_state_is_restored(
     git(repo, "branch", "-f", "b", commit(repo, "other"))
     (place).mkdir()
     done = run(["worktree", "restore", session_id])
-    assert "has moved" in done.stderr and "is taken" in done.stderr
+    assert "has moved" in done.stderr and "already exists" in done.stderr
     assert done.lines == [f"{place}-2"]
     assert Path(f"{place}-2", "new").read_text() == "1"
 
@@ -459,7 +459,7 @@ def test_only_what_fits_goes(run: Run, repo: Path, tmp_path: Path, sealed_home: 
     git(repo, "merge", "-q", "ahead")
     clean(run, "--merged", "--repo", str(repo), "--older-than", "7d", exit=3)
     assert {path.name for path in worktrees(repo)} == {"site-young", "site-dirty", "mine"}
-    assert "is not that old" in clean(run, ids["young"], "--older-than", "1h").stderr
+    assert "was used more recently" in clean(run, ids["young"], "--older-than", "1h").stderr
     assert "has commits that are not merged" not in clean(run, ids["young"], "--merged").stderr
 
 

@@ -109,7 +109,7 @@ def test_the_branch_of_a_killed_launch_can_be_launched_again(
 ) -> None:
     finish(begin(["after the worktree", *words(repo, "b")], program=DRIVER))
     again = run(words(repo, "b"))
-    assert "used again" in again.stderr
+    assert "is reused" in again.stderr
     wait_until(lambda: row(again.stdout.strip()).outcome is Outcome.SUCCEEDED, timeout=PATIENCE)
 
 

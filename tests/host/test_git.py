@@ -58,7 +58,7 @@ def test_a_call_that_takes_too_long_is_ended_with_all_it_started(
 ) -> None:
     repo = make_repository(tmp_path / "r")
     plain(repo, "config", "alias.hang", "!sleep 300 & echo $! > pid; wait")
-    with pytest.raises(git.GitError, match=r"was ended in .* after 0\.5 s"):
+    with pytest.raises(git.GitError, match=r"timed out in .* after 0\.5 s"):
         run(repo, "hang", limit=0.5)
     pid = int((repo / "pid").read_text())
     wait_until(lambda: not Path(f"/proc/{pid}/cmdline").exists() or not _words(pid))
@@ -125,7 +125,7 @@ def test_a_bare_repository_and_none(tmp_path: Path) -> None:
     plain(tmp_path, "clone", "-q", "--bare", "r", "r.git")
     found = repository.find(str(tmp_path / "r.git"), os.environ)
     assert found.main == str(tmp_path / "r.git")
-    assert found.checkouts()[0].is_bare
+    assert found.checkouts()[0].commit is None
     (tmp_path / "none").mkdir()
     with pytest.raises(NotFound, match="is not in a git repository"):
         repository.find(str(tmp_path / "none"), os.environ)

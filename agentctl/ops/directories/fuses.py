@@ -33,7 +33,7 @@ DIRECTORY_ACTIONS = (FuseAction.SCRIPT, FuseAction.WEBHOOK, FuseAction.EVENT)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FuseRequest:
-    """What is to happen when; None where the kind of target decides."""
+    """What is to happen, and when; None for what depends on the kind of target."""
 
     target: str
     length: timedelta | None = None
@@ -56,7 +56,7 @@ class FuseTarget:
 
 
 def set_fuse(runtime: Runtime, request: FuseRequest) -> Fuse:
-    """Arm a fuse, in place of the one that is armed if there is one."""
+    """Arm a fuse; it replaces the one that is armed, if any."""
     db = runtime.state
     target = _find(runtime, db, request.target)
     if target.session_id is None:
@@ -78,7 +78,7 @@ def set_fuse(runtime: Runtime, request: FuseRequest) -> Fuse:
 
 
 def extend(runtime: Runtime, text: str, by: timedelta) -> Fuse:
-    """Move the deadline of an armed fuse, and its warning, by so much."""
+    """Postpone the deadline of an armed fuse, and its warning."""
     db = runtime.state
     target = _find(runtime, db, text)
 
@@ -94,7 +94,7 @@ def extend(runtime: Runtime, text: str, by: timedelta) -> Fuse:
 
 
 def cancel(runtime: Runtime, text: str) -> Fuse:
-    """Disarm a fuse; NotFound where none is armed."""
+    """Disarm a fuse; NotFound if no fuse is armed."""
     db = runtime.state
     target = _find(runtime, db, text)
     return _change(
@@ -103,7 +103,7 @@ def cancel(runtime: Runtime, text: str) -> Fuse:
 
 
 def list_fuses(runtime: Runtime, *, ended: bool = False) -> list[Fuse]:
-    """Armed fuses, the nearest deadline first; with `ended` every one, the newest first."""
+    """Armed fuses, the nearest deadline first; with `ended` all fuses, the newest first."""
     db = runtime.readable_state
     reconciled = reconcile(runtime, db)
     with reading(db):
@@ -119,7 +119,7 @@ def armed_fuses(runtime: Runtime, db: Database, reconciled: Reconciled) -> list[
 
 
 def _as_judged(runtime: Runtime, rows: list[Fuse], reconciled: Reconciled) -> list[Fuse]:
-    """The rows as they would be, had a reconcile that could not write been written."""
+    """The rows as they would be if this reconcile could have been written."""
     if reconciled.written:
         return rows
     judged = {verdict.fuse.id: verdict.fuse for verdict in reconciled.verdicts if verdict.fuse is not None}
@@ -130,7 +130,7 @@ def _as_judged(runtime: Runtime, rows: list[Fuse], reconciled: Reconciled) -> li
 
 
 def _find(runtime: Runtime, db: Database, text: str) -> FuseTarget:
-    """The session, directory or fuse that a text means; everything is reconciled then."""
+    """The session, directory or fuse that `text` names; reconciles first."""
     if text in ("", ".", "..") or "/" in text or text.startswith("~"):
         reconcile(runtime, db)
         return FuseTarget(paths=possible_paths(text))
@@ -142,14 +142,14 @@ def _find(runtime: Runtime, db: Database, text: str) -> FuseTarget:
         return _of_fuse(db, text)
     if found.is_external:
         raise OperationFailed(
-            f"session {short(found.session.id)} was not launched by agentctl: it can have no fuse",
-            hint="agentctl launch --fuse starts one that has",
+            f"session {short(found.session.id)} was not launched by agentctl, so it cannot have a fuse",
+            hint="agentctl launch --fuse starts a session with a fuse",
         )
     return FuseTarget(session_id=found.session.id)
 
 
 def _of_fuse(db: Database, text: str) -> FuseTarget:
-    """The target of the fuse of this id, of which `fuse list` shows the beginning."""
+    """The target of the fuse with this id or prefix."""
     with reading(db):
         found = [fuse for fuse in fuses.all(db, include_ended=True) if fuse.id.startswith(text.lower())]
     if not found:
@@ -158,13 +158,13 @@ def _of_fuse(db: Database, text: str) -> FuseTarget:
         )
     if len(found) > 1:
         listed = "\n".join(f"  {fuse.id}  {fuse.state}" for fuse in found[:10])
-        raise Ambiguous(f"{text} means {len(found)} fuses:\n{listed}", hint="give more characters of one")
+        raise Ambiguous(f"{text} matches {len(found)} fuses:\n{listed}", hint="give more characters of one")
     fuse = found[0]
     return FuseTarget(session_id=fuse.session_id, paths=() if fuse.directory is None else (fuse.directory,))
 
 
 def _newest(db: Database, target: FuseTarget) -> Fuse | None:
-    """The target's armed fuse, else its latest other one."""
+    """The target's armed fuse, else its latest fuse."""
     if target.session_id is not None:
         return fuses.for_session(db, target.session_id)
     for path in target.paths:
@@ -175,12 +175,12 @@ def _newest(db: Database, target: FuseTarget) -> Fuse | None:
 
 
 def _armed(db: Database, target: FuseTarget) -> Fuse:
-    """The fuse that is burning, or why there is none."""
+    """The armed fuse; raises with the reason if there is none."""
     fuse = _newest(db, target)
     if fuse is not None and fuse.state is FuseState.FIRED:
         raise OperationFailed(
-            f"the fuse of {target} has fired already (action {fuse.action})",
-            hint="agentctl fuse set arms a new one, if it is still at work",
+            f"the fuse of {target} has already fired (action {fuse.action})",
+            hint="agentctl fuse set arms a new one",
         )
     _refuse_over(db, target)
     if fuse is None or fuse.state is not FuseState.ARMED:
@@ -189,7 +189,7 @@ def _armed(db: Database, target: FuseTarget) -> Fuse:
 
 
 def _refuse_over(db: Database, target: FuseTarget) -> None:
-    """Only a session at work can have its fuse changed."""
+    """Raise unless the session is running: only then can its fuse be changed."""
     if target.session_id is None:
         return
     session = sessions.get(db, target.session_id)
@@ -201,7 +201,7 @@ def _refuse_over(db: Database, target: FuseTarget) -> None:
             hint=f"agentctl rerun {short(session.id)} starts it again",
         )
     if session.stop_cause is not StopCause.NONE:
-        raise OperationFailed(f"{target} is being stopped: its fuse decides nothing any more")
+        raise OperationFailed(f"{target} is being stopped, so its fuse can no longer be changed")
     if session.status is Status.STARTING:
         # Its launcher records the start only if row and fuse are still as it wrote them.
         raise OperationFailed(f"{target} is still being launched", hint="try again in a moment")
@@ -211,7 +211,7 @@ def _refuse_over(db: Database, target: FuseTarget) -> None:
 
 
 def _wanted(runtime: Runtime, request: FuseRequest, target: FuseTarget) -> Fuse:
-    """A new fuse as asked for; UsageFault for what its kind of target cannot have."""
+    """A new fuse as requested; UsageFault for anything that its kind of target cannot have."""
     now = runtime.now
     length = request.length
     if target.session_id is not None and length is None and request.deadline is None:
@@ -257,11 +257,9 @@ def _refuse_mixed(runtime: Runtime, request: FuseRequest, target: FuseTarget, ac
         if not is_web_address(request.url):
             raise UsageFault("--url must be an address that begins with https:// or http://, in ASCII")
     elif action is FuseAction.WEBHOOK and not _posts_expiries(runtime):
-        raise UsageFault(
-            "there is no address to post to", hint="give --url, or agentctl config set webhook.url URL"
-        )
+        raise UsageFault("no address to post to", hint="give --url, or agentctl config set webhook.url URL")
     if request.warn is not None and target.session_id is None:
-        raise UsageFault("--warn is for sessions: a directory's fuse warns nobody")
+        raise UsageFault("--warn is only for sessions, not for directories")
 
 
 def _posts_expiries(runtime: Runtime) -> bool:
@@ -272,7 +270,7 @@ def _posts_expiries(runtime: Runtime) -> bool:
 def _warning(
     runtime: Runtime, request: FuseRequest, action: FuseAction, deadline: datetime
 ) -> datetime | None:
-    """When to warn: as asked, or as configured for fuses that stop; None if that has passed."""
+    """When to warn: as requested, or as configured for fuses that stop; None if that time has passed."""
     warn = request.warn or (runtime.settings.fuse_warn if action is FuseAction.STOP else None)
     if warn is None:
         return None
@@ -281,8 +279,8 @@ def _warning(
     if request.warn is None:
         return None
     raise UsageFault(
-        "the warning would be due already",
-        hint="--warn says how long before the deadline to warn: make it shorter than what is left",
+        "the warning would already be due",
+        hint="--warn says how long before the deadline to warn: make it shorter than the time that is left",
     )
 
 
@@ -290,13 +288,13 @@ def _warning(
 
 
 def _change(runtime: Runtime, db: Database, type_: str, make: Callable[[], Fuse]) -> Fuse:
-    """Store what `make` makes of the rows as they are, with its event; then tell the shim's timer."""
+    """Store the fuse that `make` returns, with its event; then update the file of the shim's timer."""
     with transaction(db):
-        # Nobody else writes until the commit, so what `make` reads is what is replaced.
+        # No other process writes until the commit, so `make` reads exactly what is replaced.
         after = make()
         if after.state is FuseState.ARMED and after.deadline <= runtime.now:
             raise UsageFault(
-                f"the deadline {_instant(after.deadline)} has passed", hint="give one that is still to come"
+                f"the deadline {_instant(after.deadline)} has passed", hint="give a time in the future"
             )
         if fuses.update(db, after) is None:
             fuses.insert(db, after)

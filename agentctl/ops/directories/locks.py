@@ -24,7 +24,7 @@ from agentctl.store.db import Database, reading, transaction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockRequest:
-    """Who wants which directory, why, and for how long; the user and for good unless said."""
+    """Who wants which directory, why, and for how long; by default the user, permanently."""
 
     directory: str
     holder: str | None = None
@@ -34,21 +34,21 @@ class LockRequest:
 
 @dataclass(frozen=True, slots=True)
 class Unlocked:
-    """What was freed, and the locks of sessions that hold the directory all the same."""
+    """The locks that were freed, and the locks of sessions that still hold the directory."""
 
     freed: tuple[Lock, ...]
     left: tuple[Lock, ...] = ()
 
 
 def lock(runtime: Runtime, request: LockRequest) -> Lock:
-    """Hold a directory by hand. A lock of the same holder is replaced; Locked if another has it."""
+    """Lock a directory by hand. Replaces a lock of the same holder; Locked if someone else has it."""
     directory = existing_directory(request.directory)
     holder = (user_name(runtime) if request.holder is None else request.holder).strip()
     if not holder:
-        raise UsageFault("an empty name holds nothing", hint="name somebody with --by, or leave it out")
+        raise UsageFault("the holder's name is empty", hint="give a name with --by, or omit --by")
     if clean(holder) != holder or "\n" in holder or "\t" in holder:
         raise UsageFault(
-            f"the holder's name {holder!r} is not one line of plain text",
+            f"the holder's name {holder!r} is not a single line of plain text",
             hint="give --by a name without line ends and control characters",
         )
     db = runtime.state
@@ -72,9 +72,9 @@ def lock(runtime: Runtime, request: LockRequest) -> Lock:
 
 
 def unlock(runtime: Runtime, directory: str, *, force: bool = False) -> Unlocked:
-    """Free what people hold of a directory, which may be gone; with `force` what sessions hold, too.
+    """Free the locks that people hold on a directory, which may be gone; with `force` those of sessions too.
 
-    Raises NotFound where nobody holds it, Locked where only live sessions do.
+    Raises NotFound if it is not locked, Locked if only live sessions hold it.
     """
     paths = possible_paths(directory)
     db = runtime.state
@@ -83,10 +83,10 @@ def unlock(runtime: Runtime, directory: str, *, force: bool = False) -> Unlocked
     with transaction(db):
         held = next((rows for path in paths if (rows := locks.holders(db, path))), [])
         if not held:
-            raise NotFound(f"nobody holds {paths[0]}", hint="agentctl locks shows what is held")
+            raise NotFound(f"{paths[0]} is not locked", hint="agentctl locks shows all locks")
         freed = tuple(row for row in held if force or row.session_id is None)
         if not freed:
-            raise _in_use(held[0], "agentctl unlock --force frees it all the same")
+            raise _in_use(held[0], "agentctl unlock --force frees it anyway")
         for row in freed:
             locks.release(db, row.id)
             _record(runtime, db, "lock.released", row, "forced" if row.session_id else "unlocked", now)
@@ -94,7 +94,7 @@ def unlock(runtime: Runtime, directory: str, *, force: bool = False) -> Unlocked
 
 
 def held_locks(runtime: Runtime) -> list[Lock]:
-    """Every lock that still binds, by directory; those of ended sessions are freed first."""
+    """Every lock in force, by directory; locks of sessions that have ended are freed first."""
     db = runtime.readable_state
     reconciled = reconcile(runtime, db)
     with reading(db):
@@ -102,15 +102,15 @@ def held_locks(runtime: Runtime) -> list[Lock]:
 
 
 def binding_locks(runtime: Runtime, db: Database, reconciled: Reconciled) -> list[Lock]:
-    """The rows that bind somebody after this reconcile."""
-    # Where it could not be written the others are still there.
+    """The locks in force after this reconcile."""
+    # If the reconcile could not be written, the locks that it freed are still in the table.
     over = {verdict.session.id for verdict in reconciled.verdicts if verdict.session.is_settled}
     rows = locks.all(db)
     return [row for row in rows if row.session_id not in over and not decide_lock(row, runtime.now)]
 
 
 def user_name(runtime: Runtime) -> str:
-    """Who runs this: the account's name, or what the environment says where it has none."""
+    """Who runs this: the account's name, or the environment's if the account has none."""
     import pwd
 
     try:
@@ -120,7 +120,7 @@ def user_name(runtime: Runtime) -> str:
 
 
 def _own(held: list[Lock], holder: str, now: datetime) -> list[Lock]:
-    """The rows that a new lock of `holder` replaces; Locked if somebody else's binds."""
+    """The locks that a new lock of `holder` replaces; Locked if someone else's is in force."""
     for row in held:
         if row.session_id is not None:
             raise _in_use(row, f"wait for it (agentctl wait {short(row.session_id)}) or stop it")

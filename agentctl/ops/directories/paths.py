@@ -1,4 +1,4 @@
-"""A directory that a person names: the real path of one that exists, or where one was."""
+"""A directory that a person names: its real path if it exists, else where it may have been."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def existing_directory(path: str) -> str:
 
 
 def possible_paths(path: str) -> tuple[str, ...]:
-    """Under which real paths a directory may be on record, if it is gone or was moved since."""
+    """The real paths under which a directory may be recorded, even if it is gone or was moved since."""
     meant = _meant(path)
     try:
         real = os.path.realpath(meant)
         named = meant if os.path.isabs(meant) else os.path.join(os.getcwd(), meant)
     except OSError as error:
         raise NotFound(f"directory {path}: {error.strerror}", hint="name it by its absolute path") from error
-    # A link may have taken its place. With ".." the plain text could mean another directory.
+    # A link may have replaced it. With ".." the path as typed could mean another directory.
     return (real,) if ".." in named.split("/") else tuple(dict.fromkeys((real, os.path.normpath(named))))
 
 
 def _meant(path: str) -> str:
-    # The real path of an empty text would be the current directory.
+    # The real path of an empty string would be the current directory.
     if not path:
-        raise UsageFault("an empty text names no directory", hint="the current directory is .")
+        raise UsageFault("the directory is an empty string", hint="the current directory is .")
     return os.path.expanduser(path)

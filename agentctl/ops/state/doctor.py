@@ -145,7 +145,7 @@ def _state_directory(runtime: Runtime) -> Iterator[Finding]:
 
 def _missing_state(path: str) -> Finding:
     if os.path.lexists(path):
-        return Finding(Level.FAIL, "state", f"{path} is no directory", "move it away")
+        return Finding(Level.FAIL, "state", f"{path} is not a directory", "move it away")
     parent = os.path.dirname(path)
     while not os.path.exists(parent):
         parent = os.path.dirname(parent)

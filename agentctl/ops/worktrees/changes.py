@@ -1,7 +1,7 @@
 """What a session changed, read from git after the fact: committed, uncommitted and untracked.
 
-Nothing is written, not even the index of a worktree that an agent is at work in. Must
-not judge what is good.
+Nothing is written, not even the index of a worktree in which an agent is working. Must
+not judge which changes are good.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from agentctl.host.git import GitError
 from agentctl.host.repository import Repository
 
 MOST_UNTRACKED = 2000
-"""Untracked files whose lines are counted: a build that nobody ignores has a hundred thousand."""
+"""How many untracked files have their lines counted: a build that git does not ignore can leave 100,000."""
 
 LARGEST_UNTRACKED = 4 * 1024 * 1024
-"""Bytes of such a file up to which its lines are counted."""
+"""Size in bytes up to which the lines of such a file are counted."""
 
 PROBE = 8000
 """Bytes in which git looks for a NUL, which makes a file binary."""
@@ -42,16 +42,16 @@ BASE_HINT = "name a branch, tag or commit with --base"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """Where a session worked, as it was recorded."""
+    """Where a session worked, as recorded."""
 
     cwd: str
     branch: str | None = None
     base_commit: str | None = None
-    """The commit that its branch began at, where that was recorded."""
+    """The commit that its branch started at, if that was recorded."""
     repository: str | None = None
-    """A directory of its repository, for when its own is gone."""
+    """A directory of its repository, in case its own is gone."""
     saved: str | None = None
-    """The ref that has its state if its worktree was removed by force."""
+    """The ref that holds its state if its worktree was removed by force."""
 
 
 def changes_of(work: Work, *, base: str | None, environ: Mapping[str, str]) -> Changes:
@@ -144,7 +144,7 @@ def _in_order(files: list[FileChange]) -> tuple[FileChange, ...]:
 
 
 def _untracked(top: str, name: str) -> FileChange:
-    """A file that git does not know yet: all its lines are new. A link is one line, as git has it."""
+    """A file that git does not know yet: all its lines are new. A link counts as one line, as in git."""
     path = os.path.join(top, name)
     try:
         kind = os.lstat(path)

@@ -1,4 +1,4 @@
-"""Removing worktrees: never by itself what somebody could miss, and with force only what is saved first."""
+"""Removing worktrees: never work that would be lost, and with --force only after saving it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from agentctl.store.db import Database, reading, transaction
 
 HOLDER = "agentctl worktree clean"
 HELD_FOR = timedelta(minutes=30)
-"""A directory lock of ours that outlives us ends by itself."""
+"""How long the directory lock lasts if this process dies before it frees the lock."""
 
 
 class CleanRequest(NamedTuple):
-    """What to remove, and how."""
+    """Which worktrees to remove, and how."""
 
     targets: tuple[str, ...] = ()
-    """Sessions and paths; empty with `group`, `merged` or `older_than`: all that fit."""
+    """Sessions and paths; if empty, all worktrees that match `group`, `merged` or `older_than`."""
     place: str | None = None
     group: str | None = None
     merged: bool = False
@@ -42,28 +42,28 @@ class CleanRequest(NamedTuple):
 
 
 class Cleaned(NamedTuple):
-    """One worktree after the attempt."""
+    """One worktree, after the attempt to remove it."""
 
     worktree: Worktree
     refused: tuple[str, ...] = ()
-    """Why it is still there."""
+    """Why it was kept."""
     hint: str | None = None
     saved: str | None = None
-    """What `worktree restore` takes to bring it back."""
+    """The name by which `worktree restore` brings it back."""
     branch_deleted: bool = False
     freed: int = 0
     notes: tuple[str, ...] = ()
 
 
 class CleanReport(NamedTuple):
-    """Every worktree that was meant; `notes` of those that were gone already or did not fit."""
+    """Every chosen worktree; `notes` name those that no longer exist or did not match."""
 
     cleaned: tuple[Cleaned, ...]
     notes: tuple[str, ...] = ()
 
 
 def clean(runtime: Runtime, request: CleanRequest) -> CleanReport:
-    """Remove what is meant and fits; what would be lost or is in use is refused with the evidence."""
+    """Remove the worktrees that match; those with work to lose, or in use, are refused with the evidence."""
     db = runtime.readable_state if request.dry_run else runtime.state
     notes: list[str] = []
     chosen = [one for one in _chosen(runtime, db, request, notes) if _fits(runtime, one, request, notes)]
@@ -88,12 +88,12 @@ def _chosen(runtime: Runtime, db: Database, request: CleanRequest, notes: list[s
         seen.add(path)
         there = worktrees_of(runtime, db, found, only=path)
         if not there:
-            notes.append(f"worktree {path} is gone already")
+            notes.append(f"worktree {path} no longer exists")
         yield from there
 
 
 def _place_of(runtime: Runtime, db: Database, text: str) -> tuple[Repository, str]:
-    """The repository and the worktree that a session or a path means."""
+    """The repository and the worktree that a session or a path names."""
     if "/" in text or text in (".", "..", "~"):
         return _by_path(runtime, db, text)
     try:
@@ -112,7 +112,7 @@ def _place_of(runtime: Runtime, db: Database, text: str) -> tuple[Repository, st
 
 
 def _now_at(found: Repository, session: Session) -> str:
-    """Where its worktree is: `git worktree move` may have taken it elsewhere, or a restore."""
+    """Where the session's worktree is: `git worktree move` or a restore may have moved it."""
     places = [os.path.realpath(one.path) for one in found.checkouts() if not one.is_main]
     if session.cwd not in places:
         for place in filter(os.path.isdir, places):
@@ -129,13 +129,13 @@ def _by_path(runtime: Runtime, db: Database, text: str) -> tuple[Repository, str
             repos = sessions.repositories(db)
             gone = [row for repo in repos for row in sessions.in_worktrees(db, repo) if row.cwd == path]
         if not gone:
-            raise NotFound(f"worktree {text} is not there", hint="agentctl worktree list shows all")
+            raise NotFound(f"worktree {text} not found", hint="agentctl worktree list shows all worktrees")
         return repository.find(gone[0].repo or "", runtime.environ), path
     found = repository.find(path, runtime.environ)
     around = [one for one in found.checkouts() if is_within(path, os.path.realpath(one.path))]
     if not around or max(around, key=lambda one: len(one.path)).is_main:
         raise UsageFault(
-            f"{path} is no linked worktree", hint="agentctl worktree list shows those of a repository"
+            f"{path} is not a linked worktree", hint="agentctl worktree list shows those of a repository"
         )
     return found, os.path.realpath(max(around, key=lambda one: len(one.path)).path)
 
@@ -144,19 +144,19 @@ def _fits(runtime: Runtime, one: Worktree, request: CleanRequest, notes: list[st
     path = one.seen.checkout.path
     if request.merged and not one.seen.merged:
         if request.targets:
-            notes.append(f"{path} is kept: it has commits that are not merged")
+            notes.append(f"{path} was kept: it has commits that are not merged")
         return False
     if request.older_than is not None:
         since = _last_used(runtime, one)
         if runtime.now - since < request.older_than:
             if request.targets:
-                notes.append(f"{path} is kept: it is not that old")
+                notes.append(f"{path} was kept: it was used more recently")
             return False
     return True
 
 
 def _last_used(runtime: Runtime, one: Worktree) -> datetime:
-    """When its session ended; without one, when its HEAD was last written."""
+    """When its session ended; if it has no session, when its HEAD was last written."""
     if one.live:
         return runtime.now
     if one.session is not None and one.session.ended_at is not None:
@@ -180,7 +180,7 @@ def remove(runtime: Runtime, db: Database, one: Worktree, request: CleanRequest)
         with _held(runtime, db, path), repository.turn(found):
             now = next(iter(worktrees_of(runtime, db, found, only=path)), None)
             if now is None:
-                return Cleaned(one, notes=("it is gone already",))
+                return Cleaned(one, notes=("it no longer exists",))
             now = now._replace(held_by=tuple(who for who in now.held_by if who != HOLDER))
             refused, hint = _refusal(now, request)
             return Cleaned(now, refused, hint) if refused else _removed(found, now, request)
@@ -190,7 +190,7 @@ def remove(runtime: Runtime, db: Database, one: Worktree, request: CleanRequest)
 
 @contextmanager
 def _held(runtime: Runtime, db: Database, path: str) -> Iterator[None]:
-    """Hold the directory, so that no agent starts in it while it is looked at and removed."""
+    """Hold the directory, so that no agent starts in it while it is inspected and removed."""
     with transaction(db):
         lock = locks.acquire(
             db,
@@ -214,7 +214,7 @@ def _refusal(one: Worktree, request: CleanRequest) -> tuple[tuple[str, ...], str
     if one.barriers:
         return (*one.barriers, *one.seen.obstacles), None
     if one.seen.obstacles and not request.force:
-        return one.seen.obstacles, "--force saves its state first, and says how to restore it"
+        return one.seen.obstacles, "--force saves its state first and prints how to restore it"
     return (), None
 
 
@@ -225,14 +225,14 @@ def _removed(found: Repository, one: Worktree, request: CleanRequest) -> Cleaned
     if one.seen.obstacles:
         saved = save(found, one.seen, name_for(one.session_id, path))
     freed = size_of(path)
-    # Without something saved git looks once more by itself.
+    # If nothing was saved, git checks once more by itself.
     by_force = ["--force"] if saved else []
     found.run("worktree", "remove", *by_force, checkout.path, limit=git.LONG)
     notes: list[str] = []
     deleted = False
     if request.delete_branch and checkout.branch and not saved and unpushed(found, checkout):
-        # The main worktree's detached HEAD has them, which the next checkout there moves away.
-        notes.append(f"branch {checkout.branch} is kept: no other branch and no remote has its commits")
+        # Only the main worktree's detached HEAD has them: the next checkout there would lose them.
+        notes.append(f"branch {checkout.branch} was kept: its commits are on no other branch and no remote")
     elif request.delete_branch and checkout.branch and found.commit(f"refs/heads/{checkout.branch}"):
         try:
             found.run("branch", "--delete", "--force", "--", checkout.branch)

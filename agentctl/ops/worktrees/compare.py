@@ -1,7 +1,7 @@
-"""Siblings of a group beside each other: how each ended, what it changed, what its tests said.
+"""The sessions of a group side by side: how each ended, what it changed, how its tests went.
 
-Works after the fact, offline, and whatever is gone meanwhile: each part that is missing
-says why. Must not change anything.
+Works after the fact, offline, and with whatever still exists: a reason stands for each part
+that is missing. Must not change anything.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Sibling:
     found: Found
     changes: Changes | None
     missing: str | None
-    """Why there are no changes to be told of."""
+    """Why `changes` is None."""
     has_failed: bool
-    """Looking at its changes failed, which says nothing of them."""
+    """Its changes could not be read, so they are not known."""
     hook: HookResult | None
 
 
@@ -38,13 +38,13 @@ class Comparison:
     group: str
     siblings: tuple[Sibling, ...]
     shared: Mapping[str, tuple[str, ...]]
-    """Path → ids of the sessions that touched it, where there are several."""
+    """Path → ids of the sessions that touched it, if there are several."""
 
 
 def compare(runtime: Runtime, group: str, *, base: str | None = None) -> Comparison:
-    """Every session of the group, oldest first. NotFound for an unknown group, or a base nobody has."""
+    """Every session of the group, oldest first. NotFound for an unknown group, or an unknown base."""
     if base is not None and (not base or base.startswith("-")):
-        raise UsageFault(f"'{base}' names no commit", hint=BASE_HINT)
+        raise UsageFault(f"'{base}' is not a valid commit name", hint=BASE_HINT)
     members = in_group(runtime, group)
     common = _common_repository(runtime, members)
     siblings = _told_apart([_sibling(runtime, each, base, common) for each in members])
@@ -78,7 +78,7 @@ def _sibling(runtime: Runtime, found: Found, base: str | None, common: str | Non
 
 
 def _told_apart(siblings: list[Sibling]) -> tuple[Sibling, ...]:
-    """The same, with a note on each whose directory is another's too."""
+    """The same siblings, with a note on each that shares its directory with another."""
     noted = []
     for each in siblings:
         changes = each.changes
@@ -88,7 +88,7 @@ def _told_apart(siblings: list[Sibling]) -> tuple[Sibling, ...]:
             if changes and other.changes and other is not each and other.changes.place == changes.place
         ]
         if changes is not None and others:
-            note = f"works in the same place as {', '.join(others)}: whose changes these are is not known"
+            note = f"shares its directory with {', '.join(others)}: their changes cannot be told apart"
             each = replace(each, changes=changes._replace(notes=(*changes.notes, note)))
         noted.append(each)
     return tuple(noted)

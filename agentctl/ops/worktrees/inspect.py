@@ -25,17 +25,17 @@ from agentctl.store import locks, sessions
 from agentctl.store.db import Database, reading
 
 NAMED = 3
-"""Files and processes that a refusal names; the rest is counted."""
+"""How many files or processes a refusal names; the rest are counted."""
 
 NAMES_AT_ONCE = 200
-"""File names in one call: an argument list has an end."""
+"""File names in one call: argument lists are limited in length."""
 
 WITHOUT_HOOKS = {
     "GIT_CONFIG_COUNT": "1",
     "GIT_CONFIG_KEY_0": "core.hooksPath",
     "GIT_CONFIG_VALUE_0": os.devnull,
 }
-"""A hook that the repository has for a change of its index is not meant for a copy of it."""
+"""The repository's hooks for changes of its index must not run for a copy of it."""
 
 _UNDER_WAY = {
     "rebase-merge": "a rebase",
@@ -56,28 +56,28 @@ class Inspected(NamedTuple):
     untracked: tuple[str, ...] = ()
     under_way: str | None = None
     unpushed: int = 0
-    """Commits that no other branch, no remote and no tag has."""
+    """Commits that are on no other branch, no remote and no tag."""
     merged: bool = False
-    """The main worktree's commit, or origin's, has all of its commits."""
+    """All of its commits are in the main worktree's commit, or in origin's."""
     occupants: tuple[Occupant, ...] = ()
     has_submodules: bool = False
 
     @property
     def obstacles(self) -> tuple[str, ...]:
-        """Why it is not removed without --force: what would be lost, or who is in it."""
+        """Why it is not removed without --force: what would be lost, or who uses it."""
         found = []
         if self.modified:
             found.append(f"{len(self.modified)} changed: {_some(self.modified)}")
         if self.untracked:
             found.append(f"{len(self.untracked)} untracked: {_some(self.untracked)}")
         if self.under_way:
-            found.append(f"{self.under_way} is under way")
+            found.append(f"{self.under_way} is in progress")
         if self.unpushed:
-            noun = "commit" if self.unpushed == 1 else "commits"
-            found.append(f"{self.unpushed} {noun} that no other branch and no remote has")
+            noun, verb = ("commit", "is") if self.unpushed == 1 else ("commits", "are")
+            found.append(f"{self.unpushed} {noun} that {verb} on no other branch and no remote")
         if self.occupants:
             named = [f"{one.pid} ({one_line(one.name, 20)})" for one in self.occupants]
-            found.append(f"occupied by process {_some(named)}")
+            found.append(f"in use by process {_some(named)}")
         return tuple(found)
 
     @property
@@ -86,53 +86,53 @@ class Inspected(NamedTuple):
         found = []
         nested = [name for name in self.untracked if name.endswith("/")]
         if nested:
-            found.append(f"a repository of its own is in it, which cannot be saved: {_some(nested)}")
+            found.append(f"it contains another repository, which cannot be saved: {_some(nested)}")
         if self.has_submodules:
             found.append("it has submodules, whose state cannot be saved")
         if self.checkout.locked is not None:
             why = f" ({one_line(self.checkout.locked, 60)})" if self.checkout.locked else ""
-            found.append(f"it was locked by git worktree lock{why}")
+            found.append(f"it is locked by git worktree lock{why}")
         return tuple(found)
 
 
 class Worktree(NamedTuple):
-    """A worktree, and the session that ran in it last."""
+    """A worktree, and the session that last ran in it."""
 
     repo: str
     seen: Inspected
     session: Session | None = None
     live: tuple[Session, ...] = ()
-    """Sessions at work in it."""
+    """Sessions that are running in it."""
     held_by: tuple[str, ...] = ()
-    """Persons who hold its directory."""
+    """People who have locked its directory."""
     nested: tuple[str, ...] = ()
-    """Further worktrees inside of it, seen from it: perhaps ignored, but with changes of their own."""
+    """Other worktrees inside it, relative to it: perhaps ignored by git, but with changes of their own."""
     mark: Mark | None = None
     ahead: int | None = None
-    """Commits since its session began; None where nobody knows when."""
+    """Commits since its session began; None if that is not known."""
     size: int | None = None
 
     @property
     def is_ours(self) -> bool:
-        """It was made by agentctl."""
+        """Whether agentctl made it."""
         return self.session is not None or self.mark is not None
 
     @property
     def session_id(self) -> str | None:
-        """The session's id, though its row may be forgotten."""
+        """The session's id, even if the session has been pruned."""
         return self.session.id if self.session else self.mark.session_id if self.mark else None
 
     @property
     def barriers(self) -> tuple[str, ...]:
         """Why it is not removed even with --force."""
-        at_work = [f"session {short(one.id)} is at work in it" for one in self.live]
+        at_work = [f"session {short(one.id)} is running in it" for one in self.live]
         held = [f"its directory is locked by {one_line(who, 40)}" for who in self.held_by]
-        inner = [f"another worktree is in it: {_some(self.nested)}"] if self.nested else []
+        inner = [f"it contains another worktree: {_some(self.nested)}"] if self.nested else []
         return (*at_work, *held, *inner, *self.seen.barriers)
 
 
 def inspect(found: Repository, checkout: Checkout) -> Inspected:
-    """Look at one worktree; of one whose directory is gone only the commits."""
+    """Look at one worktree; only at its commits if its directory is gone."""
     merged = checkout.commit is not None and _is_merged(found, checkout.commit)
     alone = 0 if merged else unpushed(found, checkout)
     path = os.path.realpath(checkout.path)
@@ -157,7 +157,7 @@ def inspect(found: Repository, checkout: Checkout) -> Inspected:
 
 
 def _status(found: Repository, path: str, directory: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Changed and untracked names. Ignored files are neither: they go with the worktree."""
+    """Names of changed and of untracked files. Ignored files are neither: a removal deletes them."""
     words = (
         "status",
         "--porcelain=v1",
@@ -177,7 +177,7 @@ def _status(found: Repository, path: str, directory: str) -> tuple[tuple[str, ..
 
 
 def unwatched(found: Repository, path: str) -> list[str]:
-    """Files that are there and that git was told not to look at: skip-worktree, assume-unchanged."""
+    """Existing files that git was told not to look at: skip-worktree, assume-unchanged."""
     lines = found.records("ls-files", "-v", "-z", cwd=path)
     flagged = [line[2:] for line in lines if line.startswith("S") or line[:1].islower()]
     return [name for name in flagged if os.path.lexists(os.path.join(path, name))]
@@ -187,10 +187,10 @@ def unwatched(found: Repository, path: str) -> list[str]:
 def index_copy(
     found: Repository, path: str, directory: str, *, watching: Sequence[str]
 ) -> Iterator[dict[str, str]]:
-    """The environment in which git works on a copy of a worktree's index, and looks at these files, too.
+    """Variables that make git work on a copy of a worktree's index, and look at the files `watching`.
 
-    With those of `unwatched` that is every file there is. The real index stays as it is. Files
-    that a sparse checkout leaves out on purpose are still known.
+    With the files of `unwatched`, git looks at every existing file. The real index is not
+    changed. Files that a sparse checkout leaves out on purpose are still known.
     """
     with tempfile.TemporaryDirectory(prefix="agentctl-") as place:
         extra = {"GIT_INDEX_FILE": os.path.join(place, "index"), **WITHOUT_HOOKS}
@@ -209,7 +209,7 @@ def _is_merged(found: Repository, head: str) -> bool:
 
 
 def unpushed(found: Repository, checkout: Checkout) -> int:
-    """Commits that no other branch, no remote and no tag has."""
+    """Commits that are on no other branch, no remote and no tag."""
     if checkout.commit is None:
         return 0
     own = [f"--exclude={checkout.branch}"] if checkout.branch else []
@@ -218,7 +218,7 @@ def unpushed(found: Repository, checkout: Checkout) -> int:
 
 
 def _some(names: Sequence[str]) -> str:
-    """The first few, and how many more."""
+    """The first few names, and how many more there are."""
     shown = ", ".join(one_line(name, 60) for name in names[:NAMED])
     return shown if len(names) <= NAMED else f"{shown} and {len(names) - NAMED} more"
 
@@ -226,13 +226,13 @@ def _some(names: Sequence[str]) -> str:
 def list_worktrees(runtime: Runtime, place: str | None, *, sizes: bool = True) -> list[Worktree]:
     """Linked worktrees of the repository at `place`.
 
-    Without a place: of the repository that the current directory is in; outside of any, those
-    of every repository in which sessions have run, as far as agentctl made them.
+    Without a place: those of the current directory's repository. Outside of any repository:
+    those that agentctl made, in every repository in which sessions have run.
     """
     from agentctl.ops.sessions.find import live
 
     db = runtime.readable_state
-    live(runtime, db)  # reconciled first: a worktree of a session that has ended is free
+    live(runtime, db)  # reconciles, so that the worktrees of sessions that have ended are free
     found = _here(runtime) if place is None else repository.find(place, runtime.environ)
     if found is not None:
         return worktrees_of(runtime, db, found, sizes=sizes)
@@ -252,7 +252,7 @@ def _here(runtime: Runtime) -> Repository | None:
 
 
 def repositories(runtime: Runtime, db: Database) -> list[Repository]:
-    """Every repository in whose worktrees sessions have run, as far as it is still there."""
+    """Every repository in whose worktrees sessions have run, if it still exists."""
     with reading(db):
         places = sessions.repositories(db)
     found = []

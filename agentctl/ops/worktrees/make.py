@@ -1,7 +1,7 @@
-"""A worktree for an agent: planned, made, and taken back if its launch comes to nothing.
+"""A worktree for an agent: planned, made, and removed again if its launch fails.
 
 Everything that can be refused is refused while planning, before anything is touched.
-Looking at worktrees that are there, and removing them, is `worktrees`.
+`inspect` looks at existing worktrees, `clean` removes them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from agentctl.ops.worktrees.mark import Mark, write_mark
 from agentctl.runtime import Runtime
 
 FETCH_LIMIT = 30.0
-"""Seconds that asking origin may take; without it the launch goes on with what is here."""
+"""Seconds that asking origin may take; after that the launch continues with the local branches."""
 
 
 class WorktreeRequest(NamedTuple):
@@ -29,9 +29,9 @@ class WorktreeRequest(NamedTuple):
 
     repository: str
     branch: str | None = None
-    """None for a new branch with a name of its own."""
+    """None for a new branch with a generated name."""
     base: str | None = None
-    """What a new branch begins at; None for origin's branch of the same name, else the current commit."""
+    """Where a new branch starts; None for origin's branch of the same name, else the current commit."""
 
 
 class PlannedWorktree(NamedTuple):
@@ -43,9 +43,9 @@ class PlannedWorktree(NamedTuple):
     base_commit: str
     new_branch: bool
     upstream: str | None = None
-    """Remote branch that a new branch follows."""
+    """The remote branch that a new branch tracks."""
     is_made: bool = False
-    """It was there before: then it is nobody's to take back."""
+    """It already existed, so it must not be removed if the launch fails."""
     notes: tuple[str, ...] = ()
 
 
@@ -57,11 +57,11 @@ def plan_worktree(
     taken: Collection[str] = (),
     is_fetched: bool = False,
 ) -> PlannedWorktree:
-    """The worktree for a request; `taken` are paths that other slots of this launch will have.
+    """The worktree for a request; `taken` are the paths of this launch's other worktrees.
 
-    Asks origin for the branches that were named, unless it `is_fetched`. A branch that is
-    there is checked out, a worktree that has it already is used again. Raises Locked where
-    the branch is checked out elsewhere.
+    Asks origin for the branches that were named, unless that `is_fetched` already. An existing
+    branch is checked out; a worktree that has it checked out already is reused. Raises Locked
+    if the branch is checked out anywhere else.
     """
     found = repository.find(request.repository, runtime.environ)
     branch = request.branch or f"try/{group_id()}/{slug(adapter or 'agent').lower()}"
@@ -73,7 +73,7 @@ def plan_worktree(
     if tip is None:
         return _new_branch(found, branch, request.base, notes, taken)
     if request.base is not None:
-        notes.append(f"branch {branch} is there already, so --base-branch was not used")
+        notes.append(f"branch {branch} already exists, so --base-branch was ignored")
     notes += _behind(found, branch)
     for checkout in found.checkouts():
         if checkout.branch == branch:
@@ -84,9 +84,9 @@ def plan_worktree(
 
 
 def check_branch(found: Repository, branch: str) -> None:
-    """Raise UsageFault for what git would not take as the name of a branch."""
+    """Raise UsageFault for a name that git does not accept for a branch."""
     if branch.startswith("-") or found.ask("check-ref-format", f"refs/heads/{branch}") is None:
-        raise UsageFault(f"'{branch}' is no name for a branch")
+        raise UsageFault(f"'{branch}' is not a valid branch name")
 
 
 def _place(found: Repository, branch: str, taken: Collection[str]) -> str:
@@ -94,12 +94,12 @@ def _place(found: Repository, branch: str, taken: Collection[str]) -> str:
 
 
 def fetch(found: Repository, names: Iterable[str]) -> list[str]:
-    """Bring `origin/NAME` up to date for each name that origin has; a note where it cannot be asked.
+    """Update `origin/NAME` for each name that origin has; a note if origin cannot be reached.
 
-    Two calls at most, whatever the number of names: an origin that does not answer costs one limit.
+    Two calls at most, for any number of names: an origin that does not answer costs one time-out.
     """
     refs = [f"refs/heads/{name}" for name in dict.fromkeys(names)]
-    # Expressions such as HEAD~2 are nothing that origin could know.
+    # Origin knows no expressions such as HEAD~2.
     refs = [ref for ref in refs if found.ask("check-ref-format", ref) is not None]
     if not refs or not found.has_origin():
         return []
@@ -115,8 +115,8 @@ def fetch(found: Repository, names: Iterable[str]) -> list[str]:
             words = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "origin", *wanted)
             found.run(*words, limit=FETCH_LIMIT)
     except git.GitError as error:
-        if "cannot lock ref" not in error.message:  # else another process is fetching the same
-            return [f"origin could not be asked, so what is here was taken: {error.message}"]
+        if "cannot lock ref" not in error.message:  # otherwise another process is fetching the same branch
+            return [f"origin could not be reached, so the local branches were used: {error.message}"]
     return []
 
 
@@ -125,11 +125,12 @@ def _behind(found: Repository, branch: str) -> list[str]:
     if found.commit(remote) is None:
         return []
     count = found.run("rev-list", "--count", f"refs/heads/{branch}..{remote}").strip()
-    return [] if count == "0" else [f"branch {branch} is {count} commits behind origin/{branch}"]
+    noun = "commit" if count == "1" else "commits"
+    return [] if count == "0" else [f"branch {branch} is {count} {noun} behind origin/{branch}"]
 
 
 def _used_again(found: Repository, checkout: Checkout, notes: list[str]) -> PlannedWorktree:
-    """The worktree that has this branch, if it is one that a launch would have made."""
+    """The worktree that has this branch checked out, if a launch would have put it there."""
     branch = checkout.branch or ""
     usual = worktree_path(found.main, branch, lambda _: False)
     if checkout.is_main or not checkout.path.startswith(usual) or checkout.head is None:
@@ -139,10 +140,10 @@ def _used_again(found: Repository, checkout: Checkout, notes: list[str]) -> Plan
         )
     if checkout.missing:
         raise OperationFailed(
-            f"branch {branch} belongs to worktree {checkout.path}, which is gone",
+            f"branch {branch} is checked out in {checkout.path}, which no longer exists",
             hint=f"git -C {found.main} worktree prune forgets it",
         )
-    told = (*notes, f"worktree {checkout.path} is there already and is used again")
+    told = (*notes, f"worktree {checkout.path} already exists and is reused")
     path = os.path.realpath(checkout.path)
     return PlannedWorktree(path, found, branch, checkout.head, new_branch=False, is_made=True, notes=told)
 
@@ -161,7 +162,7 @@ def _new_branch(
         start = found.commit("HEAD", cwd=found.here)
         if start is None:
             raise OperationFailed(
-                f"repository {found.main} has no commit yet to begin a branch at",
+                f"repository {found.main} has no commits yet, so no branch can start there",
                 hint="commit something first, or name a branch with --base-branch",
             )
     return PlannedWorktree(
@@ -176,13 +177,13 @@ def _new_branch(
 
 
 def _base(found: Repository, base: str, notes: list[str]) -> str:
-    """The commit that --base-branch means: here or at origin, whichever is further on."""
+    """The commit that --base-branch names: local or at origin, whichever is ahead."""
     local = found.commit(f"refs/heads/{base}")
     remote = found.commit(f"refs/remotes/origin/{base}")
     if local and remote and not found.is_ancestor(remote, local):
         if found.is_ancestor(local, remote):
             return remote
-        notes.append(f"{base} and origin/{base} have diverged; the branch begins at the one here")
+        notes.append(f"{base} and origin/{base} have diverged; the new branch starts at the local one")
     start = local or remote or found.commit(base, cwd=found.here)
     if start is None:
         raise UsageFault(
@@ -193,7 +194,7 @@ def _base(found: Repository, base: str, notes: list[str]) -> str:
 
 
 def make_worktree(planned: PlannedWorktree, *, session_id: str, group: str | None) -> None:
-    """Make the worktree and its branch, or leave nothing behind. One at a time in a repository."""
+    """Make the worktree and its branch, or leave nothing behind. One at a time per repository."""
     if planned.is_made:
         return
     found = planned.repository
@@ -205,11 +206,11 @@ def make_worktree(planned: PlannedWorktree, *, session_id: str, group: str | Non
     else:
         words += ["--no-track", "-b", planned.branch, planned.path, planned.base_commit]
     with repository.turn(found):
-        # What was free while planning may be somebody else's by now, and then is not ours to undo.
+        # A path or branch that was free while planning may belong to another process by now: never undo that.
         if os.path.lexists(planned.path):
-            raise Locked(f"{planned.path} was made by somebody else meanwhile", hint="launch again")
+            raise _overtaken(planned.path)
         if planned.new_branch and found.commit(f"refs/heads/{planned.branch}") is not None:
-            raise Locked(f"branch {planned.branch} was made by somebody else meanwhile", hint="launch again")
+            raise _overtaken(f"branch {planned.branch}")
         try:
             found.run(*words, limit=git.LONG)
             write_mark(found, planned.path, Mark(session_id, group, planned.base_commit))
@@ -218,15 +219,19 @@ def make_worktree(planned: PlannedWorktree, *, session_id: str, group: str | Non
             raise
 
 
+def _overtaken(what: str) -> Locked:
+    return Locked(f"{what} has been created by another process meanwhile", hint="launch again")
+
+
 def take_back(planned: PlannedWorktree) -> None:
-    """Undo `make_worktree` for a session whose agent never started; what its hook left goes with it."""
+    """Undo `make_worktree` for a session whose agent never started; also removes files of its hook."""
     if not planned.is_made:
         with repository.turn(planned.repository):
             _undo(planned)
 
 
 def take_back_untouched(planned: PlannedWorktree) -> str | None:
-    """The same after an agent that ended at once; None, or why the worktree stays."""
+    """Undo `make_worktree` after an agent that ended at once; None, or why the worktree was kept."""
     if planned.is_made:
         return None
     found = planned.repository
@@ -238,8 +243,8 @@ def take_back_untouched(planned: PlannedWorktree) -> str | None:
                 _undo(planned)
                 return None
     except (AgentctlError, StopIteration):
-        pass  # then it stays, and `worktree list` shows it
-    return f"its worktree {planned.path} stays: agentctl worktree clean removes it"
+        pass  # keep it: `worktree list` shows it
+    return f"its worktree {planned.path} was kept: agentctl worktree clean removes it"
 
 
 def same(path: str, other: str) -> bool:
@@ -247,11 +252,11 @@ def same(path: str, other: str) -> bool:
 
 
 def _undo(planned: PlannedWorktree) -> None:
-    """Remove what `make_worktree` made, as far as it got; commits that a hook made keep their branch."""
+    """Remove everything that `make_worktree` got to make; a branch with commits from a hook is kept."""
     found = planned.repository
     found.ask("worktree", "remove", "--force", planned.path, limit=git.LONG)
     if not any(same(one.path, planned.path) for one in found.checkouts()):
-        # git has forgotten it, or had never known it: what is left is half a work tree.
+        # git no longer lists it, or never did: the directory is only part of a work tree.
         remove_directory(planned.path)
     if planned.new_branch:
         found.ask("update-ref", "-d", f"refs/heads/{planned.branch}", planned.base_commit)

@@ -17,7 +17,7 @@ from agentctl.runtime import Runtime
 
 
 class Restored(NamedTuple):
-    """Where a saved state is again; `branch` is None where its branch has gone on without it."""
+    """Where a saved state was restored; `branch` is None if HEAD is detached there."""
 
     path: str
     branch: str | None
@@ -26,7 +26,7 @@ class Restored(NamedTuple):
 
 
 def restore(runtime: Runtime, text: str, place: str | None) -> Restored:
-    """Make the worktree again with the saved state as uncommitted changes, and forget the saved state.
+    """Make the worktree again with the saved state as uncommitted changes, and delete the saved state.
 
     `text` is a session's id or name, or the beginning of a saved state's name.
     """
@@ -40,17 +40,17 @@ def restore(runtime: Runtime, text: str, place: str | None) -> Restored:
     with repository.turn(found):
         path = first_free(wanted, os.path.lexists)
         if path != wanted:
-            notes.append(f"{wanted} is taken")
+            notes.append(f"{wanted} already exists")
         branch = _add(found, path, head or commit, facts.branch, notes)
         if facts.mark is not None:
             write_mark(found, path, facts.mark)
         found.run("read-tree", "--reset", "-u", commit, cwd=path, limit=git.LONG)
         staged = found.commit(f"{commit}^2") or head
         if staged:
-            # The index alone: files stay, and what was not staged is not.
+            # Only the index: files stay as they are, and changes that were not staged stay unstaged.
             found.run("read-tree", staged, cwd=path, limit=git.LONG)
         elif branch:
-            # It had no commit yet, and has none again.
+            # The branch had no commits yet, so it must have none again.
             found.run("update-ref", "-d", f"refs/heads/{branch}", commit)
         found.run("update-ref", "-d", ref, commit)
     return Restored(path, branch, name, tuple(notes))
@@ -67,15 +67,13 @@ def _add(found: Repository, path: str, head: str, branch: str | None, notes: lis
         found.run(*words, path, branch, limit=git.LONG)
         return branch
     if branch:
-        notes.append(
-            f"branch {branch} has moved or is checked out elsewhere: the commit is checked out alone"
-        )
+        notes.append(f"branch {branch} has moved or is checked out elsewhere, so HEAD is detached")
     found.run(*words, "--detach", path, head, limit=git.LONG)
     return None
 
 
 def _locate(runtime: Runtime, text: str, place: str | None) -> tuple[Repository, str]:
-    """The repository and the name of the saved state that `text` means."""
+    """The repository and the name of the saved state that `text` names."""
     wanted = text
     places = [] if place is None else [repository.find(place, runtime.environ)]
     try:
@@ -84,7 +82,7 @@ def _locate(runtime: Runtime, text: str, place: str | None) -> tuple[Repository,
         if session.repo and not places:
             places = [repository.find(session.repo, runtime.environ)]
     except NotFound:
-        pass  # its row may be forgotten, or it never had one
+        pass  # the session may have been pruned, or the worktree never had one
     if not places:
         places = repositories(runtime, runtime.readable_state)
         try:
@@ -99,9 +97,10 @@ def _locate(runtime: Runtime, text: str, place: str | None) -> tuple[Repository,
         return matches[0]
     if not matches:
         names = ", ".join(name for _, name in everything)
-        hint = f"saved are: {names}" if names else "agentctl worktree clean --force saves what it removes"
-        raise NotFound(f"no saved state of a worktree {text}", hint=hint)
+        hint = f"saved: {names}" if names else "agentctl worktree clean --force saves what it removes"
+        raise NotFound(f"no saved state for {text}", hint=hint)
     listed = "\n".join(f"  {name} in {found.main}" for found, name in matches)
     raise Ambiguous(
-        f"{text} means {len(matches)} saved states:\n{listed}", hint="give more of one, or --repo"
+        f"{text} matches {len(matches)} saved states:\n{listed}",
+        hint="give more characters of one, or --repo",
     )

@@ -36,9 +36,9 @@ class Facts(NamedTuple):
 
 
 def save(found: Repository, seen: Inspected, name: str) -> str:
-    """Save a worktree's state; the ref's last part, which `restore` takes. Raises GitError if it cannot.
+    """Save a worktree's state; the name by which `restore` finds it. Raises GitError if that fails.
 
-    Its first parent is what was checked out; a second one holds what was staged, if anything was.
+    The commit's first parent is what was checked out; its second holds what was staged, if anything was.
     """
     checkout = seen.checkout
     path = os.path.realpath(checkout.path)
@@ -55,7 +55,7 @@ def save(found: Repository, seen: Inspected, name: str) -> str:
     message = f"State of a worktree that was removed by force\n\n{_FACTS}{json.dumps(facts)}"
     commit = _commit(found, tree, parents, message)
     last = first_free(name, set(saved(found)).__contains__)
-    # The empty old value: it must not be there yet.
+    # The empty old value makes git fail if the ref exists already.
     found.run("update-ref", "-m", "agentctl worktree clean", PREFIX + last, commit, "")
     return last
 
@@ -70,9 +70,9 @@ def _tree_of(found: Repository, commit: str) -> str:
 
 
 def _snapshot(found: Repository, git_directory: str, path: str) -> tuple[str, str | None]:
-    """The tree of everything that is not ignored, and of what is staged, None in the middle of a merge.
+    """The tree of everything that is not ignored, and of what is staged: None in the middle of a merge.
 
-    By a copy of the index: the real one stays as it is.
+    Works on a copy of the index; the real one is not changed.
     """
     with index_copy(found, path, git_directory, watching=unwatched(found, path)) as extra:
 
@@ -87,13 +87,13 @@ def _snapshot(found: Repository, git_directory: str, path: str) -> tuple[str, st
 
 
 def saved(found: Repository) -> list[str]:
-    """The names of what is saved in this repository."""
+    """The names of the states that are saved in this repository."""
     refs = found.run("for-each-ref", "--format=%(refname)", PREFIX)
     return [line.removeprefix(PREFIX) for line in refs.splitlines()]
 
 
 def facts_of(found: Repository, name: str) -> Facts:
-    """What the saved state of this name says. Raises OperationFailed for a commit of somebody else's."""
+    """What the saved state of this name says. Raises OperationFailed if agentctl did not make it."""
     body = found.run("log", "-1", "--format=%B", PREFIX + name)
     for line in body.splitlines():
         if line.startswith(_FACTS):
@@ -107,5 +107,5 @@ def facts_of(found: Repository, name: str) -> Facts:
 
 
 def name_for(session_id: str | None, path: str) -> str:
-    """What a saved state is called: its session's id, else the worktree's own name."""
+    """The name of a saved state: its session's id, else the worktree's own name."""
     return session_id or slug(os.path.basename(path))
