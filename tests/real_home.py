@@ -50,7 +50,10 @@ class RealHome:
         self._places = sorted(places.items(), key=lambda item: -len(item[0]))
 
     def is_theirs(self, path: str) -> bool:
-        absolute = os.path.abspath(path)
+        try:
+            absolute = os.path.abspath(path)
+        except FileNotFoundError:
+            return False  # relative to a directory that was removed
         for place, verdict in self._places:
             if absolute == place or absolute.startswith(place + "/"):
                 return verdict
