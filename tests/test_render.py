@@ -11,7 +11,7 @@ from types import MappingProxyType
 import pytest
 
 from agentctl import documents, render
-from agentctl.adapters.base import Message
+from agentctl.adapters.base import Message, Role
 from agentctl.core.ledger import Delivery, Event
 from agentctl.core.model import Fuse, FuseAction, FuseState, Lock, Outcome, Session, Status, Tokens
 from agentctl.core.text import display_width
@@ -177,7 +177,7 @@ def test_json_is_ascii_and_sound_whatever_an_agent_wrote() -> None:
 
 
 def test_documents_take_values_as_they_are() -> None:
-    said = Message(role="assistant", text="hello", at=NOW)
+    said = Message(role=Role.ASSISTANT, text="hello", at=NOW)
     made = json.loads(render.document(said=said._asdict(), lasts=timedelta(seconds=2), names={"b", "a"}))
     assert made["schema_version"] == 1
     assert made["said"]["at"] == "2026-03-01T12:00:00.000Z"

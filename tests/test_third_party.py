@@ -142,7 +142,7 @@ BROKEN = {
     "leaving": ("raise SystemExit(3)\n", "SystemExit: 3"),
     "half": ("NAME = 'half'\nSUMMARY = 'Half of one.'\n", "it lacks CAPABILITIES, INSTALL"),
     "renamed": (SOURCE, "it calls itself example"),
-    "uncallable": (SOURCE.replace('"example"', '"uncallable"') + "\nmatch = 1\n", "no function: match"),
+    "uncallable": (SOURCE.replace('"example"', '"uncallable"') + "\nmatch = 1\n", "not a function: match"),
     "unable": (
         SOURCE.replace('"example"', '"unable"') + "\nCAPABILITIES = frozenset({'fly'})\n",
         "its CAPABILITIES are not a set of launch, prompt",

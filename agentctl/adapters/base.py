@@ -1,4 +1,4 @@
-"""What every adapter tells, and the values it tells it in.
+"""The shape of an adapter, the values it returns, and defaults for what its program does not do.
 
 An adapter is a module that satisfies `Adapter`. It describes one agent program:
 how it is started, where it keeps its sessions, how it reports success. It never
@@ -13,21 +13,26 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
+from agentctl.core.ids import short
 from agentctl.core.model import Listing, Outcome, Result, Rung, Session, Status, Tokens
 from agentctl.errors import AdapterUnavailable
 
 
 class Capability(StrEnum):
-    """What an adapter can do; a verb that needs one it lacks is refused by name."""
+    """What an adapter can do. A command that needs more is refused, and the error names the capability."""
 
     LAUNCH = "launch"
     PROMPT = "prompt"
-    """Takes a prompt; one without (exec) takes a command after `--`."""
+    """Takes a prompt; an adapter without it (exec) takes a command after `--`."""
     MODEL = "model"
     RESUME = "resume"
     PEEK = "peek"
     DISCOVER = "discover"
     REMOTE = "remote"
+
+
+ALL_LOCAL = frozenset(Capability) - {Capability.REMOTE}
+"""The capabilities of an adapter whose program keeps its conversations in files of its own."""
 
 
 class Option(NamedTuple):
@@ -37,9 +42,9 @@ class Option(NamedTuple):
     help: str
     """One line with a full stop; says the default."""
     choices: tuple[str, ...] = ()
-    """The values it takes; empty for any."""
+    """The values that are allowed; empty for any."""
     kind: type = str
-    """`str`, `bool`, `list` (of texts) or `dict` (a table)."""
+    """`str`, `bool`, `list` (of strings) or `dict` (a table)."""
 
 
 class CommandRequest(NamedTuple):
@@ -58,7 +63,7 @@ class CommandRequest(NamedTuple):
     environ: Mapping[str, str] = MappingProxyType({})
     """The environment that the agent will start from."""
     given: frozenset[str] = frozenset()
-    """Names of its variables that the user gave for this launch alone (`--env`): not to be taken away."""
+    """Names of the variables that the user gave for this launch (`--env`): never removed."""
 
 
 class Command(NamedTuple):
@@ -70,18 +75,27 @@ class Command(NamedTuple):
     stdin: str | None = None
     """Text for standard input, handed over as a file; None is /dev/null."""
     native_id: str | None = None
-    """Where the program takes an id of our choice."""
+    """The session's id in the agent's store, where agentctl chooses it."""
     programs: tuple[str, ...] = ()
-    """Programs that the first one starts in turn: without them there is no launch either."""
+    """Programs that the first one starts in turn: if one is missing, the launch is refused, too."""
     notes: tuple[str, ...] = ()
-    """What a person should know of how it is started: a variable that was taken away."""
+    """What a person should know about the start, such as a variable that was removed."""
+
+
+class Role(StrEnum):
+    """Who or what an entry of a conversation comes from."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+    ERROR = "error"
+    LOG = "log"
 
 
 class Message(NamedTuple):
     """One entry of a conversation, for `peek` and `logs`."""
 
-    role: str
-    """`user`, `assistant`, `tool`, `error` or `log`."""
+    role: Role
     text: str
     at: datetime | None = None
     tool: str | None = None
@@ -97,17 +111,17 @@ class Process(NamedTuple):
     cwd: str | None
     """`PWD` of its environment where readable, else its working directory."""
     directory: str | None = None
-    """Its working directory as the kernel has it; a launcher that is no shell does not set `PWD`."""
+    """The working directory that the kernel reports; only shells set `PWD`."""
     session_tag: str | None = None
-    """AGENTCTL_SESSION_ID of its environment: started under a tracked session."""
+    """AGENTCTL_SESSION_ID of its environment: a tracked session started it."""
     locked: frozenset[tuple[int, int]] = frozenset()
     """Device and inode of each file on which it holds a lock; empty where the system does not tell."""
     is_shared: bool = False
-    """Said by `match`: a server that works on other sessions, too. It is named, and never signalled."""
+    """Set by `match` for a server that works on other sessions, too. It is shown, and never signalled."""
 
 
 class Standing(NamedTuple):
-    """What a remote store proves by itself of a session, where there is no process to look at."""
+    """What a remote store proves about a session that has no process on this machine."""
 
     status: Status
     outcome: Outcome | None
@@ -127,16 +141,16 @@ class NativeSession(NamedTuple):
     model: str | None = None
     result: Result = Result()
     is_open: bool = False
-    """The store holds an unfinished turn: working if its process lives, cut short if not."""
+    """The store holds an unfinished turn: the agent is working if its process lives, else was cut short."""
     is_child: bool = False
-    """A subagent's session; not listed."""
+    """A subagent's session, which is not listed."""
     tokens: Tokens = Tokens()
     standing: Standing | None = None
-    """Only from an adapter with Capability.REMOTE; every other's sessions are judged by their processes."""
+    """Only from an adapter with Capability.REMOTE; all other sessions are judged by their processes."""
 
 
 class Adapter(Protocol):
-    """The shape of an adapter module. Verbs it lacks come from the defaults in this module."""
+    """The shape of an adapter module. A verb that its program lacks comes from the defaults below."""
 
     @property
     def NAME(self) -> str: ...  # noqa: N802
@@ -158,11 +172,11 @@ class Adapter(Protocol):
     def OPTIONS(self) -> tuple[Option, ...]: ...  # noqa: N802
 
     def launch_command(self, request: CommandRequest) -> Command:
-        """How to start it; pure. Raises UsageFault for a request it cannot serve."""
+        """How to start the program; pure. Raises UsageFault for a request that it cannot serve."""
         ...
 
     def resume_command(self, session: Session, request: CommandRequest) -> Command:
-        """How to go on with `session`'s conversation (`request.prompt` is the message); pure."""
+        """How to continue the conversation of `session` (`request.prompt` is the message); pure."""
         ...
 
     def store_path(self, environ: Mapping[str, str]) -> str | None:
@@ -170,7 +184,7 @@ class Adapter(Protocol):
         ...
 
     def native_id(self, session: Session, log_path: str) -> str | None:
-        """The program's own id of a live session, as early as it can be known. Reads little."""
+        """The program's own id of a live session, as early as possible. Reads little."""
         ...
 
     def listing(self, session: Session) -> Listing:
@@ -190,33 +204,38 @@ class Adapter(Protocol):
         ...
 
     def sources(self, store_path: str) -> Iterable[str]:
-        """The store's files that hold sessions, newest ones among them; none where there is no store.
+        """The store's files that hold sessions; none without a store.
 
-        Each is read by `discover` on its own, and again only once its time or size has changed.
+        `discover` reads each file by itself, and again only once its time or size has changed.
         """
         ...
 
     def discover(self, source: str) -> Iterable[NativeSession]:
-        """Every session of one of the `sources`; unreadable ones are skipped."""
+        """Every session of one of the `sources`; those that cannot be read are skipped."""
         ...
 
     def match(self, natives: Sequence[NativeSession], processes: Sequence[Process]) -> Mapping[str, Process]:
-        """Native id → the process proved to be running it; one that others share says so."""
+        """Native id → the process that is proved to run this session; `is_shared` marks a server."""
         ...
 
     def is_transient(self, exit_code: int, log_path: str) -> bool:
-        """It failed before it began, in a way that one relaunch cures."""
+        """Whether it failed before it began, in a way that one relaunch cures."""
         ...
 
 
-# What an adapter imports under its own name where its program has no such thing.
+# Defaults. An adapter assigns one to a verb that its program lacks.
+
+
+def rerun_hint(session: Session) -> str:
+    """What to do with a session that cannot be resumed."""
+    return f"start it again with the same prompt and options: agentctl rerun {short(session.id)}"
 
 
 def no_resume(session: Session, request: CommandRequest) -> Command:
     """`resume_command` of a program without conversations."""
     raise AdapterUnavailable(
         f"adapter {session.adapter} cannot resume a session",
-        hint=f"start it again with the same prompt and options: agentctl rerun {session.id[:8]}",
+        hint=rerun_hint(session),
     )
 
 
@@ -231,12 +250,12 @@ def no_native_id(session: Session, log_path: str) -> str | None:
 
 
 def no_listing(session: Session) -> Listing:
-    """`listing` of a program without a store: nothing to ask, so unavailable."""
+    """`listing` of a program without a store."""
     return Listing.UNAVAILABLE
 
 
 def no_result(session: Session, log_path: str) -> Result:
-    """`result` of a program that reports by its exit code alone."""
+    """`result` of a program that reports only an exit code."""
     return Result()
 
 
@@ -247,7 +266,7 @@ def no_messages(session: Session, log_path: str) -> Iterator[Message]:
 
 def plain_lines(lines: Iterable[str]) -> Iterator[Message]:
     """`log_messages` of a program that prints for people: its lines as they are."""
-    return (Message(role="log", text=line) for line in lines)
+    return (Message(role=Role.LOG, text=line) for line in lines)
 
 
 def no_sources(store_path: str) -> Iterable[str]:
@@ -266,10 +285,14 @@ def no_sessions(source: str) -> Iterable[NativeSession]:
 
 
 def no_match(natives: Sequence[NativeSession], processes: Sequence[Process]) -> Mapping[str, Process]:
-    """`match` where no process can be proved to be a session's own."""
+    """`match` of a program whose processes cannot be told apart."""
     return {}
 
 
 def never_transient(exit_code: int, log_path: str) -> bool:
-    """`is_transient` of a program whose failures are all its own."""
+    """`is_transient` of a program whose failures a relaunch does not cure."""
     return False
+
+
+WITHOUT_STORE = (no_store, no_listing, no_sources, no_sessions, no_match)
+"""`store_path, listing, sources, discover, match` of a program that keeps no sessions."""

@@ -1,7 +1,7 @@
 """The built-in agent: it answers every prompt, costs nothing, and misbehaves on request.
 
-For trying agentctl without a key, and for its tests. `demo_agent` is the program, and
-says which words of a prompt make it fail, lie, hang, crash, run a tool or take its time.
+For trying agentctl without a key, and for its tests. `demo_agent` is the program; it says
+which words of a prompt make it fail, lie, hang, crash, run a tool or take its time.
 """
 
 from __future__ import annotations
@@ -9,76 +9,54 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from typing import Any
 
-from agentctl.adapters import reading
-from agentctl.adapters.base import (
-    Capability,
-    Command,
-    CommandRequest,
-    Message,
-    Option,
-    never_transient,
-    no_listing,
-    no_match,
-    no_native_id,
-    no_resume,
-    no_sessions,
-    no_sources,
-    no_store,
-)
+from agentctl.adapters import base, reading
+from agentctl.adapters.base import Capability, Command, CommandRequest, Message, Role
 from agentctl.adapters.values import integer, real, string
-from agentctl.core.model import TERM_THEN_KILL, AgentVerdict, Result, Rung, Session, Tokens
+from agentctl.adapters.words import model_of, prompt_of
+from agentctl.core.model import TERM_THEN_KILL, AgentVerdict, Result, Session, Tokens
 from agentctl.errors import UsageFault
 
 NAME = "demo"
-SUMMARY = "Built-in agent: no key. Prompts with fail, lie, hang, crash, tool or slow N misbehave."
-PROGRAM: str | None = None
-INSTALL: str | None = None
+SUMMARY = "Built-in agent, needs no key; fail, lie, hang, crash, tool or slow N in a prompt misbehave."
+PROGRAM = None
+INSTALL = None
 VERIFIED = "built in"
 CAPABILITIES = frozenset({Capability.LAUNCH, Capability.PROMPT, Capability.MODEL, Capability.PEEK})
-LADDER: tuple[Rung, ...] = TERM_THEN_KILL
+LADDER = TERM_THEN_KILL
 PROCESS_NAMES: frozenset[str] = frozenset()
-OPTIONS: tuple[Option, ...] = ()
+OPTIONS = ()
 
 AGENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "demo_agent.py")
 
-HEAD_BYTES = 16 * 1024
-TAIL_BYTES = 1024 * 1024
+ROLES = {"text": Role.ASSISTANT, "thinking": Role.LOG, "tool": Role.TOOL, "error": Role.ERROR}
+"""The type of a record → its role, for records that are shown."""
 
-ROLES = {"text": "assistant", "thinking": "log", "tool": "tool", "error": "error"}
-"""Records that people are shown, and as what."""
-
-resume_command = no_resume
-store_path = no_store
-native_id = no_native_id
-listing = no_listing
-sources = no_sources
-discover = no_sessions
-match = no_match
-is_transient = never_transient
+store_path, listing, sources, discover, match = base.WITHOUT_STORE
+resume_command = base.no_resume
+native_id = base.no_native_id
+is_transient = base.never_transient
 
 
 def launch_command(request: CommandRequest) -> Command:
-    """The agent's file under this interpreter, which needs nothing but the standard library for it."""
-    if not request.prompt or not request.prompt.strip():
-        raise UsageFault("demo needs a prompt", hint="give one with --prompt or --prompt-file")
+    """The agent's file under this interpreter; it needs only the standard library."""
+    prompt = prompt_of(request, "demo")
     if request.args:
         raise UsageFault(
-            f"demo takes no arguments: {request.args[0]}", hint="what it does is said in the prompt"
+            f"demo takes no arguments: {request.args[0]}", hint="say in the prompt what it should do"
         )
     program = request.program or (sys.executable, "-I", "-S", "-u", AGENT)
-    model = request.model or string(request.config.get("model"))
-    return Command(argv=(*program, model) if model else program, stdin=request.prompt)
+    model = model_of(request)
+    return Command(argv=(*program, model) if model else program, stdin=prompt)
 
 
 def result(session: Session, log_path: str) -> Result:
-    """The agent's last records: an error, else its usage, say how it went."""
-    records = list(reading.json_objects(reading.tail_lines(log_path, TAIL_BYTES)))
+    """From the agent's last records: an error is a failure, else its usage is a success."""
+    records = list(reading.json_objects(reading.tail_lines(log_path)))
     start, usage, text, error = (_last(records, kind) for kind in ("start", "usage", "text", "error"))
     if not start:
-        head = reading.json_objects(reading.head_lines(log_path, HEAD_BYTES))
+        head = reading.json_objects(reading.head_lines(log_path))
         start = _last(list(head), "start")
     verdict, word = AgentVerdict.SILENT, string(text.get("text"))
     if error:
@@ -102,8 +80,8 @@ def _last(records: list[dict[str, Any]], kind: str) -> dict[str, Any]:
 def messages(session: Session, log_path: str) -> Iterator[Message]:
     """The prompt, then what the agent said, from its log."""
     if session.prompt:
-        yield Message(role="user", text=session.prompt, at=session.started_at)
-    for record in reading.json_objects(reading.tail_lines(log_path, TAIL_BYTES)):
+        yield Message(role=Role.USER, text=session.prompt, at=session.started_at)
+    for record in reading.json_objects(reading.tail_lines(log_path)):
         yield from _shown(record)
 
 
@@ -112,7 +90,7 @@ def log_messages(lines: Iterable[str]) -> Iterator[Message]:
     for line in lines:
         record = reading.json_object(line)
         if record is None or "type" not in record:
-            yield Message(role="log", text=line)
+            yield Message(role=Role.LOG, text=line)
         else:
             yield from _shown(record)
 
@@ -120,12 +98,6 @@ def log_messages(lines: Iterable[str]) -> Iterator[Message]:
 def _shown(record: dict[str, Any]) -> Iterator[Message]:
     role, text = ROLES.get(string(record.get("type")) or ""), string(record.get("text"))
     if role is not None and text:
-        yield Message(role=role, text=text, at=_instant(record.get("at")), tool=string(record.get("name")))
-
-
-def _instant(value: object) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(string(value) or "")
-    except ValueError:
-        return None
-    return at if at.tzinfo else None
+        yield Message(
+            role=role, text=text, at=reading.timestamp(record.get("at")), tool=string(record.get("name"))
+        )

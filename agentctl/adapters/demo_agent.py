@@ -1,7 +1,7 @@
 """The program behind the `demo` adapter: an agent that needs no network, no key and no account.
 
 Reads a prompt from standard input, "thinks", answers over some seconds, says what that
-cost, and ends with 0. One JSON object a line on standard output:
+cost, and exits with 0. Writes one JSON object per line to standard output:
 
     {"type": "start",    "at": …, "model": "demo-1"}
     {"type": "thinking", "at": …, "text": …}
@@ -14,14 +14,14 @@ Tokens are words. A word of the prompt makes it misbehave:
 
     fail      reports an error and exits with 1
     lie       reports an error and exits with 0
-    hang      waits for ever, until a signal ends it
-    stubborn  ignores TERM and INT, and waits for ever
+    hang      waits forever, until a signal ends it
+    stubborn  ignores TERM and INT, and waits forever
     crash     kills itself with KILL in the middle of its answer
     tool      runs `sleep 300` in a session of its own, and waits for it
     slow N    takes N seconds
 
 AGENTCTL_DEMO_PACE is the pause between two lines in seconds, 0.4 without it.
-Must import nothing of ours: it is started as a file, by an interpreter that may not see the package.
+Must not import the package: it is started as a file, by an interpreter that may not see it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ LONGEST = 3600.0
 
 QUOTED = 60
 STEPS = 5
-"""Lines with a pause before them in an answer that goes well."""
+"""Lines with a pause before them in a successful answer."""
 
 
 def say(kind: str, **fields: object) -> None:
@@ -51,7 +51,7 @@ def say(kind: str, **fields: object) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Answer the prompt on standard input; the exit code."""
+    """Answer the prompt on standard input. Returns the exit code."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     prompt = sys.stdin.buffer.read().decode("utf-8", "replace")
     words = set(re.findall(r"\w+", prompt.lower()))

@@ -1,60 +1,41 @@
 """Any command: `agentctl launch exec -- make check`.
 
-The words after `--` are the argument vector; no shell looks at them. A prompt, if there
-is one, is the command's standard input. What it reports is its exit code and its output.
+The words after `--` are the argument vector; no shell reads them. A prompt, if there is one,
+is the command's standard input. The command reports only an exit code and its output.
 """
 
 from __future__ import annotations
 
-from agentctl.adapters.base import (
-    Capability,
-    Command,
-    CommandRequest,
-    Option,
-    never_transient,
-    no_listing,
-    no_match,
-    no_messages,
-    no_native_id,
-    no_result,
-    no_resume,
-    no_sessions,
-    no_sources,
-    no_store,
-    plain_lines,
-)
-from agentctl.core.model import TERM_THEN_KILL, Rung
+from agentctl.adapters import base
+from agentctl.adapters.base import Capability, Command, CommandRequest
+from agentctl.core.model import TERM_THEN_KILL
 from agentctl.errors import UsageFault
 
 NAME = "exec"
 SUMMARY = "Any command, given after --; a prompt becomes its standard input."
-PROGRAM: str | None = None
-INSTALL: str | None = None
+PROGRAM = None
+INSTALL = None
 VERIFIED = "built in"
 CAPABILITIES = frozenset({Capability.LAUNCH})
-LADDER: tuple[Rung, ...] = TERM_THEN_KILL
+LADDER = TERM_THEN_KILL
 PROCESS_NAMES: frozenset[str] = frozenset()
-OPTIONS: tuple[Option, ...] = ()
+OPTIONS = ()
 
-store_path = no_store
-native_id = no_native_id
-listing = no_listing
-result = no_result
-messages = no_messages
-log_messages = plain_lines
-sources = no_sources
-discover = no_sessions
-match = no_match
-is_transient = never_transient
-resume_command = no_resume
+store_path, listing, sources, discover, match = base.WITHOUT_STORE
+native_id = base.no_native_id
+result = base.no_result
+messages = base.no_messages
+log_messages = base.plain_lines
+is_transient = base.never_transient
+resume_command = base.no_resume
 
 
 def launch_command(request: CommandRequest) -> Command:
-    """The command itself, behind the configured one if there is one (a wrapper such as `nice`)."""
+    """The command, after the configured one if there is one (a wrapper such as `nice`)."""
     if request.model is not None:
         raise UsageFault(
-            "exec takes no model: a command has none",
-            hint="leave --model out, or give the command's own option after --",
+            "exec takes no model",
+            hint="leave out --model, or give the command's own option after --",
         )
     argv = (*request.program, *request.args)
     if not argv or not argv[0]:

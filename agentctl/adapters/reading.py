@@ -11,23 +11,29 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 from agentctl.adapters.values import real
 
+HEAD_BYTES = 256 * 1024
+"""Of a log: by then an agent has said which session it works on."""
 
-def head_lines(path: str, limit_bytes: int) -> list[str]:
-    """The lines among the first `limit_bytes`; one that the limit cuts is left out."""
+TAIL_BYTES = 4 * 1024 * 1024
+"""Of a log or a transcript: what is read of a long one."""
+
+
+def head_lines(path: str, limit_bytes: int = HEAD_BYTES) -> list[str]:
+    """The lines among the first `limit_bytes`, without one that the limit cuts."""
     data = _read(path, 0, limit_bytes + 1)
     if len(data) > limit_bytes:
         data = data[: data.rfind(b"\n", 0, limit_bytes) + 1]
     return _lines(data)
 
 
-def tail_lines(path: str, limit_bytes: int) -> list[str]:
-    """The lines among the last `limit_bytes`; one that the limit cuts is left out."""
+def tail_lines(path: str, limit_bytes: int = TAIL_BYTES) -> list[str]:
+    """The lines among the last `limit_bytes`, without one that the limit cuts."""
     start = max(0, size(path) - limit_bytes)
     # One byte earlier: where that is a line's end, the first line is whole.
     data = _read(path, max(0, start - 1), limit_bytes + 1)
@@ -45,7 +51,7 @@ def size(path: str) -> int:
 
 
 def json_objects(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """The lines that are JSON objects, in order; other text and half-written lines are passed over."""
+    """The lines that are JSON objects, in order; other text and half-written lines are skipped."""
     for line in lines:
         value = json_object(line)
         if value is not None:
@@ -53,7 +59,7 @@ def json_objects(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
 
 
 def json_object(line: object) -> dict[str, Any] | None:
-    """The object that this text is, or None."""
+    """The JSON object in this line; None for any other line."""
     if not isinstance(line, str) or not line.lstrip().startswith("{"):
         return None
     try:
@@ -63,8 +69,19 @@ def json_object(line: object) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def timestamp(text: object) -> datetime | None:
+    """The UTC instant of an ISO 8601 string with an offset; None for anything else."""
+    if not isinstance(text, str):
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+        return at.astimezone(UTC) if at.tzinfo is not None else None
+    except (ValueError, OverflowError):  # the year 1 east of Greenwich has no UTC
+        return None
+
+
 def instant(milliseconds: object) -> datetime | None:
-    """The UTC instant of a JavaScript time stamp; None for anything else."""
+    """The UTC instant of a JavaScript timestamp; None for anything else."""
     number = real(milliseconds)
     if number is None:
         return None
@@ -72,6 +89,35 @@ def instant(milliseconds: object) -> datetime | None:
         return datetime.fromtimestamp(number / 1000, UTC)
     except (OverflowError, OSError, ValueError):
         return None
+
+
+def changed_at(path: str) -> datetime | None:
+    """When the file was last written; None where it cannot be seen."""
+    try:
+        return instant(os.stat(path).st_mtime * 1000)
+    except OSError:
+        return None
+
+
+def names(directory: str) -> list[str]:
+    """The entries of a directory; none where it cannot be read."""
+    try:
+        return os.listdir(directory)
+    except OSError:
+        return []
+
+
+def is_name(text: str) -> bool:
+    """Whether this can be a file's name. Ids come from agents' logs: one must not lead out of a store."""
+    return text not in ("", ".", "..") and not {"/", "\0"} & set(text)
+
+
+def place(environ: Mapping[str, str], variable: str, *below_home: str) -> str | None:
+    """The absolute directory that a variable names, else one below HOME; None where neither says."""
+    path = environ.get(variable)
+    if not path and environ.get("HOME"):
+        path = os.path.join(environ["HOME"], *below_home)
+    return path if path and os.path.isabs(path) else None
 
 
 def open_regular(path: str) -> BinaryIO:

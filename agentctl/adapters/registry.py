@@ -1,8 +1,8 @@
 """Name → adapter module, imported one at a time and on demand.
 
-Third-party adapters come in by the entry-point group `agentctl.adapters`; they are
-looked up only where a name is not built in, because reading the installed packages'
-metadata costs more than everything else `list` does. A built-in name is never replaced.
+Third-party adapters come from the entry-point group `agentctl.adapters`; they are looked up
+only for a name that is not built in, because reading the installed packages' metadata costs
+more than everything else that `list` does. A built-in name is never replaced.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ADAPTERS: dict[str, str] = {
     "exec": "agentctl.adapters.exec",
     "demo": "agentctl.adapters.demo",
 }
-"""Built-in adapters in the order of preference for a launch that names none."""
+"""Built-in adapters in the order of preference for a launch without an adapter."""
 
 DISCOVERING: dict[str, tuple[str, ...]] = {
     "claude-code": ("$CLAUDE_CONFIG_DIR/projects", "$HOME/.claude/projects"),
@@ -49,13 +49,12 @@ DISCOVERING: dict[str, tuple[str, ...]] = {
         "$HOME/.openclaw/openclaw.json",
     ),
 }
-"""Adapters with Capability.DISCOVER and where their sessions would be: where nothing is,
-`list` need not import them. The exact place is the adapter's own business. `$NAME?` is a
-variable that says so by being set, whatever its value."""
+"""Adapters with Capability.DISCOVER and where their sessions would be: if nothing exists there,
+`list` need not import them. The adapter itself knows the exact place. `$NAME?` stands for a
+variable that is set, whatever its value."""
 
 NAMELESS = frozenset({"exec", "demo"})
-"""Adapters whose program has no id of its own: while it runs there is nothing to be learnt of it,
-so `list` need not import them."""
+"""Adapters whose program has no ids of its own: `list` need not import them to learn one."""
 
 ENTRY_POINT_GROUP = "agentctl.adapters"
 
@@ -75,7 +74,7 @@ def load(name: str) -> Adapter:
 
 
 def _load_third_party(name: str) -> Adapter:
-    """The adapter that another package provides. Whatever is wrong with it is AdapterUnavailable."""
+    """The adapter that another package provides. Raises AdapterUnavailable for a broken one."""
     module = third_party().get(name)
     if module is None:
         raise unknown(name)
@@ -106,7 +105,7 @@ def _wrong(name: str, adapter: Any) -> Iterator[str]:
         return
     uncallable = [each for each in members if each.islower() and not callable(getattr(adapter, each))]
     if uncallable:
-        yield f"no function: {', '.join(uncallable)}"
+        yield f"not a function: {', '.join(uncallable)}"
     if name != adapter.NAME:
         yield f"it calls itself {adapter.NAME}"
     abilities = adapter.CAPABILITIES
@@ -119,7 +118,7 @@ def _wrong(name: str, adapter: Any) -> Iterator[str]:
 def in_use(environ: Mapping[str, str], tables: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The discovering adapters that may have sessions under this environment.
 
-    Of another package those whose table, `[adapters.NAME]`, says `discover = true`.
+    Adapters of other packages only if their table, `[adapters.NAME]`, says `discover = true`.
     """
     built_in = [
         name for name, places in DISCOVERING.items() if any(_is_there(place, environ) for place in places)
@@ -144,13 +143,13 @@ def _expanded(place: str, environ: Mapping[str, str]) -> str | None:
 
 
 def third_party() -> Mapping[str, str]:
-    """Entry points of other packages: name → module. Of two packages the first on the path has the name."""
+    """Entry points of other packages: name → module. The first package on the path keeps a name."""
     return _entry_points(tuple(sys.path))
 
 
 @lru_cache(maxsize=1)
 def _entry_points(path: tuple[str, ...]) -> Mapping[str, str]:
-    """Read once for a path: a listing loads the adapter of every session."""
+    """Read once per path: a listing loads the adapter of every session."""
     from importlib.metadata import distributions
 
     found: dict[str, str] = {}
@@ -158,7 +157,7 @@ def _entry_points(path: tuple[str, ...]) -> Mapping[str, str]:
         try:
             points = package.entry_points.select(group=ENTRY_POINT_GROUP)
         except Exception:  # noqa: S112
-            continue  # metadata that cannot be read: nobody knows whether it names an adapter
+            continue  # unreadable metadata may belong to any package
         for point in points:
             found.setdefault(point.name, point.value)
     return found
@@ -170,7 +169,7 @@ def names() -> list[str]:
 
 
 def unknown(name: str) -> AdapterUnavailable:
-    """The error for an adapter that nobody provides, with what was probably meant."""
+    """The error for an unknown adapter, with what was probably meant."""
     from agentctl.core.near import did_you_mean, near_matches
 
     hint = f"{did_you_mean(near_matches(name, names(), cutoff=0.5))} agentctl adapters lists all of them"

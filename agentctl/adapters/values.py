@@ -1,4 +1,4 @@
-"""Values out of JSON that somebody else wrote: of the expected type, or nothing.
+"""Values from JSON that somebody else wrote: of the expected type, or nothing.
 
 Pure, and must not know any agent's vocabulary.
 """
@@ -21,7 +21,7 @@ def mappings(value: object) -> list[Mapping[str, Any]]:
 
 
 def string(value: object) -> str | None:
-    """The value if it is text, else None."""
+    """The value if it is a string, else None."""
     return value if isinstance(value, str) else None
 
 

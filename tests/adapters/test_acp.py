@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agentctl.adapters import acp
+from agentctl.adapters import acp, reading
 from agentctl.adapters.acp.commands import RUNNER
 from agentctl.adapters.acp.rendering import conversation
 from agentctl.adapters.base import CommandRequest
@@ -78,13 +78,13 @@ def test_which_agent_is_meant(
     [
         ({}, "needs the command of an agent"),
         ({"agents": {"x": []}, "agent": "x"}, "needs the command of an agent"),
-        ({"agents": {"x": "opencode acp"}, "agent": "x"}, r"x in \[adapters.acp\] must be a list of texts"),
+        ({"agents": {"x": "opencode acp"}, "agent": "x"}, r"x in \[adapters.acp\] must be a list of strings"),
         ({"agents": AGENTS, "agent": "gemni"}, "gemni"),
-        ({"agents": {"x": 3}}, "x in .adapters.acp. must be a list of texts"),
-        ({"agents": {"x": ["a", 3]}}, "must be a list of texts"),
+        ({"agents": {"x": 3}}, "x in .adapters.acp. must be a list of strings"),
+        ({"agents": {"x": ["a", 3]}}, "must be a list of strings"),
         ({"permissions": "ask"}, "one of deny, allow, not 'ask'"),
         ({"timeout": "soon"}, "timeout in .adapters.acp."),
-        ({"args": 7}, "args in .adapters.acp. must be a list of texts"),
+        ({"args": 7}, "args in .adapters.acp. must be a list of strings"),
     ],
 )
 def test_what_cannot_be_served_is_refused(config: dict[str, Any], words: str) -> None:
@@ -319,7 +319,7 @@ def test_a_long_log_is_read_at_its_ends(tmp_path: Path) -> None:
         file.write(record("session", id="ses_1", how="new", agent="A 1", model="m/1") + "\n")
         for number in range(300):
             file.write(piece("x" * 20_000, f"m{number}") + "\n")
-    assert log.stat().st_size > acp.TAIL_BYTES
+    assert log.stat().st_size > reading.TAIL_BYTES
     found = acp.result(row(), str(log))
     assert (found.native_id, found.model, found.text) == ("ses_1", "m/1", "x" * 20_000)
     with log.open("a") as file:
@@ -327,7 +327,7 @@ def test_a_long_log_is_read_at_its_ends(tmp_path: Path) -> None:
     found = acp.result(row(), str(log))
     assert (found.verdict, found.text) == (AgentVerdict.OK, "Done")
     assert found.notes == (
-        "times that the agent tried its model's server again: 2",
+        "the agent retried its model's server 2 times",
         "records that could not be written to the log: 1",
     )
 

@@ -27,7 +27,7 @@ from tests.fake_acp_agent import GREETING, SESSION
 if TYPE_CHECKING:
     from tests.conftest import WaitUntil
 
-SILENCE = "the agent ended its turn without a word and without a tool call"
+SILENCE = "the agent ended its turn without saying anything or calling a tool"
 
 
 @pytest.fixture
@@ -113,18 +113,18 @@ def test_the_last_message_is_the_word_that_counts(start: Start) -> None:
     ("orders", "error"),
     [
         (["silent"], SILENCE),
-        (["retries"], f"{SILENCE} (but for notices that it tried again)"),
+        (["retries"], f"{SILENCE} (except for notices of retries)"),
         (["stop:refusal"], "the agent refused to answer"),
         (["stop:cancelled"], "the agent cancelled the turn"),
         (["stop:max_turn_requests"], "the agent stopped early: it reached its limit of requests in one turn"),
-        (["stop:new_reason"], "the agent ended its turn for a reason that is not known: new_reason"),
+        (["stop:new_reason"], "the agent ended its turn for an unknown reason: new_reason"),
         (["error:session/prompt"], "no session/prompt today: not at all"),
         (["error:session/new"], "session/new: no session/new today: not at all"),
         (["error:initialize"], "initialize: no initialize today: not at all"),
         (["login"], "session/new: Authentication required (it offers: A key)"),
-        (["version:99"], "the agent speaks version 99 of the protocol, and not 1"),
-        (["exit:3"], "the agent left with exit 3 before it answered session/prompt"),
-        (["exit:0"], "the agent left with exit 0 before it answered session/prompt"),
+        (["version:99"], "the agent speaks version 99 of the protocol instead of 1"),
+        (["exit:3"], "the agent exited with code 3 before it answered session/prompt"),
+        (["exit:0"], "the agent exited with code 0 before it answered session/prompt"),
         (["die:KILL"], "the agent was ended by SIGKILL before it answered session/prompt"),
         (["close"], "the agent closed its output before it answered session/prompt"),
         (["endless:70000000", "hang"], "the agent wrote a line of more than 64 MiB"),
@@ -200,7 +200,7 @@ def test_an_older_agent_is_told_the_model_in_its_way(start: Start, orders: list[
     [
         ([], "model huge was refused: session/set_config_option: model not found"),
         (["old-model"], "model huge was refused: session/set_model: model not found"),
-        (["no-model"], "the agent takes no choice of a model, so it cannot be asked for huge"),
+        (["no-model"], "the agent does not let a client choose the model, so it cannot use huge"),
     ],
     ids=["unknown", "unknown to an older one", "none"],
 )
@@ -293,7 +293,7 @@ def test_stderr_is_no_record(start: Start, tmp_path: Path) -> None:
     script.write_text(f"#!/bin/sh\necho '{forged}'; echo '{forged}' >&2\n")
     script.chmod(0o700)
     lead = start(words=(str(script),))
-    assert "left with exit 0 before it answered initialize" in lead.end()["error"]
+    assert "exited with code 0 before it answered initialize" in lead.end()["error"]
     assert acp.result(row(), str(lead.log)).verdict is AgentVerdict.ERROR
 
 

@@ -108,7 +108,7 @@ def test_denied_tools_and_retries_are_notes() -> None:
     assert logged("2.1.330-json-permission-denied.jsonl").notes == (
         "permission denied: Bash touch denied.txt",
     )
-    expected = "the model's server failed once, the last time with: 500 server_error"
+    expected = "the model's server failed once: 500 server_error"
     assert logged("2.1.330-failed-500.jsonl").notes == (expected,)
     assert logged("2.1.330-tool.jsonl").notes == ()
 

@@ -53,7 +53,7 @@ class TestResult:
         assert found.text == f"{UNAUTHORIZED}http://127.0.0.1:8941/e401/v1/responses"
         assert (found.turns, found.tokens) == (None, Tokens())
         (note,) = found.notes
-        assert note.startswith(f"the model's server failed 2 times, the last time with: {UNAUTHORIZED}")
+        assert note.startswith(f"the model's server failed 2 times, most recently: {UNAUTHORIZED}")
 
     def test_of_a_failure_at_once(self) -> None:
         found = told("failed-429", None)
@@ -129,8 +129,7 @@ class TestResult:
         metadata, sandbox = found.notes
         assert metadata.startswith("Model metadata for `tool-write` not found")
         assert sandbox == (
-            "the sandbox refused a command, the last time with:"
-            " /bin/bash: line 1: hello.txt: Read-only file system"
+            "the sandbox refused a command: /bin/bash: line 1: hello.txt: Read-only file system"
         )
 
     @pytest.mark.parametrize("old", ["exited with code 1", '"sandbox_policy":{"type":"read-only"'])

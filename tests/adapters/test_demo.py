@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from agentctl.adapters import demo, demo_agent
+from agentctl.adapters import demo, demo_agent, reading
 from agentctl.adapters.base import CommandRequest
 from agentctl.core.model import AgentVerdict, Session, Status, Tokens
 from agentctl.errors import UsageFault
@@ -279,7 +279,7 @@ def test_a_long_log_is_read_at_its_ends(tmp_path: Path) -> None:
     text = json.dumps({"type": "text", "text": "x" * 1000})
     with log.open("w") as file:
         file.write(json.dumps({"type": "start", "model": "demo-9"}) + "\n")
-        file.writelines(f"{text}\n" for _ in range(2 * demo.TAIL_BYTES // len(text)))
+        file.writelines(f"{text}\n" for _ in range(2 * reading.TAIL_BYTES // len(text)))
     assert demo.result(row(), str(log)).model == "demo-9"
     assert demo.result(row(), str(log)).text == "x" * 1000
     with log.open("a") as file:

@@ -271,7 +271,7 @@ def test_finished_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(found) == [INCIDENT, MAIN]
     one = found[INCIDENT]
     assert (one.title, one.model, one.cwd) == ("incident-42", "mock/ok", None)
-    assert one.standing == (Status.STOPPED, Outcome.SUCCEEDED, "the gateway has its last run as done")
+    assert one.standing == (Status.STOPPED, Outcome.SUCCEEDED, "the gateway says that its last run is done")
     assert (one.tokens.input, one.tokens.output, one.tokens.cache_read) == (80, 7, None)
     assert one.result.verdict is AgentVerdict.OK
     assert one.created_at == datetime(2026, 11, 22, 6, 22, 1, 67000, UTC)
@@ -561,7 +561,7 @@ def test_it_is_listed_beside_the_others(run: Run) -> None:
         assert live.stderr == ""
         assert (one["adapter"], one["source"], one["status"]) == ("openclaw", "external", "running")
         assert (one["native_id"], one["pid"], one["prompt"]) == (SLOW, None, "slowrun")
-        assert one["reason"] == "the gateway has an active run of it"
+        assert one["reason"] == "the gateway is running it"
         assert one["ended_at"] is None
 
         every = run("list -a --since 2026-01-01 --json", env=running.environ).json()["sessions"]
@@ -577,7 +577,7 @@ def test_it_is_listed_beside_the_others(run: Run) -> None:
 def test_what_cannot_be_done_with_it_is_said(run: Run) -> None:
     with gateway(capture=RUNNING) as running:
         stopped = run(f"stop {SLOW}", exit=11, env=running.environ)
-        assert "the gateway has an active run of it" in stopped.stderr
+        assert "the gateway is running it" in stopped.stderr
         assert "end it where it was started" in stopped.stderr
         assert "still running" in run(["resume", SLOW, "go on"], exit=11, env=running.environ).stderr
         assert "cannot resume" in run(["resume", MAIN, "go on"], exit=12, env=running.environ).stderr

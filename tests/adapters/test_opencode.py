@@ -142,7 +142,7 @@ class TestResult:
             ("outside.log", "permission external_directory (/tmp/demo/*) was rejected"),
             (
                 "http429.log",
-                "the model's server failed 6 times, the last time with: AI_APICallError: the fake",
+                "the model's server failed 6 times, most recently: AI_APICallError: the fake",
             ),
         ],
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agentctl.adapters import opencode
+from agentctl.adapters import opencode, reading
 from agentctl.adapters.opencode import store as opencode_store
 from agentctl.core.model import AgentVerdict, Listing, Tokens
 from tests.adapters.opencode_samples import (
@@ -163,13 +163,11 @@ class TestResultFromTheStore:
         assert (resumed.tokens, resumed.cost_usd) == (Tokens(), None)
         assert resumed.model == "mock/tool-write"
 
-    def test_a_log_that_is_no_longer_read_as_a_whole(
-        self, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_log_that_is_too_long_to_be_read_whole(self, tmp_path: Path, store: Path) -> None:
         stream = (LOGS / "tools.jsonl").read_text()
+        half = stream.rindex("\n", 0, len(stream) // 2) + 1
         log = tmp_path / "output.log"
-        log.write_text(stream)
-        monkeypatch.setattr(opencode, "TAIL_BYTES", len(stream) // 2)
+        log.write_text(stream[:half] + "x" * reading.TAIL_BYTES + "\n" + stream[half:])
         ours = session(native_id=WITH_TOOL, store_path=str(store))
         found = opencode.result(ours, str(log))
         assert (found.verdict, found.text) == (AgentVerdict.OK, "Hello from mock")

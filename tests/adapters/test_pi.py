@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.adapters import pi
-from agentctl.adapters.pi import files
+from agentctl.adapters.pi import files, runs
 from agentctl.core.model import AgentVerdict, Listing, Result, Status, Tokens
 from tests.adapters.pi_samples import (
     LONG_AGO,
@@ -75,7 +75,7 @@ class TestResult:
         told = result(version, "err500")
         assert told.verdict is AgentVerdict.ERROR
         (note,) = told.notes
-        assert note.startswith("the model's server failed 4 times, the last time with: 500")
+        assert note.startswith("the model's server failed 4 times, most recently: 500")
 
     @pytest.mark.parametrize("name", ["sigterm_in_tool", "sigkill_in_tool", "sigterm_waiting"])
     def test_a_run_that_was_cut_short_has_no_success(self, version: str, name: str) -> None:
@@ -161,7 +161,7 @@ def test_a_retry_that_helped_is_noted(tmp_path: Path) -> None:
     events = [{"type": "message_end", "message": message} for message in (bad, answer())]
     told = pi.result(OVER, str(write(tmp_path / "log", *events, {"type": "agent_end"})))
     assert (told.verdict, told.turns, told.tokens.input) == (AgentVerdict.OK, 1, 10)
-    assert told.notes == ("the model's server failed once, the last time with: 503 busy",)
+    assert told.notes == ("the model's server failed once: 503 busy",)
 
 
 class TestLongLog:
@@ -170,7 +170,7 @@ class TestLongLog:
     @pytest.fixture
     def long_log(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         """Longer than is read: of its two answers the last is seen, and the last line is cut."""
-        monkeypatch.setattr(pi, "LOG_BYTES", 4096)
+        monkeypatch.setattr(runs, "LOG_BYTES", 4096)
         told = header("0.73.1", "ok")
         path = write(
             tmp_path / "log",

@@ -6,7 +6,7 @@ import pytest
 
 from agentctl.adapters import registry
 from agentctl.adapters.base import CommandRequest
-from agentctl.adapters.words import has_option, texts
+from agentctl.adapters.words import has_option, strings
 from agentctl.errors import UsageFault
 
 
@@ -32,10 +32,10 @@ def test_has_option(words: list[str], is_given: bool) -> None:
 
 
 @pytest.mark.parametrize("value", ["one", [1], {"a": "b"}, None])
-def test_what_is_no_list_of_texts_is_refused_by_its_name(value: object) -> None:
+def test_what_is_no_list_of_strings_is_refused_by_its_name(value: object) -> None:
     request = CommandRequest(session_id="s", cwd="/", config={"args": value})
     with pytest.raises(UsageFault, match=r"args in \[adapters\.pi\] must be a list of strings"):
-        texts(request, "args", adapter="pi")
+        strings(request, "args", adapter="pi")
 
 
 @pytest.mark.parametrize(

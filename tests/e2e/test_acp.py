@@ -245,7 +245,7 @@ def test_the_native_id_is_known_while_it_runs(
 def test_a_silent_turn_is_a_failure(run_real: RunReal, tmp_path: Path) -> None:
     words = (*FAKE, "silent")
     failed = launch(run_real, tmp_path / "project", "--settle", "20s", model=None, words=words, exit=1)
-    assert "ended its turn without a word and without a tool call" in failed.stderr.splitlines()[0]
+    assert "ended its turn without saying anything or calling a tool" in failed.stderr.splitlines()[0]
 
 
 def test_an_agent_that_nothing_moves_is_killed_with_all_it_started(

@@ -164,7 +164,7 @@ def test_retries_become_a_note(
     monkeypatch.setenv("CLAUDE_CODE_MAX_RETRIES", "1")
     launch(run_real, tmp_path / "project", "--settle", "1m", model="http500", exit=1)
     (told,) = listed(run_real, "-a")
-    assert told["notes"] == ["the model's server failed once, the last time with: 500 server_error"]
+    assert told["notes"] == ["the model's server failed once: 500 server_error"]
     log = run_real(["logs", told["id"]]).lines
     assert any(
         line.startswith("the model's server failed: 500 server_error, retry 1 of 1 in") for line in log

@@ -1,8 +1,8 @@
 """Any agent that speaks the Agent Client Protocol: `agentctl launch acp -p PROMPT -- opencode acp`.
 
-Such an agent is a server on its own standard streams, so each session has a process that
-leads it: `runner` beside this file. That process is what is supervised and stopped; it sees
-its agent out. All that is known of a session is in its log, which the runner writes.
+Such an agent is a server on its standard streams, so each session has a process that talks to
+it: `runner` beside this file. agentctl supervises and stops the runner, which ends its agent.
+Everything that is known about a session is in its log, which the runner writes.
 """
 
 from __future__ import annotations
@@ -10,46 +10,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from agentctl.adapters import reading
+from agentctl.adapters import base, reading
 from agentctl.adapters.acp import log
 from agentctl.adapters.acp.commands import OPTIONS as OPTIONS
 from agentctl.adapters.acp.commands import launch_command as launch_command
 from agentctl.adapters.acp.commands import resume_command as resume_command
 from agentctl.adapters.acp.rendering import conversation
 from agentctl.adapters.acp.rendering import log_messages as log_messages
-from agentctl.adapters.base import (
-    Capability,
-    Message,
-    no_listing,
-    no_match,
-    no_sessions,
-    no_sources,
-    no_store,
-)
+from agentctl.adapters.base import ALL_LOCAL, Capability, Message, Role
 from agentctl.core.model import Result, Rung, Session
 
 NAME = "acp"
 SUMMARY = "Any agent that speaks the Agent Client Protocol; its command is given after --."
-PROGRAM: str | None = None
-INSTALL: str | None = None
+PROGRAM = None
+INSTALL = None
 VERIFIED = "protocol 1: opencode acp 1.18.33"
-CAPABILITIES = frozenset(
-    {Capability.LAUNCH, Capability.PROMPT, Capability.MODEL, Capability.RESUME, Capability.PEEK}
-)
-# The runner takes up to 20 s to cancel the turn and to see an unwilling agent out.
-LADDER: tuple[Rung, ...] = (Rung(15, timedelta(seconds=25)), Rung(9, timedelta(seconds=5)))
+CAPABILITIES = ALL_LOCAL - {Capability.DISCOVER}
+# The runner takes up to 20 s to cancel the turn and to end an unwilling agent.
+LADDER = (Rung(15, timedelta(seconds=25)), Rung(9, timedelta(seconds=5)))
 PROCESS_NAMES: frozenset[str] = frozenset()
 
-store_path = no_store
-listing = no_listing
-sources = no_sources
-discover = no_sessions
-match = no_match
+store_path, listing, sources, discover, match = base.WITHOUT_STORE
 
 HEAD_BYTES = 1024 * 1024
-"""An agent may tell a long list of models before its session has an id."""
-
-TAIL_BYTES = 4 * 1024 * 1024
+"""An agent may send a long list of models before its session has an id."""
 
 
 def native_id(session: Session, log_path: str) -> str | None:
@@ -58,21 +42,18 @@ def native_id(session: Session, log_path: str) -> str | None:
 
 
 def result(session: Session, log_path: str) -> Result:
-    """From the runner's last record; of a runner that was killed, what it had learnt."""
-    tail = reading.tail_lines(log_path, TAIL_BYTES)
+    """From the runner's last record; if the runner was killed, from what it had recorded."""
+    tail = reading.tail_lines(log_path)
     found = log.ended(tail)
     if found is not None:
         return found
-    text = None
-    for message in conversation(tail):
-        if message.role == "assistant":
-            text = message.text
-    return log.opened(reading.head_lines(log_path, HEAD_BYTES))._replace(text=text)
+    said = [message.text for message in conversation(tail) if message.role is Role.ASSISTANT]
+    return log.opened(reading.head_lines(log_path, HEAD_BYTES))._replace(text=said[-1] if said else None)
 
 
 def messages(session: Session, log_path: str) -> Iterator[Message]:
     """The turn from its log: the prompt, what was said and done."""
-    return conversation(reading.tail_lines(log_path, TAIL_BYTES))
+    return conversation(reading.tail_lines(log_path))
 
 
 def is_transient(exit_code: int, log_path: str) -> bool:

@@ -1,4 +1,4 @@
-"""How a session's runner is started, and which agent it is to start in turn.
+"""How a session's runner is started, and which agent the runner starts.
 
 Must not look at the world: everything here is pure.
 """
@@ -10,26 +10,27 @@ import sys
 
 from agentctl.adapters.base import Command, CommandRequest, Option
 from agentctl.adapters.values import mapping, string
+from agentctl.adapters.words import model_of, native_id_of, prompt_of
 from agentctl.core.durations import parse_duration
 from agentctl.core.model import Session
-from agentctl.errors import NotFound, UsageFault
+from agentctl.errors import UsageFault
 
 RUNNER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "runner")
-"""A directory with a `__main__.py`, which needs nothing but the standard library."""
+"""A directory with a `__main__.py`, which needs only the standard library."""
 
 POLICIES = ("deny", "allow")
 
 OPTIONS = (
     Option(
         "agents",
-        'Commands by a name that can be given after --, as in gemini = ["gemini", "--acp"]; none by default.',
+        'Names for commands, to be given after --, as in gemini = ["gemini", "--acp"]; none by default.',
         kind=dict,
     ),
-    Option("agent", "The name of the agent of a launch with nothing after --; none by default."),
+    Option("agent", "The name of the agent that is used with nothing after --; none by default."),
     Option(
         "permissions",
-        "What an agent is told that asks before it acts: deny, so that some can only read (the default);"
-        " or allow, and then nobody looks at what it runs.",
+        "The answer to an agent that asks before it acts: deny, with which some agents can only read (the"
+        " default), or allow, with which nobody checks what it runs.",
         choices=POLICIES,
     ),
     Option("timeout", 'How long an agent may take to start and to open a session; "1m" by default.'),
@@ -38,28 +39,23 @@ OPTIONS = (
 
 def launch_command(request: CommandRequest) -> Command:
     """A runner for a new session, with the prompt on standard input."""
-    model = request.model or string(request.config.get("model"))
+    model = model_of(request)
     options = ("--model", model) if model else ()
     words = agent_words(request, request.args)
-    return Command(argv=_runner(request, options, words), stdin=_prompt(request), programs=words[:1])
+    return Command(argv=_runner(request, options, words), stdin=prompt_of(request, "acp"), programs=words[:1])
 
 
 def resume_command(session: Session, request: CommandRequest) -> Command:
     """A runner for a further turn of an earlier session, with the same agent.
 
-    Without a model in the request, the agent chooses: most go on with the one used last.
+    Without a model in the request, the agent chooses: most use the last one again.
     """
-    native_id = session.native_id
-    if native_id is None:
-        raise NotFound(
-            f"session {session.id[:8]} has no id of its agent's: it ended before the agent opened a session",
-            hint=f"start it again with the same prompt and options: agentctl rerun {session.id[:8]}",
-        )
+    native_id = native_id_of(session, "agent session id: it ended before the agent opened a session")
     options = ("--resume", native_id, *(("--model", request.model) if request.model else ()))
     words = agent_words(request, request.args or session.args)
     return Command(
         argv=_runner(request, options, words),
-        stdin=_prompt(request),
+        stdin=prompt_of(request, "acp"),
         native_id=native_id,
         programs=words[:1],
     )
@@ -81,9 +77,9 @@ def _runner(request: CommandRequest, options: tuple[str, ...], words: tuple[str,
 
 
 def agent_words(request: CommandRequest, given: tuple[str, ...]) -> tuple[str, ...]:
-    """The agent's command: the given words, or one that a name stands for, or the default.
+    """The agent's command: the given words, the command of a given name, or the default agent's.
 
-    A configured `command` goes before it, as a wrapper does, or stands alone.
+    A configured `command` goes before it, as a wrapper, or stands alone.
     """
     agents = {name: _words(name, command) for name, command in mapping(request.config.get("agents")).items()}
     default = string(request.config.get("agent"))
@@ -95,7 +91,7 @@ def agent_words(request: CommandRequest, given: tuple[str, ...]) -> tuple[str, .
         chosen = agents[default]
     else:
         raise UsageFault(
-            f"[adapters.acp] has agent {default!r} for its default, and no such name among its agents",
+            f"the default agent {default!r} of [adapters.acp] is not among its agents",
             hint=f'add it below [adapters.acp.agents], as in {default} = ["{default}", "--acp"]',
         )
     words = (*request.program, *chosen)
@@ -108,11 +104,11 @@ def agent_words(request: CommandRequest, given: tuple[str, ...]) -> tuple[str, .
 
 
 def _words(name: str, command: object) -> tuple[str, ...]:
-    # A text is one word: with blanks in it, it was meant as several, which only a list can be.
+    # A string is one word: one with spaces was meant as several, which must be a list.
     words = (command,) if isinstance(command, str) and len(command.split()) == 1 else command
     if isinstance(words, list | tuple) and all(isinstance(word, str) for word in words):
         return tuple(words)
-    raise UsageFault(f'{name} in [adapters.acp] must be a list of texts, such as ["gemini", "--acp"]')
+    raise UsageFault(f'{name} in [adapters.acp] must be a list of strings, such as ["gemini", "--acp"]')
 
 
 def _seconds(text: object) -> str:
@@ -120,9 +116,3 @@ def _seconds(text: object) -> str:
         return f"{parse_duration(str(text)).total_seconds():g}"
     except ValueError as error:
         raise UsageFault(f"timeout in [adapters.acp]: {error}") from error
-
-
-def _prompt(request: CommandRequest) -> str:
-    if not request.prompt or not request.prompt.strip():
-        raise UsageFault("acp needs a prompt", hint="give one with --prompt or --prompt-file")
-    return request.prompt

@@ -1,4 +1,4 @@
-"""What the runner's own records say of a session. `runner/__main__.py` lists them.
+"""What the runner's own records say about a session. `runner/__main__.py` lists them.
 
 Must not read any file.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from agentctl.adapters.reading import json_object
+from agentctl.adapters.showing import CUT_OFF
 from agentctl.adapters.values import integer, mapping, real, string
 from agentctl.core.model import AgentVerdict, Result, Tokens
 from agentctl.core.signals import signal_name
@@ -16,7 +17,7 @@ from agentctl.core.text import one_line
 
 
 def opened(lines: Iterable[str]) -> Result:
-    """What is known once the agent has opened its session; nothing of the way that the turn goes."""
+    """What is known once the agent has opened its session, without the state of the turn."""
     for record in _records(lines, "session"):
         return Result(
             native_id=string(record.get("id")),
@@ -27,7 +28,7 @@ def opened(lines: Iterable[str]) -> Result:
 
 
 def ended(lines: Sequence[str]) -> Result | None:
-    """The whole story, from the last record; None as long as there is none."""
+    """Everything, from the last record; None before the runner has written it."""
     record = next(_records(reversed(lines), "end"), None)
     if record is None:
         return None
@@ -57,7 +58,7 @@ def ended(lines: Sequence[str]) -> Result | None:
 
 def _notes(record: Mapping[str, Any]) -> Iterator[str]:
     if record.get("stop_reason") == "max_tokens":
-        yield "the answer was cut off at the model's output limit"
+        yield CUT_OFF
     denied = record.get("denied")
     titles = (
         [one_line(title) for title in denied if isinstance(title, str)] if isinstance(denied, list) else []
@@ -65,19 +66,19 @@ def _notes(record: Mapping[str, Any]) -> Iterator[str]:
     for title in dict.fromkeys(titles):
         yield f"permission for {title} was denied"
     if retries := integer(record.get("retries")):
-        yield f"times that the agent tried its model's server again: {retries}"
+        yield f"the agent retried its model's server {'once' if retries == 1 else f'{retries} times'}"
     yield from left(record)
     if lost := integer(record.get("lost_records")):
         yield f"records that could not be written to the log: {lost}"
 
 
 def left(record: Mapping[str, Any]) -> Iterator[str]:
-    """How the agent's process ended, where that was not as it should."""
+    """How the agent's process ended, if it did not end as it should."""
     code = integer(record.get("agent_exit"))
     if code is not None and code < 0:
         yield f"the agent's process was ended by {signal_name(-code)}"
     elif code:
-        yield f"the agent's process left with exit {code}"
+        yield f"the agent's process exited with code {code}"
 
 
 def _records(lines: Iterable[str], kind: str) -> Iterator[dict[str, Any]]:

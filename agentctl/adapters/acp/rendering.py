@@ -1,6 +1,6 @@
 """The runner's records as entries of a conversation, for people.
 
-An agent tells its answer in pieces of a few words. Must not read any file.
+An agent sends its answer in pieces of a few words. Must not read any file.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ from datetime import datetime
 from typing import Any
 
 from agentctl.adapters.acp import log
-from agentctl.adapters.base import Message
-from agentctl.adapters.reading import json_object
-from agentctl.adapters.values import mapping, string
-from agentctl.core.text import clean, one_line
+from agentctl.adapters.base import Message, Role
+from agentctl.adapters.reading import json_object, timestamp
+from agentctl.adapters.showing import printed, telling
+from agentctl.adapters.values import mapping, mappings, string
+from agentctl.core.text import one_line
 
 RECORD = '{"at": "'
 """How each of the runner's lines begins."""
 
 FINISHED = ("completed", "failed")
-ASKED = ("command", "file_path", "filePath", "path", "pattern", "query", "url")
-"""What of a tool's input tells people most, the best first."""
 
 
 def conversation(lines: Iterable[str]) -> Iterator[Message]:
@@ -29,17 +28,17 @@ def conversation(lines: Iterable[str]) -> Iterator[Message]:
 
 
 def log_messages(lines: Iterable[str]) -> Iterator[Message]:
-    """The same while it comes: a message is shown line by line, each as soon as it is whole."""
+    """The same as it comes: a message is shown line by line, each line as soon as it is complete."""
     return _Reader(lambda text: text.rfind("\n") + 1).read(lines)
 
 
 class _Reader:
-    """Puts pieces together. `ready` tells how much of an unfinished text may be shown already."""
+    """Puts pieces together. `ready` says how much of an unfinished text may already be shown."""
 
     def __init__(self, ready: Callable[[str], int]) -> None:
         self._ready = ready
         self._text = ""
-        self._key: tuple[str, str] | None = None
+        self._key: tuple[Role, str] | None = None
         self._at: datetime | None = None
         self._tools: dict[str, dict[str, Any]] = {}
 
@@ -48,10 +47,8 @@ class _Reader:
             record = json_object(line)
             if record is None or not line.startswith(RECORD):
                 yield from self._flush()
-                if text := clean(line).rstrip():
-                    # A frame may be too long to be handed on as a whole.
-                    text = one_line(text, 200) if line.startswith(RECORD) else text
-                    yield Message(role="log", text=text)
+                # A frame that is not whole was too long for the runner.
+                yield from printed(one_line(line, 200) if line.startswith(RECORD) else line)
             else:
                 yield from self._show(record)
         yield from self._flush()
@@ -61,7 +58,7 @@ class _Reader:
             frame = mapping(record.get("frame"))
             if frame.get("method") == "session/update" and record.get("phase") != "replay":
                 update = mapping(mapping(frame.get("params")).get("update"))
-                yield from self._update(update, string(record.get("phase")), _instant(record))
+                yield from self._update(update, string(record.get("phase")), timestamp(record.get("at")))
             elif "method" not in frame:
                 yield from self._flush()  # an answer, and so the turn's end
             return
@@ -71,8 +68,8 @@ class _Reader:
     def _update(self, update: Mapping[str, Any], phase: str | None, at: datetime | None) -> Iterator[Message]:
         kind = update.get("sessionUpdate")
         if kind in ("agent_message_chunk", "agent_thought_chunk"):
-            # Before the turn an agent may print a banner in this way: that is no part of its answer.
-            role = "assistant" if kind == "agent_message_chunk" and phase == "turn" else "log"
+            # Before the turn an agent may send a banner in this way, which is not part of its answer.
+            role = Role.ASSISTANT if kind == "agent_message_chunk" and phase == "turn" else Role.LOG
             key = (role, f"{phase} {update.get('messageId')}")
             yield from self._piece(key, mapping(update.get("content")), at)
         elif kind in ("tool_call", "tool_call_update"):
@@ -80,7 +77,7 @@ class _Reader:
             yield from self._tool(update, at)
 
     def _piece(
-        self, key: tuple[str, str], content: Mapping[str, Any], at: datetime | None
+        self, key: tuple[Role, str], content: Mapping[str, Any], at: datetime | None
     ) -> Iterator[Message]:
         if key != self._key:
             yield from self._flush()
@@ -106,43 +103,41 @@ class _Reader:
         name = string(known.get("kind")) or "tool"
         if status in FINISHED:
             del self._tools[key]
-            yield Message(role="tool", text=f"{_asked(known)} → {_outcome(known)}", tool=name, at=at)
+            yield Message(role=Role.TOOL, text=f"{_asked(known)} → {_outcome(known)}", tool=name, at=at)
         elif status == "in_progress" and "shown" not in known:
             known["shown"] = True
-            yield Message(role="tool", text=_asked(known), tool=name, at=at)
+            yield Message(role=Role.TOOL, text=_asked(known), tool=name, at=at)
 
 
 def _entry(record: Mapping[str, Any]) -> Iterator[Message]:
     """A record that stands alone."""
-    at, text = _instant(record), string(record.get("text"))
+    at, text = timestamp(record.get("at")), string(record.get("text"))
     match record.get("type"):
         case "out":
             frame = mapping(record.get("frame"))
             parts = mapping(frame.get("params")).get("prompt")
             if frame.get("method") == "session/prompt" and isinstance(parts, list):
                 prompt = "".join(string(mapping(part).get("text")) or "" for part in parts)
-                yield Message(role="user", text=prompt, at=at)
+                yield Message(role=Role.USER, text=prompt, at=at)
         case "session":
             agent = string(record.get("agent")) or "the agent"
-            yield Message(role="log", text=f"{agent}, session {record.get('id')}", at=at)
+            yield Message(role=Role.LOG, text=f"{agent}, session {record.get('id')}", at=at)
         case "permission":
             title = f"permission for {record.get('title')}"
-            yield Message(role="log", text=f"{title}: {record.get('answer')}", at=at)
+            yield Message(role=Role.LOG, text=f"{title}: {record.get('answer')}", at=at)
         case "stderr" | "garbage" if text and text.strip():
-            yield Message(role="log", text=text, at=at)
+            yield Message(role=Role.LOG, text=text, at=at)
         case "end":
-            yield from (Message(role="log", text=one, at=at) for one in log.left(record))
+            yield from (Message(role=Role.LOG, text=one, at=at) for one in log.left(record))
             error, reason = string(record.get("error")), string(record.get("stop_reason"))
             if error is not None:
-                yield Message(role="error", text=error, at=at)
+                yield Message(role=Role.ERROR, text=error, at=at)
             elif reason not in ("end_turn", None):
-                yield Message(role="log", text=f"the turn ended: {reason}", at=at)
+                yield Message(role=Role.LOG, text=f"the turn ended: {reason}", at=at)
 
 
 def _asked(call: Mapping[str, Any]) -> str:
-    given = mapping(call.get("rawInput"))
-    told = next((text for name in ASKED if (text := string(given.get(name)))), None)
-    return one_line(told or string(call.get("title")) or "…", 120)
+    return one_line(telling(call.get("rawInput")) or string(call.get("title")) or "…", 120)
 
 
 def _outcome(call: Mapping[str, Any]) -> str:
@@ -154,17 +149,9 @@ def _outcome(call: Mapping[str, Any]) -> str:
 
 
 def _texts(call: Mapping[str, Any]) -> Iterator[str]:
-    """What a tool gave back, in whichever place its agent puts it."""
+    """What a tool returned, in any of the places where agents put it."""
     content, output = call.get("content"), call.get("rawOutput")
-    for each in content if isinstance(content, list) else []:
-        yield string(mapping(mapping(each).get("content")).get("text")) or ""
+    for each in mappings(content):
+        yield string(mapping(each.get("content")).get("text")) or ""
     yield string(output) or ""
     yield string(mapping(output).get("error")) or string(mapping(output).get("output")) or ""
-
-
-def _instant(record: Mapping[str, Any]) -> datetime | None:
-    try:
-        at = datetime.fromisoformat(string(record.get("at")) or "")
-    except ValueError:
-        return None
-    return at if at.tzinfo else None

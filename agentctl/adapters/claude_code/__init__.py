@@ -7,10 +7,10 @@ agent's own verdict; claude may work on after one, so none of them says that it 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from agentctl.adapters import reading
-from agentctl.adapters.base import Capability, Message, Option, never_transient
+from agentctl.adapters.base import ALL_LOCAL, Message, Option, never_transient
 from agentctl.adapters.claude_code import log, transcript
 from agentctl.adapters.claude_code.commands import PERMISSION_MODES
 from agentctl.adapters.claude_code.commands import launch_command as launch_command
@@ -22,39 +22,32 @@ from agentctl.adapters.claude_code.log import LoggedRun, Spent
 from agentctl.adapters.claude_code.rendering import log_messages as log_messages
 from agentctl.adapters.claude_code.rendering import transcript_messages
 from agentctl.adapters.claude_code.transcript import StoredRun
+from agentctl.adapters.claude_code.transcript import store_path as store_path
 from agentctl.adapters.values import integer, string, total
-from agentctl.core.model import TERM_THEN_KILL, AgentVerdict, Listing, Result, Rung, Session
+from agentctl.core.model import TERM_THEN_KILL, AgentVerdict, Listing, Result, Session
 from agentctl.core.text import one_line
 
 NAME = "claude-code"
-SUMMARY = "Claude Code, Anthropic's own agent."
-PROGRAM: str | None = "claude"
-INSTALL: str | None = "npm install -g @anthropic-ai/claude-code"
+SUMMARY = "Claude Code, by Anthropic."
+PROGRAM = "claude"
+INSTALL = "npm install -g @anthropic-ai/claude-code"
 VERIFIED = "2.1.330 (transcripts and logs also of 2.1.197)"
-CAPABILITIES = frozenset(
-    {
-        Capability.LAUNCH,
-        Capability.PROMPT,
-        Capability.MODEL,
-        Capability.RESUME,
-        Capability.PEEK,
-        Capability.DISCOVER,
-    }
-)
-LADDER: tuple[Rung, ...] = TERM_THEN_KILL
-"""Never INT: claude leaves with exit code 0 then, as after a success."""
+CAPABILITIES = ALL_LOCAL
+LADDER = TERM_THEN_KILL
+"""Never INT: claude then exits with code 0, as after a success."""
 PROCESS_NAMES = frozenset({"claude", "claude.exe"})
-OPTIONS: tuple[Option, ...] = (
+OPTIONS = (
     Option(
         "permission_mode",
-        "What it may do unasked; claude's own setting by default. Nobody can be asked in a detached run:"
-        " in mode default edits and most commands are denied and the run still ends well (its notes name"
-        " them); acceptEdits lets it write in its directory; bypassPermissions lets it run anything.",
+        "What claude may do without asking; claude's own setting by default. Nobody can be asked in a"
+        " detached run: mode default denies edits and most commands, and the run still succeeds (its"
+        " notes name them); acceptEdits lets claude write in its directory; bypassPermissions lets it run"
+        " anything.",
         choices=PERMISSION_MODES,
     ),
     Option(
         "use_api_key",
-        "Pass ANTHROPIC_API_KEY and ANTHROPIC_AUTH_TOKEN on, so that the key is billed and not"
+        "Pass on ANTHROPIC_API_KEY and ANTHROPIC_AUTH_TOKEN, so that the key is billed and not"
         " the subscription; false by default.",
         kind=bool,
     ),
@@ -62,24 +55,16 @@ OPTIONS: tuple[Option, ...] = (
 
 is_transient = never_transient
 
-HEAD_BYTES = 256 * 1024
-TAIL_BYTES = 4 * 1024 * 1024
-
-
-def store_path(environ: Mapping[str, str]) -> str | None:
-    """The directory of projects, each with its transcripts."""
-    return transcript.path_in(environ)
-
 
 def native_id(session: Session, log_path: str) -> str | None:
-    """From the first event. It is asked for only where the launch did not choose it."""
-    return log.read_run(reading.head_lines(log_path, HEAD_BYTES)).native_id
+    """From the first event; needed only where the launch did not choose the id."""
+    return log.read_run(reading.head_lines(log_path)).native_id
 
 
 def listing(session: Session) -> Listing:
-    """`running` where there is a transcript, else `unavailable`: its absence proves nothing.
+    """`running` if there is a transcript, else `unavailable`: its absence proves nothing.
 
-    claude runs on without one where it cannot write, and where its settings keep none.
+    claude works on without a transcript where it cannot write, and where its settings keep none.
     """
     if session.native_id is None or session.store_path is None:
         return Listing.UNAVAILABLE
@@ -88,17 +73,16 @@ def listing(session: Session) -> Listing:
 
 
 def result(session: Session, log_path: str) -> Result:
-    """From the log's `result` lines; from the transcript what a run that was cut short did not print."""
+    """From the log's `result` lines, and from the transcript what a run that was cut short did not print."""
     logged = _logged(log_path)
     path = _transcript(session, logged.native_id)
-    # A launch takes the session's own id, so another one is that of an earlier session.
+    # A launch gives claude the session's own id, so any other id belongs to an earlier session.
     is_resumed = session.native_id not in (None, session.id)
     stored = StoredRun()
     if path is not None and (is_resumed or not logged.results):
         stored = transcript.run_since(path, session.created_at)
     verdict, text = _verdict(logged, stored)
     spent = _spent(logged, stored, is_resumed=is_resumed)
-    turns = [count for line in logged.results if (count := integer(line.get("num_turns"))) is not None]
     return Result(
         verdict=verdict,
         text=text,
@@ -106,7 +90,7 @@ def result(session: Session, log_path: str) -> Result:
         model=logged.model or stored.model,
         tokens=spent.tokens,
         cost_usd=spent.cost_usd,
-        turns=total(turns) if turns else None,
+        turns=total(integer(line.get("num_turns")) for line in logged.results),
         notes=log.notes_of(logged),
         transcript_path=path,
         adapter_version=logged.version or stored.version,
@@ -114,11 +98,11 @@ def result(session: Session, log_path: str) -> Result:
 
 
 def _logged(log_path: str) -> LoggedRun:
-    """The log's end, with its head where that is not in it: who and what is said first, the result last."""
-    logged = log.read_run(reading.tail_lines(log_path, TAIL_BYTES))
-    if reading.size(log_path) <= TAIL_BYTES:
+    """The log's end, and the head of a long one: ids and model come first, the result comes last."""
+    logged = log.read_run(reading.tail_lines(log_path))
+    if reading.size(log_path) <= reading.TAIL_BYTES:
         return logged
-    first = log.read_run(reading.head_lines(log_path, HEAD_BYTES))
+    first = log.read_run(reading.head_lines(log_path))
     return logged._replace(
         native_id=first.native_id or logged.native_id,
         version=first.version or logged.version,
@@ -152,8 +136,8 @@ def _verdict(logged: LoggedRun, stored: StoredRun) -> tuple[AgentVerdict, str | 
 def _spent(logged: LoggedRun, stored: StoredRun, *, is_resumed: bool) -> Spent:
     """Tokens and cost of this run alone.
 
-    claude's totals are those of the whole conversation, so what it had cost before is taken
-    off; without that, only the counts of each turn or message are this run's own.
+    claude's totals are those of the whole conversation, so what it had cost before is
+    subtracted; where that is unknown, only the counts of each turn or message are this run's own.
     """
     total = log.spent_by_models(logged.results[-1]) if logged.results else stored.after
     before = stored.before if is_resumed else Spent()
@@ -164,9 +148,9 @@ def _spent(logged: LoggedRun, stored: StoredRun, *, is_resumed: bool) -> Spent:
 
 
 def messages(session: Session, log_path: str) -> Iterator[Message]:
-    """The conversation from its transcript, with its prompts; from the log where there is none."""
+    """The conversation from its transcript, with its prompts; from the log without a transcript."""
     path = _transcript(session, None)
     if path is not None:
         lines = reading.tail_lines(path, transcript.RUN_BYTES)
         return transcript_messages(reading.json_objects(lines))
-    return log_messages(reading.tail_lines(log_path, TAIL_BYTES))
+    return log_messages(reading.tail_lines(log_path))

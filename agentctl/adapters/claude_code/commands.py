@@ -8,24 +8,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentctl.adapters.base import Command, CommandRequest
-from agentctl.adapters.values import string
-from agentctl.adapters.words import gathered, has_option
+from agentctl.adapters.words import gathered, has_option, model_of, native_id_of, option, prompt_of
 from agentctl.core import variables
 from agentctl.core.model import Session
-from agentctl.errors import NotFound, UsageFault
+from agentctl.errors import UsageFault
 
 PERMISSION_MODES = ("acceptEdits", "auto", "bypassPermissions", "default", "dontAsk", "manual", "plan")
 
 _RESUME = "use agentctl resume"
 _OUTPUT = "agentctl reads the stream of JSON events"
 _ELSEWHERE = "the agent would work in another process, which agentctl cannot watch"
-_DIRECTORY = "use agentctl launch --worktree, so that its directory is known"
-_NO_RUN = "claude would print and leave without a run"
+_DIRECTORY = "use agentctl launch --worktree, so that agentctl knows the directory"
+_NO_RUN = "claude would print something and exit without a run"
 
 OURS = {
-    "-p": "agentctl gives it",
-    "--print": "agentctl gives it",
-    "--session-id": "agentctl chooses the id, so that the session is known from its start",
+    "-p": "agentctl passes it",
+    "--print": "agentctl passes it",
+    "--session-id": "agentctl chooses the id, so that it knows the session from the start",
     "-r": _RESUME,
     "--resume": _RESUME,
     "-c": _RESUME,
@@ -35,8 +34,8 @@ OURS = {
     "--teleport": _RESUME,
     "--no-session-persistence": "nothing could be shown or resumed later",
     "--output-format": _OUTPUT,
-    "--input-format": "agentctl gives the prompt as text",
-    "--replay-user-messages": "agentctl gives the prompt as text",
+    "--input-format": "agentctl passes the prompt as text",
+    "--replay-user-messages": "agentctl passes the prompt as text",
     "--bg": _ELSEWHERE,
     "--background": _ELSEWHERE,
     "--cloud": _ELSEWHERE,
@@ -70,40 +69,29 @@ OF_PARENT = (
     "CLAUDE_EFFORT",
     "CLAUDE_PID",
 )
-"""What a claude tells the tools that it starts: of no use to another session, and partly secret."""
+"""Variables that a claude sets for the tools it starts: useless to another session, and partly secret."""
 
 
 def launch_command(request: CommandRequest) -> Command:
     """A run with the prompt on standard input, under an id that is known before it starts."""
-    model = request.model or string(request.config.get("model"))
-    return _command(request, "--session-id", request.session_id, model=model)
+    return _command(request, "--session-id", request.session_id, model=model_of(request))
 
 
 def resume_command(session: Session, request: CommandRequest) -> Command:
     """A further turn of the same conversation. It keeps its model and system prompt, not its permissions."""
-    if session.native_id is None:
-        raise NotFound(
-            f"session {session.id[:8]} has no claude session id",
-            hint=f"start it again with the same prompt and options: agentctl rerun {session.id[:8]}",
-        )
-    return _command(request, "--resume", session.native_id, model=request.model)
+    return _command(request, "--resume", native_id_of(session, "claude session id"), model=request.model)
 
 
-def _command(request: CommandRequest, option: str, native_id: str, *, model: str | None) -> Command:
-    if not request.prompt or not request.prompt.strip():
-        raise UsageFault("claude needs a prompt", hint="give one with --prompt or --prompt-file")
+def _command(request: CommandRequest, which: str, native_id: str, *, model: str | None) -> Command:
+    prompt = prompt_of(request, "claude")
     words = gathered(request, OURS, adapter="claude-code", program="claude")
     program = request.program or ("claude",)
-    ours = ("-p", option, native_id, "--output-format", "stream-json", "--verbose")
+    ours = ("-p", which, native_id, "--output-format", "stream-json", "--verbose")
     # The user's words come last: an option that takes several values swallows what follows it.
-    argv = (*program, *ours, *_model(model, words), *_permissions(request, words), *words)
+    argv = (*program, *ours, *option(words, model, "--model"), *_permissions(request, words), *words)
     removed, notes = _keys(request)
     env = dict.fromkeys((*(name for name in OF_PARENT if name not in request.given), *removed))
-    return Command(argv=argv, env=env, stdin=request.prompt, native_id=native_id, notes=notes)
-
-
-def _model(model: str | None, words: Sequence[str]) -> tuple[str, ...]:
-    return () if model is None or has_option(words, "--model") else ("--model", model)
+    return Command(argv=argv, env=env, stdin=prompt, native_id=native_id, notes=notes)
 
 
 def _permissions(request: CommandRequest, words: Sequence[str]) -> tuple[str, ...]:
@@ -113,14 +101,14 @@ def _permissions(request: CommandRequest, words: Sequence[str]) -> tuple[str, ..
         return ()
     if mode not in PERMISSION_MODES:
         raise UsageFault(
-            f"permission_mode in [adapters.claude-code] is not one that claude has: {mode}",
+            f"permission_mode in [adapters.claude-code] is {mode!r}, which claude does not have",
             hint=f"choose one of {', '.join(PERMISSION_MODES)}",
         )
     return ("--permission-mode", str(mode))
 
 
 def _keys(request: CommandRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The variables to take away so that a subscription is billed, and a note on those that were set."""
+    """The variables to remove so that a subscription is billed, and a note on those that were set."""
     # As everywhere, the environment beats the configuration.
     wish = request.environ.get(variables.CLAUDE_USE_API_KEY)
     if wish == "1" or (not wish and request.config.get("use_api_key") is True):
@@ -130,7 +118,7 @@ def _keys(request: CommandRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if not found:
         return removed, ()
     note = (
-        f"{' and '.join(found)} not taken over from the environment, so that claude bills its own login;"
+        f"{' and '.join(found)} removed from the environment, so that claude bills its own login;"
         f" to bill the key, set {variables.CLAUDE_USE_API_KEY}=1"
         " or use_api_key = true in [adapters.claude-code]"
     )

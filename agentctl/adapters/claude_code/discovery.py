@@ -1,8 +1,8 @@
 """Conversations of claude that agentctl did not start, and the processes proved to run them.
 
-A transcript can be hundreds of megabytes: only its head and its tail are read. Which
-process has it open is told by claude's own registry of live sessions, whose files outlive
-a killed claude: one is believed only where it names the process as the kernel does.
+A transcript can have hundreds of megabytes: only its head and its tail are read. claude's
+own registry of live sessions says which process has it open. Its files outlive a killed
+claude: one is believed only if it names the process as the kernel does.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from agentctl.core.model import AgentVerdict, Result
 
 HEAD_WINDOWS = (16 * 1024, 512 * 1024)
 TAIL_WINDOWS = (64 * 1024, 1024 * 1024, 8 * 1024 * 1024)
-"""Bytes that are read of a transcript: the next window only where one has not told enough."""
+"""Bytes that are read of a transcript; the next window only if one did not say enough."""
 
 TITLE_LENGTH = 2000
 
@@ -31,17 +31,17 @@ REGISTRY_BYTES = 16 * 1024
 
 
 class Head(NamedTuple):
-    """What the beginning of a transcript tells."""
+    """What the beginning of a transcript says."""
 
     created_at: datetime | None = None
     cwd: str | None = None
     title: str | None = None
     is_own: bool = False
-    """A line names the conversation that the file is called after."""
+    """A line names the same conversation as the file's name."""
 
 
 class Tail(NamedTuple):
-    """What the end of a transcript tells."""
+    """What the end of a transcript says."""
 
     updated_at: datetime | None = None
     cwd: str | None = None
@@ -57,7 +57,7 @@ def sources(store_path: str) -> Iterable[str]:
     return [
         f"{project.path}/{name}"
         for project in _directories(store_path)
-        for name in _names(project.path)
+        for name in reading.names(project.path)
         if name.endswith(".jsonl") and transcript.is_id(name.removesuffix(".jsonl"))
     ]
 
@@ -70,24 +70,16 @@ def _directories(path: str) -> list[os.DirEntry[str]]:
         return []
 
 
-def _names(path: str) -> list[str]:
-    try:
-        return os.listdir(path)
-    except OSError:
-        return []
-
-
 def discover(source: str) -> Iterable[NativeSession]:
-    """The transcript's conversation; none where nobody has asked anything yet, or it is no transcript."""
+    """The transcript's conversation; nothing before the first prompt, or if it is not a transcript."""
     native_id, suffix = os.path.splitext(os.path.basename(source))
     if suffix != ".jsonl" or not transcript.is_id(native_id) or not os.path.isfile(source):
         return []
     head, tail = _read_head(source, native_id), _read_tail(source, native_id)
     if tail.turn is None and head.title and reading.size(source) > TAIL_WINDOWS[-1]:
-        # Its last message alone is longer than what is read: pictures, as a rule. Nobody has answered it.
-        tail = tail._replace(
-            turn=Turn(AgentVerdict.SILENT), updated_at=tail.updated_at or _changed_at(source)
-        )
+        # Its last message is longer than what is read: usually pictures. It has no answer yet.
+        updated_at = tail.updated_at or reading.changed_at(source)
+        tail = tail._replace(turn=Turn(AgentVerdict.SILENT), updated_at=updated_at)
     updated_at = tail.updated_at or head.created_at
     created_at = head.created_at or updated_at
     if tail.turn is None or created_at is None or updated_at is None or not (head.is_own or tail.is_own):
@@ -115,13 +107,6 @@ def discover(source: str) -> Iterable[NativeSession]:
         tokens=tail.spent.tokens,
     )
     return [native]
-
-
-def _changed_at(path: str) -> datetime | None:
-    try:
-        return reading.instant(os.stat(path).st_mtime * 1000)
-    except OSError:
-        return None
 
 
 def _read_head(path: str, native_id: str) -> Head:
@@ -183,7 +168,7 @@ def _tail(records: Iterator[Mapping[str, Any]], native_id: str) -> Tail:
 def match(natives: Sequence[NativeSession], processes: Sequence[Process]) -> Mapping[str, Process]:
     """Native id → the newest process that claude's registry names, if it is that process.
 
-    A background session is claude's own daemon's to end: its process is named, and never signalled.
+    Only claude's own daemon may end a background session: its process is shown, and never signalled.
     """
     by_id = {native.native_id: native for native in natives}
     configs = {os.path.dirname(native.store_path) for native in natives}
@@ -194,14 +179,14 @@ def match(natives: Sequence[NativeSession], processes: Sequence[Process]) -> Map
             native = by_id.get(string(entry.get("sessionId")) or "")
             if native is None or os.path.dirname(native.store_path) != config:
                 continue
-            # claude's daemon starts anew a background process that was signalled.
+            # claude's daemon restarts a background process that was signalled.
             is_daemons = entry.get("kind") == "bg"
             found[native.native_id] = process._replace(is_shared=True) if is_daemons else process
     return found
 
 
 def _entry(config: str, process: Process) -> Mapping[str, Any]:
-    """What the registry says of this very process; empty where it speaks of another one, or not at all."""
+    """What the registry says about this process; empty if it means another one, or has no entry."""
     path = os.path.join(config, "sessions", f"{process.pid}.json")
     entry = json_object("\n".join(reading.head_lines(path, REGISTRY_BYTES))) or {}
     ticks, _, machine, namespace = (*process.start_token.split(":"), "", "", "")[:4]

@@ -1,6 +1,6 @@
 """What `claude -p --output-format stream-json --verbose` writes: one JSON object a line.
 
-stdout and stderr share one file, so plain text may stand among them. Each turn begins
+stdout and stderr share one file, so there may be plain text among the events. Each turn begins
 with an `init` line and ends with a `result` line; a run may have several turns. Must not
 read any file, nor know the transcript.
 """
@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from agentctl.adapters.reading import json_object
-from agentctl.adapters.values import integer, mapping, real, string, total
+from agentctl.adapters.showing import CUT_OFF, retried, telling
+from agentctl.adapters.values import integer, mapping, mappings, real, string, total
 from agentctl.core.model import Tokens
 from agentctl.core.text import one_line
 
 SHOWN_DENIALS = 5
-"""Denied calls that are told one by one."""
+"""Denied calls that the notes name one by one."""
 
 
 class Spent(NamedTuple):
@@ -27,7 +28,7 @@ class Spent(NamedTuple):
 
 
 class LoggedRun(NamedTuple):
-    """What a log says of the run that wrote it. Whatever it does not say is None."""
+    """What a log says about the run that wrote it. Anything that it does not say is None."""
 
     native_id: str | None = None
     version: str | None = None
@@ -43,7 +44,7 @@ class LoggedRun(NamedTuple):
 
 
 def read_run(lines: Iterable[str]) -> LoggedRun:
-    """What these lines, all of one run's log or parts of it, say together."""
+    """What these lines of one run's log say together."""
     events: list[Mapping[str, Any]] = []
     printed: list[str] = []
     for line in lines:
@@ -74,8 +75,8 @@ def _is(event: Mapping[str, Any], kind: str, subtype: str) -> bool:
 
 def failure_of(event: Mapping[str, Any]) -> str:
     """Why a call of the model failed, of an `api_retry` line: `500 server_error`."""
-    told = (integer(event.get("error_status")), string(event.get("error")))
-    return one_line(" ".join(str(part) for part in told if part)) or "no reason given"
+    parts = (integer(event.get("error_status")), string(event.get("error")))
+    return one_line(" ".join(str(part) for part in parts if part)) or "no reason given"
 
 
 def error_of(result: Mapping[str, Any]) -> str | None:
@@ -86,29 +87,22 @@ def error_of(result: Mapping[str, Any]) -> str | None:
     if reason.startswith("aborted"):
         return f"interrupted ({one_line(reason)})"
     errors = result.get("errors")
-    told = [string(error) for error in errors] if isinstance(errors, list) else []
-    text = string(result.get("result")) or "; ".join(text for text in told if text)
+    said = [string(error) for error in errors] if isinstance(errors, list) else []
+    text = string(result.get("result")) or "; ".join(text for text in said if text)
     return one_line(text) or one_line(string(result.get("subtype")) or "") or "an error without a message"
 
 
 def notes_of(run: LoggedRun) -> tuple[str, ...]:
-    """What a person should know of this run: denied tools, a truncated answer, failed calls."""
-    denials = [
-        mapping(denial)
-        for result in run.results
-        if isinstance(listed := result.get("permission_denials"), list)
-        for denial in listed
-    ]
-    told = list(dict.fromkeys(f"permission denied: {_call(denial)}" for denial in denials))
-    notes = told[:SHOWN_DENIALS]
-    if len(told) > SHOWN_DENIALS:
-        notes.append(f"permission denied: {len(told) - SHOWN_DENIALS} more calls")
+    """What a person should know about this run: denied tools, a truncated answer, failed calls."""
+    denials = [denial for result in run.results for denial in mappings(result.get("permission_denials"))]
+    denied = list(dict.fromkeys(f"permission denied: {_call(denial)}" for denial in denials))
+    notes = denied[:SHOWN_DENIALS]
+    if len(denied) > SHOWN_DENIALS:
+        notes.append(f"permission denied: {len(denied) - SHOWN_DENIALS} more calls")
     if run.results and run.results[-1].get("stop_reason") == "max_tokens":
-        notes.append("the answer was cut off at the model's output limit")
+        notes.append(CUT_OFF)
     if run.failed_calls:
-        failed = len(run.failed_calls)
-        times = "once" if failed == 1 else f"{failed} times"
-        notes.append(f"the model's server failed {times}, the last time with: {run.failed_calls[-1]}")
+        notes.append(retried(run.failed_calls))
     return tuple(notes)
 
 
@@ -119,10 +113,7 @@ def _call(denial: Mapping[str, Any]) -> str:
 
 def gist(given: object) -> str:
     """What a tool was asked to do, in a few words."""
-    record = mapping(given)
-    keys = ("command", "file_path", "notebook_path", "pattern", "url", "query", "skill", "description")
-    told = (string(record.get(key)) for key in keys)
-    return one_line(next((text for text in told if text), ""), 120)
+    return one_line(telling(given) or "", 120)
 
 
 def spent_by_models(record: Mapping[str, Any]) -> Spent | None:
@@ -140,7 +131,7 @@ def sum_usage(usages: Sequence[object]) -> Tokens:
     """The counts of these `usage` records together; None for a count that none of them gives."""
 
     def of(key: str) -> int | None:
-        return total(count for usage in usages if (count := integer(mapping(usage).get(key))) is not None)
+        return total(integer(mapping(usage).get(key)) for usage in usages)
 
     return Tokens(
         input=of("input_tokens"),
@@ -151,7 +142,7 @@ def sum_usage(usages: Sequence[object]) -> Tokens:
 
 
 def minus(total: Spent, before: Spent) -> Spent | None:
-    """What was spent since `before`; None where the two are not of one account."""
+    """What was spent since `before`; None if one of the counts went down."""
     pairs = zip(total.tokens, before.tokens, strict=True)
     counts = [(now or 0) - (then or 0) for now, then in pairs]
     cost = None if total.cost_usd is None else total.cost_usd - (before.cost_usd or 0)
@@ -161,9 +152,9 @@ def minus(total: Spent, before: Spent) -> Spent | None:
 
 
 def _complaint(printed: Sequence[str]) -> str | None:
-    """The last line that says it is an error, else the last one: claude explains itself before it leaves."""
+    """The last line marked as an error, else the last line: claude explains itself before it exits."""
     errors = [line for line in printed if line.lower().startswith("error: ")]
     if errors:
         return errors[-1][len("error: ") :]
-    told = [line for line in printed if not line.startswith(("Warning", "[claude-code:"))]
-    return told[-1] if told else None
+    others = [line for line in printed if not line.startswith(("Warning", "[claude-code:"))]
+    return others[-1] if others else None

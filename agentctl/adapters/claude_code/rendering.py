@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from agentctl.adapters import reading
-from agentctl.adapters.base import Message
+from agentctl.adapters.base import Message, Role
 from agentctl.adapters.claude_code import transcript
 from agentctl.adapters.claude_code.log import error_of, failure_of, gist
 from agentctl.adapters.claude_code.transcript import INTERRUPTED, SYNTHETIC
-from agentctl.adapters.values import integer, mapping, real, string
-from agentctl.core.text import clean, one_line
+from agentctl.adapters.showing import printed
+from agentctl.adapters.values import integer, mapping, mappings, real, string
+from agentctl.core.text import one_line
 
 
 def log_messages(lines: Iterable[str]) -> Iterator[Message]:
@@ -24,22 +25,22 @@ def log_messages(lines: Iterable[str]) -> Iterator[Message]:
         event = reading.json_object(line)
         if event is not None and isinstance(event.get("type"), str):
             yield from _event_messages(event, tools)
-        elif text := clean(line).rstrip():
-            yield Message(role="log", text=text)
+        else:
+            yield from printed(line)
 
 
 def _event_messages(event: Mapping[str, Any], tools: dict[str, str]) -> Iterator[Message]:
     at = transcript.instant(event)
     if event["type"] in ("assistant", "user"):
-        # What the CLI says in the model's place, it says again in its `result` line.
+        # What the CLI says in place of the model is repeated in its `result` line.
         if mapping(event.get("message")).get("model") != SYNTHETIC:
             is_subagent = string(event.get("parent_tool_use_id")) is not None
             said = _block_messages(event, tools)
-            yield from (one for one in said if one.role == "tool" or not is_subagent)
+            yield from (one for one in said if one.role is Role.TOOL or not is_subagent)
     elif event["type"] == "system" and event.get("subtype") == "api_retry":
-        yield Message(role="log", text=_retry(event), at=at)
+        yield Message(role=Role.LOG, text=_retry(event), at=at)
     elif event["type"] == "result" and (error := error_of(event)) is not None:
-        yield Message(role="error", text=error, at=at)
+        yield Message(role=Role.ERROR, text=error, at=at)
 
 
 def _retry(event: Mapping[str, Any]) -> str:
@@ -58,36 +59,33 @@ def transcript_messages(records: Iterable[Mapping[str, Any]]) -> Iterator[Messag
             continue
         at = transcript.instant(record)
         if record.get("isApiErrorMessage") is True:
-            yield Message(role="error", text=transcript.text_of(record) or "unknown error", at=at)
+            yield Message(role=Role.ERROR, text=transcript.text_of(record) or "unknown error", at=at)
         elif record["type"] == "user" and transcript.text_of(record).startswith(INTERRUPTED):
-            yield Message(role="error", text="interrupted by the user", at=at)
+            yield Message(role=Role.ERROR, text="interrupted by the user", at=at)
         elif (prompt := transcript.prompt_of(record)) is not None:
-            yield Message(role="user", text=prompt, at=at)
+            yield Message(role=Role.USER, text=prompt, at=at)
         else:
             yield from _block_messages(record, tools)
 
 
 def _block_messages(record: Mapping[str, Any], tools: dict[str, str]) -> Iterator[Message]:
-    """What each block of a message shows. `tools` names the calls whose answers are still to come."""
+    """What each block of a message shows. `tools` has the names of calls that have no answer yet."""
     at = transcript.instant(record)
     message = mapping(record.get("message"))
-    role = "user" if record.get("type") == "user" else "assistant"
-    content = message.get("content")
-    for block in [mapping(part) for part in content] if isinstance(content, list) else []:
+    role = Role.USER if record.get("type") == "user" else Role.ASSISTANT
+    for block in mappings(message.get("content")):
         if block.get("type") == "text" and (text := string(block.get("text"))):
             yield Message(role=role, text=text, at=at)
         elif block.get("type") == "tool_use":
             name = string(block.get("name")) or "tool"
             tools[string(block.get("id")) or ""] = name
-            yield Message(role="tool", text=gist(block.get("input")) or "…", tool=name, at=at)
+            yield Message(role=Role.TOOL, text=gist(block.get("input")) or "…", tool=name, at=at)
         elif block.get("type") == "tool_result":
             called = tools.pop(string(block.get("tool_use_id")) or "", "tool")
             if block.get("is_error") is True:
                 failure = one_line(_output(block.get("content")), 160) or "no reason given"
-                yield Message(role="tool", text=f"failed: {failure}", tool=called, at=at)
+                yield Message(role=Role.TOOL, text=f"failed: {failure}", tool=called, at=at)
 
 
 def _output(content: object) -> str:
-    if isinstance(content, list):
-        return " ".join(string(mapping(part).get("text")) or "" for part in content)
-    return string(content) or ""
+    return string(content) or " ".join(string(part.get("text")) or "" for part in mappings(content))

@@ -1,4 +1,4 @@
-"""Reading claude's transcripts: one file of JSON lines a conversation, `PROJECT/SESSION-ID.jsonl`.
+"""Reading claude's transcripts: one file of JSON lines per conversation, `PROJECT/SESSION-ID.jsonl`.
 
 Most of a transcript's bytes are attachments and requests, so lines are told apart by
 their type before anything of them is believed. A resumed run appends to the same file.
@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from agentctl.adapters import reading
 from agentctl.adapters.claude_code.log import Spent, spent_by_models
-from agentctl.adapters.values import mapping, string
+from agentctl.adapters.values import mapping, mappings, string
 from agentctl.core.model import AgentVerdict
 from agentctl.core.text import one_line
 
@@ -31,15 +31,15 @@ _ID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
 class Turn(NamedTuple):
-    """What the newest line of a conversation says of its last turn."""
+    """What the newest line of a conversation says about its last turn."""
 
     verdict: AgentVerdict
-    """Silent for a turn that has not come to its end."""
+    """Silent for a turn that has not ended."""
     text: str | None = None
 
 
 class StoredRun(NamedTuple):
-    """What a transcript says of the run that began at some instant."""
+    """What a transcript says about the run that began at some instant."""
 
     turn: Turn | None = None
     version: str | None = None
@@ -47,50 +47,37 @@ class StoredRun(NamedTuple):
     usages: tuple[object, ...] = ()
     """The `usage` of each message of the model."""
     before: Spent | None = None
-    """What the conversation had cost when the run began; None where that cannot be known."""
+    """What the conversation had cost when the run began; None if that is unknown."""
     after: Spent | None = None
     """The same at the run's end; None where it was killed."""
 
 
-def path_in(environ: Mapping[str, str]) -> str | None:
-    """The directory of all projects under this environment; None where the environment does not say."""
-    config = environ.get("CLAUDE_CONFIG_DIR")
-    if not config and environ.get("HOME"):
-        config = os.path.join(environ["HOME"], ".claude")
-    return os.path.join(config, "projects") if config and os.path.isabs(config) else None
+def store_path(environ: Mapping[str, str]) -> str | None:
+    """The directory of all projects, each with its transcripts."""
+    config = reading.place(environ, "CLAUDE_CONFIG_DIR", ".claude")
+    return os.path.join(config, "projects") if config else None
 
 
 def is_id(text: str) -> bool:
-    """Whether this is a session's id: only such names are looked for, so none leads out of the store."""
+    """Whether this is a session's id: only such names are looked up, so none leads out of the store."""
     return _ID.fullmatch(text) is not None
 
 
-def find(store_path: str, native_id: str) -> str | None:
+def find(store: str, native_id: str) -> str | None:
     """The conversation's file, whichever project it is in."""
     if not is_id(native_id):
         return None
-    try:
-        projects = os.listdir(store_path)
-    except OSError:
-        return None
-    paths = (os.path.join(store_path, project, f"{native_id}.jsonl") for project in projects)
+    paths = (os.path.join(store, project, f"{native_id}.jsonl") for project in reading.names(store))
     return next((path for path in paths if os.path.isfile(path)), None)
 
 
 def instant(record: Mapping[str, Any]) -> datetime | None:
-    """When this line was written; None where it does not say."""
-    text = string(record.get("timestamp"))
-    if text is None:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-        return at.astimezone(UTC) if at.tzinfo is not None else None
-    except (ValueError, OverflowError):  # the year 1 east of Greenwich has no UTC
-        return None
+    """When this line was written; None if it does not say."""
+    return reading.timestamp(record.get("timestamp"))
 
 
 def is_turn(record: Mapping[str, Any]) -> bool:
-    """A line of the conversation itself: no subagent's, none that the CLI put in for itself."""
+    """Whether this line is part of the conversation: not a subagent's, nor the CLI's own."""
     if record.get("type") not in ("user", "assistant") or record.get("isSidechain") is True:
         return False
     if any(record.get(key) is True for key in ("isMeta", "isCompactSummary", "isVisibleInTranscriptOnly")):
@@ -103,13 +90,13 @@ def is_turn(record: Mapping[str, Any]) -> bool:
 
 
 def prompt_of(record: Mapping[str, Any]) -> str | None:
-    """What a person asked, if this line is that."""
+    """What a person asked; None for any other line."""
     if record.get("type") != "user" or not is_turn(record):
         return None
     content = mapping(record.get("message")).get("content")
     if isinstance(content, str):
         return None if content.startswith("<task-notification>") else content or None
-    parts = [mapping(part) for part in content] if isinstance(content, list) else []
+    parts = mappings(content)
     if any(part.get("type") == "tool_result" for part in parts):
         return None
     text = "".join(string(part.get("text")) or "" for part in parts)
@@ -118,13 +105,12 @@ def prompt_of(record: Mapping[str, Any]) -> str | None:
 
 def text_of(record: Mapping[str, Any]) -> str:
     """The text of this line's message."""
-    content = mapping(record.get("message")).get("content")
-    parts = [mapping(part) for part in content] if isinstance(content, list) else []
+    parts = mappings(mapping(record.get("message")).get("content"))
     return "\n".join(text for part in parts if (text := string(part.get("text"))))
 
 
 def turn_of(record: Mapping[str, Any]) -> Turn:
-    """How the turn stands that this line (the last for which `is_turn`) belongs to."""
+    """The state of the turn that ends with this line (the last for which `is_turn`)."""
     text = text_of(record)
     if record["type"] == "user":
         if text.startswith(INTERRUPTED):
@@ -145,11 +131,11 @@ def model_of(record: Mapping[str, Any]) -> str | None:
 
 
 def run_since(path: str, since: datetime) -> StoredRun:
-    """What the transcript says of the run whose lines are not older than `since`.
+    """What the transcript says about the run whose lines are not older than `since`.
 
-    `cost-state` lines have no time of their own: the last one before the run's first line
-    tells what the conversation had cost by then. A run that was killed leaves none, and
-    claude itself then counts on from the one before.
+    `cost-state` lines have no timestamp: the last one before the run's first line says what
+    the conversation had cost by then. A run that was killed leaves none, and claude itself
+    then counts on from the one before.
     """
     lines = reading.tail_lines(path, RUN_BYTES)
     before = None if reading.size(path) > RUN_BYTES else Spent()

@@ -2,18 +2,17 @@
 
 The log names the thread at once and ends with the verdict, unless the run was interrupted
 or killed; then the session file is asked. A stop begins with INT, which codex records and
-passes on to its tools; it may leave empty `.agents`, `.aws` and `.codex` directories in the
+passes on to its tools. codex may leave empty `.agents`, `.aws` and `.codex` directories in the
 project when it interrupts a sandboxed command.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from agentctl.adapters import reading
-from agentctl.adapters.base import Capability, Message, never_transient
+from agentctl.adapters.base import ALL_LOCAL, Message, never_transient
 from agentctl.adapters.codex import log, rollout
 from agentctl.adapters.codex.commands import OPTIONS as OPTIONS
 from agentctl.adapters.codex.commands import launch_command as launch_command
@@ -24,50 +23,37 @@ from agentctl.adapters.codex.log import LoggedRun
 from agentctl.adapters.codex.rendering import log_messages as log_messages
 from agentctl.adapters.codex.rendering import stored_messages
 from agentctl.adapters.codex.rollout import Rollout, Turn
+from agentctl.adapters.showing import retried
 from agentctl.adapters.values import string
 from agentctl.core.model import AgentVerdict, Listing, Result, Rung, Session, Tokens
 
 NAME = "codex"
 SUMMARY = "OpenAI Codex CLI."
-PROGRAM: str | None = "codex"
-INSTALL: str | None = "npm install -g @openai/codex"
+PROGRAM = "codex"
+INSTALL = "npm install -g @openai/codex"
 VERIFIED = "0.169.0"
-CAPABILITIES = frozenset(
-    {
-        Capability.LAUNCH,
-        Capability.PROMPT,
-        Capability.MODEL,
-        Capability.RESUME,
-        Capability.PEEK,
-        Capability.DISCOVER,
-    }
-)
-LADDER: tuple[Rung, ...] = (Rung(2, timedelta(seconds=10)), Rung(9, timedelta(seconds=5)))
+CAPABILITIES = ALL_LOCAL
+LADDER = (Rung(2, timedelta(seconds=10)), Rung(9, timedelta(seconds=5)))
 PROCESS_NAMES = frozenset({"codex"})
 
 is_transient = never_transient
-
-HEAD_BYTES = 256 * 1024
-TAIL_BYTES = 4 * 1024 * 1024
+sources = rollout.paths
 
 
 def store_path(environ: Mapping[str, str]) -> str | None:
-    """CODEX_HOME, or `.codex` in the home directory; None where the environment does not say."""
-    home = environ.get("CODEX_HOME")
-    if not home and environ.get("HOME"):
-        home = os.path.join(environ["HOME"], ".codex")
-    return home if home and os.path.isabs(home) else None
+    """codex's home directory."""
+    return reading.place(environ, "CODEX_HOME", ".codex")
 
 
 def native_id(session: Session, log_path: str) -> str | None:
     """From the log's first event, a moment after the start."""
-    return log.find_thread(reading.head_lines(log_path, HEAD_BYTES))
+    return log.find_thread(reading.head_lines(log_path))
 
 
 def listing(session: Session) -> Listing:
-    """`running` for a thread that is there: a session file does not tell whether it is at work.
+    """`running` for any thread that has a session file, which does not say whether codex works on it.
 
-    Never `absent`: a run that was told to keep no session file is at work all the same.
+    Never `absent`: a run can be told to keep no session file.
     """
     if session.native_id is None or session.store_path is None:
         return Listing.UNAVAILABLE
@@ -75,19 +61,14 @@ def listing(session: Session) -> Listing:
     return Listing.UNAVAILABLE if found is None else Listing.RUNNING
 
 
-def sources(store_path: str) -> Iterable[str]:
-    """The session files, but for archived ones: those were put away."""
-    return rollout.paths(store_path)
-
-
 def result(session: Session, log_path: str) -> Result:
     """From the log; from the session file the model, this run's share of the tokens, a missing verdict."""
     native = native_id(session, log_path)
-    logged = log.read_run(reading.tail_lines(log_path, TAIL_BYTES), native_id=native)
+    logged = log.read_run(reading.tail_lines(log_path), native_id=native)
     stored = _stored(session, native)
     turn = _turn_of(session, stored) if stored is not None else Turn("")
     verdict, text = _verdict(logged, turn)
-    # Without its share nobody can tell what of the sum an earlier run has used.
+    # Without its share, how much of the sum an earlier run has used is unknown.
     is_first = session.resumed_from is None
     return Result(
         verdict=verdict,
@@ -110,15 +91,15 @@ def _stored(session: Session, native: str | None) -> Rollout | None:
 
 
 def _turn_of(session: Session, stored: Rollout) -> Turn:
-    """The first turn since the launch: a later one is of a message that was queued, or of a resume."""
+    """The first turn since the launch: later ones answer a queued message, or belong to a resume."""
     since = session.created_at
     turns = (turn for turn in stored.turns if turn.began_at is not None and turn.began_at >= since)
     return next(turns, Turn(""))
 
 
 def _version(session: Session, stored: Rollout) -> str | None:
-    """The release that made the thread, if that was this run: another one may go on with it."""
-    created = rollout.timestamp(stored.meta.get("timestamp"))
+    """The release that made the thread, if this run made it: another release may continue a thread."""
+    created = reading.timestamp(stored.meta.get("timestamp"))
     is_ours = created is not None and created >= session.created_at
     return string(stored.meta.get("cli_version")) if is_ours else None
 
@@ -139,18 +120,18 @@ def _verdict(logged: LoggedRun, turn: Turn) -> tuple[AgentVerdict, str | None]:
 def _notes(logged: LoggedRun, turn: Turn) -> tuple[str, ...]:
     notes = list(dict.fromkeys(logged.warnings))
     if logged.retries:
-        times = "once" if len(logged.retries) == 1 else f"{len(logged.retries)} times"
-        notes.append(f"the model's server failed {times}, the last time with: {logged.retries[-1]}")
+        notes.append(retried(logged.retries))
     if turn.refused:
-        times = "a command" if len(turn.refused) == 1 else f"{len(turn.refused)} commands"
-        notes.append(f"the sandbox refused {times}, the last time with: {turn.refused[-1]}")
+        count = len(turn.refused)
+        which = "a command:" if count == 1 else f"{count} commands, most recently:"
+        notes.append(f"the sandbox refused {which} {turn.refused[-1]}")
     return tuple(notes)
 
 
 def messages(session: Session, log_path: str) -> Iterator[Message]:
-    """The conversation from its session file, with its prompts; from the log where there is no such file."""
+    """The conversation from its session file, with its prompts; from the log without such a file."""
     if session.native_id is not None and session.store_path is not None:
         path = rollout.find(session.store_path, session.native_id)
         if path is not None:
-            return stored_messages(reading.json_objects(reading.tail_lines(path, TAIL_BYTES)))
-    return log_messages(reading.tail_lines(log_path, TAIL_BYTES))
+            return stored_messages(reading.json_objects(reading.tail_lines(path)))
+    return log_messages(reading.tail_lines(log_path))

@@ -1,6 +1,6 @@
 """How `codex exec` is started: its words, and what a user's own words must not set.
 
-Nothing is looked at but the request, and which file its `codex` is.
+Reads only the request, and which file its `codex` is.
 """
 
 from __future__ import annotations
@@ -10,43 +10,44 @@ from collections.abc import Iterator, Sequence
 from agentctl.adapters.base import Command, CommandRequest, Option
 from agentctl.adapters.codex.program import program
 from agentctl.adapters.values import string
-from agentctl.adapters.words import texts
+from agentctl.adapters.words import model_of, native_id_of, prompt_of, strings
 from agentctl.core.model import Session
-from agentctl.errors import NotFound, UsageFault
+from agentctl.errors import UsageFault
 
 PROMPT_LIMIT = 1_048_576
-"""Characters that codex takes; it fails on more only after it has made a session."""
+"""Characters that codex accepts. With more it fails only after it has made a session."""
 
 TAG = "agentctl "
-"""How the thread of a launch is tagged, followed by the session id; a store's title of it, too."""
+"""How the tag and the title of a launched thread begin; the session id follows."""
 
 MODES = ("read-only", "workspace-write", "danger-full-access")
 
 BYPASS = "--dangerously-bypass-approvals-and-sandbox"
 
-OPTIONS: tuple[Option, ...] = (
+OPTIONS = (
     Option(
         "sandbox",
-        "What its commands may write; by default codex's own choice, nothing (read-only). With"
-        " danger-full-access there is no sandbox: a mistake or a hostile text can do whatever you can.",
+        "What its commands may write; codex's own default is nothing (read-only). With"
+        " danger-full-access codex runs without a sandbox: a mistake or a malicious prompt can do whatever"
+        " you can.",
         choices=MODES,
     ),
     Option(
         "bypass_approvals_and_sandbox",
-        "No sandbox, and no need of a git repository; for machines that are sandboxed as a whole."
+        "Run without a sandbox, also outside git repositories; for machines that are sandboxed as a whole."
         " False by default.",
         kind=bool,
     ),
-    Option("skip_git_repo_check", "Work outside git repositories, too; false by default.", kind=bool),
+    Option("skip_git_repo_check", "Also work outside git repositories; false by default.", kind=bool),
     Option(
         "profile",
-        "Layer $CODEX_HOME/NAME.config.toml over codex's configuration; none by default. codex says"
-        " nothing if there is no such file.",
+        "Layer $CODEX_HOME/NAME.config.toml over codex's configuration; none by default. codex does"
+        " not complain if the file is missing.",
     ),
 )
 
 OURS = {
-    "--json": "agentctl reads the JSON events and asks for them itself",
+    "--json": "agentctl passes it",
     "--cd": "use --cwd",
     "-C": "use --cwd",
     "--worktree": "codex would work in another directory; use agentctl launch --worktree",
@@ -63,7 +64,7 @@ OURS = {
 
 SUBCOMMANDS = {
     "resume": "use agentctl resume",
-    "fork": "a fork would be another session than the one that agentctl watches",
+    "fork": "a fork would be a different session from the one that agentctl watches",
     "review": "ask for a review in the prompt",
     "help": "ask codex itself",
 }
@@ -90,30 +91,23 @@ FLAGS = frozenset(
 
 
 def launch_command(request: CommandRequest) -> Command:
-    """A run with the prompt on standard input, tagged so that its thread is known as ours."""
+    """A run with the prompt on standard input, tagged so that agentctl recognises its thread."""
     words = _words(request)
-    model = request.model or string(request.config.get("model"))
     tag = ("--thread-source", f"{TAG}{request.session_id}")
-    argv = (*_exec(request), *_place(request), *tag, *_model(model, words), *words, "--", "-")
+    argv = (*_exec(request), *_place(request), *tag, *_model(model_of(request), words), *words, "--", "-")
     return Command(argv=argv, env={"PWD": request.cwd}, stdin=_prompt(request))
 
 
 def resume_command(session: Session, request: CommandRequest) -> Command:
-    """A further turn of the same conversation. codex keeps nothing of the turn before but the words.
+    """A further turn of the same conversation. codex keeps only the words of the turns before.
 
-    So directory and sandbox are given again, and without a model in the request the one that
-    the conversation had. An id that codex does not know starts another conversation: what
-    the log then reports is not `session.native_id`.
+    So directory, sandbox and model are given again. An id that codex does not know starts
+    another conversation: the id in its log is then not `session.native_id`.
     """
-    native_id = session.native_id
-    if native_id is None:
-        raise NotFound(
-            f"session {session.id[:8]} has no codex thread id: it ended before codex made one",
-            hint=f"start it again with the same prompt and options: agentctl rerun {session.id[:8]}",
-        )
+    native_id = native_id_of(session, "codex thread id: it ended before codex made one")
     words = _words(request)
     model = _model(request.model or session.model, words)
-    # -C behind the user's words: `-i`, which takes any number of values, would take the subcommand for one.
+    # -C after the user's words: `-i`, which takes any number of values, would swallow the subcommand.
     argv = (*_exec(request), *model, *words, *_place(request), "resume", native_id, "--", "-")
     return Command(argv=argv, env={"PWD": request.cwd}, stdin=_prompt(request), native_id=native_id)
 
@@ -128,14 +122,13 @@ def _place(request: CommandRequest) -> tuple[str, ...]:
 
 
 def _prompt(request: CommandRequest) -> str:
-    if not request.prompt or not request.prompt.strip():
-        raise UsageFault("codex needs a prompt", hint="give one with --prompt or --prompt-file")
-    if len(request.prompt) > PROMPT_LIMIT:
+    prompt = prompt_of(request, "codex")
+    if len(prompt) > PROMPT_LIMIT:
         raise UsageFault(
-            f"the prompt has {len(request.prompt):,} characters; codex takes {PROMPT_LIMIT:,}",
+            f"the prompt has {len(prompt):,} characters; codex accepts at most {PROMPT_LIMIT:,}",
             hint="put the text into a file in the project, and name the file in the prompt",
         )
-    return request.prompt
+    return prompt
 
 
 def _model(model: str | None, words: Sequence[str]) -> tuple[str, ...]:
@@ -146,7 +139,7 @@ def _model(model: str | None, words: Sequence[str]) -> tuple[str, ...]:
 def _words(request: CommandRequest) -> tuple[str, ...]:
     """The configured options and arguments, then the user's own."""
     config = request.config
-    words = (*texts(request, "args", adapter="codex"), *request.args)
+    words = (*strings(request, "args", adapter="codex"), *request.args)
     for word, reason in _refused(words):
         raise UsageFault(f"codex's {word} cannot be given here: {reason}")
     profile = string(config.get("profile"))
@@ -159,7 +152,7 @@ def _words(request: CommandRequest) -> tuple[str, ...]:
 
 
 def _sandbox(request: CommandRequest, words: Sequence[str]) -> tuple[str, ...]:
-    """The configured sandbox, unless the user's own words say anything of it."""
+    """The configured sandbox, unless the user's own words set one."""
     if _has(words, "-s", "--sandbox", BYPASS, "--approve-for-me"):
         return ()
     if request.config.get("bypass_approvals_and_sandbox") is True:
@@ -190,10 +183,10 @@ def _has(words: Sequence[str], *names: str) -> bool:
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The options among these words, and with an empty name the words that belong to none.
+    """The options among these words, and under an empty name the words that belong to no option.
 
-    A short option may have its value in the same word, a long one behind `=`. A word behind
-    an option that is not known here may be its value, unless it is a subcommand's name.
+    A short option may have its value in the same word, a long one behind `=`. A word after
+    an unknown option may be its value, unless it is a subcommand's name.
     """
     option = ""
     for word in words:

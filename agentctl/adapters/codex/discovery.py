@@ -1,7 +1,7 @@
 """Threads of codex that agentctl did not start, and the processes proved to write them.
 
-A thread's writer holds its lock file for exactly as long as it lives. A server writes the
-threads of many clients: it proves that a thread is open, and is no session's own process.
+A thread's writer holds its lock file exactly as long as it lives. A server writes the
+threads of many clients: it proves that a thread is open, but belongs to no single session.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from agentctl.adapters.base import NativeSession, Process
 from agentctl.adapters.codex import rollout
 from agentctl.adapters.codex.commands import TAG
 from agentctl.adapters.codex.rollout import Rollout, Turn
+from agentctl.adapters.reading import timestamp
 from agentctl.adapters.values import mapping, string
 from agentctl.core.model import Result, Tokens
 from agentctl.core.text import one_line
 
 HEAD = TAIL = 128 * 1024
-"""Bytes of a session file that a listing reads: its first and its last turn, as a rule."""
+"""Bytes of a session file that a listing reads: usually its first and its last turn."""
 
 TITLE = 200
 
@@ -48,7 +49,7 @@ def match(natives: Sequence[NativeSession], processes: Sequence[Process]) -> Map
 
 
 def is_server(process: Process) -> bool:
-    """It works for others: an editor's, or the one that the terminal interface starts for itself."""
+    """Whether it serves other programs: an editor, or codex's own terminal interface."""
     return not SERVERS.isdisjoint(process.argv[1:]) and "exec" not in process.argv[1:]
 
 
@@ -63,7 +64,7 @@ def _identity(path: str) -> tuple[int, int] | None:
 def _native(thread: str, found: Rollout) -> NativeSession | None:
     meta = found.meta
     last = found.turns[-1] if found.turns else Turn("")
-    created = rollout.timestamp(meta.get("timestamp"))
+    created = timestamp(meta.get("timestamp"))
     if created is None:
         return None
     tokens = next((turn.thread_tokens for turn in reversed(found.turns) if turn.answers), Tokens())
@@ -102,5 +103,5 @@ def _title(found: Rollout) -> str | None:
 
 
 def _is_child(meta: Mapping[str, object]) -> bool:
-    """A thread that another one started: a subagent's, a reviewer's."""
+    """Whether another thread started this one: a subagent's, a reviewer's."""
     return bool(meta.get("parent_thread_id")) or "subagent" in mapping(meta.get("source"))

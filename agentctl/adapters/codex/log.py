@@ -20,7 +20,7 @@ NOISE = (
     "warning: Codex could not find bubblewrap on PATH.",
     "WARNING: proceeding, even though we could not create PATH aliases: ",
 )
-"""How lines begin that are printed by every run on some machines, and matter to none."""
+"""Beginnings of lines that every run prints on some machines, and that say nothing about it."""
 
 # Compiled when first used: a listing reads no log.
 _SHUTDOWN = r"ERROR codex_core::session: failed to record rollout items: thread .* not found"
@@ -28,11 +28,11 @@ _RETRY = r"(?s)Reconnecting\.\.\. (?:\d+/\d+|waiting for network)(?: \((.*)\))?$
 _ERROR = r"(?:Error|error|ERROR): (.+)"
 
 LINE = 500
-"""Columns of an error or a note."""
+"""Width of an error or a note, in columns."""
 
 
 class LoggedRun(NamedTuple):
-    """What a log says of the run that wrote it. Whatever it does not say is None."""
+    """What a log says about the run that wrote it. Anything that it does not say is None."""
 
     native_id: str | None = None
     verdict: AgentVerdict = AgentVerdict.SILENT
@@ -40,12 +40,12 @@ class LoggedRun(NamedTuple):
     """The last text of the assistant."""
     error: str | None = None
     usage: Tokens = Tokens()
-    """Of the whole conversation, not of this run alone."""
+    """Of the whole conversation, not only of this run."""
     retries: tuple[str, ...] = ()
-    """Why calls of the model failed that codex tried again."""
+    """Why calls of the model failed that codex retried."""
     warnings: tuple[str, ...] = ()
     complaint: str | None = None
-    """What a run that reports no end printed as its error."""
+    """The error printed by a run that reports no end."""
 
 
 def find_thread(lines: Iterable[str]) -> str | None:
@@ -58,7 +58,7 @@ def find_thread(lines: Iterable[str]) -> str | None:
 
 
 def read_run(lines: Iterable[str], *, native_id: str | None) -> LoggedRun:
-    """What these lines, all of one run's log or its end, say together."""
+    """What these lines of one run's log say together."""
     run = LoggedRun(native_id=native_id)
     printed: list[str] = []
     retries: list[str] = []
@@ -83,13 +83,13 @@ def read_run(lines: Iterable[str], *, native_id: str | None) -> LoggedRun:
 
 
 def _after(run: LoggedRun, event: dict[str, Any]) -> LoggedRun:
-    """What is known once this event is."""
+    """The run after this event."""
     match event["type"]:
         case "item.completed":
             item = mapping(event.get("item"))
             if item.get("type") == "agent_message":
                 return run._replace(text=string(item.get("text")) or run.text)
-        # A message that somebody queued may begin a second turn, which the ending process aborts.
+        # A queued message may begin a second turn, which the ending process aborts.
         case "turn.completed" if run.verdict is AgentVerdict.SILENT:
             return run._replace(verdict=AgentVerdict.OK, usage=tokens(event.get("usage")))
         case "turn.failed" if run.verdict is AgentVerdict.SILENT:
@@ -109,7 +109,7 @@ def tokens(usage: object) -> Tokens:
 
 
 def error_text(error: object) -> str:
-    """An error record in one line. A server's own JSON is reduced to its message."""
+    """An error record in one line; of a server's JSON only its message."""
     message = string(mapping(error).get("message")) or ""
     inner = json_object(message)
     if inner is not None:
@@ -118,17 +118,17 @@ def error_text(error: object) -> str:
 
 
 def retry_reason(event: dict[str, Any]) -> str | None:
-    """Why codex tries again; None for an error that is no retry."""
+    """Why codex retries; None for an error that is not a retry."""
     match = re.match(_RETRY, string(event.get("message")) or "")
     return one_line(match[1] or "no reason given", LINE) if match else None
 
 
 def is_noise(line: str) -> bool:
-    """A line that every run may print, and that says nothing of this one."""
+    """Whether this is a line that every run may print, and that says nothing about this one."""
     return line.startswith(NOISE) or re.search(_SHUTDOWN, line) is not None
 
 
 def _complaint(printed: list[str], *, has_begun: bool) -> str | None:
-    """What was printed as an error; of a run that did not begin, whatever it said first."""
+    """The first printed error; of a run that did not begin, else the first printed line."""
     errors = (match[1] for line in printed if (match := re.match(_ERROR, line)))
     return next(errors, None if has_begun else next(iter(printed), None))

@@ -1,8 +1,8 @@
 """Which file a launch of `codex` starts.
 
-npm installs a launcher in JavaScript. Under Node releases that cannot replace themselves it
-stays as the parent of the real program: killed, it would leave that program at work with
-nobody watching. So the real program is started where it can be found beside its launcher.
+npm installs a launcher in JavaScript. Under Node releases that cannot replace their own
+process it stays as the parent of the real program, which works on unwatched if the launcher
+is killed. So the real program is started directly if it is found beside its launcher.
 """
 
 from __future__ import annotations

@@ -8,67 +8,67 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from agentctl.adapters.base import Message
+from agentctl.adapters.base import Message, Role
 from agentctl.adapters.codex.log import error_text, is_noise
-from agentctl.adapters.codex.rollout import item_text, payload_of, timestamp
-from agentctl.adapters.reading import json_object
-from agentctl.adapters.values import integer, mapping, string
-from agentctl.core.text import clean, one_line
+from agentctl.adapters.codex.rollout import item_text, payload_of
+from agentctl.adapters.reading import json_object, timestamp
+from agentctl.adapters.showing import printed, telling
+from agentctl.adapters.values import integer, mapping, mappings, string
+from agentctl.core.text import one_line
 
 COMMAND, PATCH = "exec_command", "apply_patch"
-"""codex's own names of its tools."""
+"""codex's own names for its tools."""
 
 
 def log_messages(lines: Iterable[str]) -> Iterator[Message]:
-    """Events as what was said and done; printed lines as they are, but for those that every run prints."""
+    """Events as what was said and done; printed lines as they are, without those that every run prints."""
     last_error: str | None = None
     for line in lines:
         event = json_object(line)
         if event is None or not isinstance(event.get("type"), str):
-            if (text := clean(line).rstrip()) and not is_noise(line):
-                yield Message(role="log", text=text)
+            if not is_noise(line):
+                yield from printed(line)
             continue
         if event["type"] in ("error", "turn.failed"):
             error = error_text(event.get("error") or event)
-            if error != last_error:  # a run that fails tells its error twice
-                yield Message(role="error", text=error)
+            if error != last_error:  # a run that fails reports its error twice
+                yield Message(role=Role.ERROR, text=error)
             last_error = error
         elif event["type"] in ("item.started", "item.completed"):
             yield from _item_messages(mapping(event.get("item")), is_over=event["type"] == "item.completed")
 
 
 def _item_messages(item: Mapping[str, Any], *, is_over: bool) -> Iterator[Message]:
-    """What an item of the log shows. Of those that begin only commands: they may take long."""
+    """What an item of the log shows. Only commands are shown when they begin: they may take long."""
     match item.get("type"):
         case "command_execution":
             yield Message(
-                role="tool", text=_command_text(_unwrapped(item.get("command")), item), tool=COMMAND
+                role=Role.TOOL, text=_command_text(_unwrapped(item.get("command")), item), tool=COMMAND
             )
         case _ if not is_over:
             return
         case "agent_message" if text := string(item.get("text")):
-            yield Message(role="assistant", text=text)
+            yield Message(role=Role.ASSISTANT, text=text)
         case "file_change":
-            changes = item.get("changes")
-            changed = [mapping(change) for change in (changes if isinstance(changes, list) else [])]
-            kinds = {string(one.get("path")) or "": string(one.get("kind")) for one in changed}
-            yield Message(role="tool", text=_change_text(kinds, item), tool=PATCH)
+            changes = mappings(item.get("changes"))
+            kinds = {string(one.get("path")) or "": string(one.get("kind")) for one in changes}
+            yield Message(role=Role.TOOL, text=_change_text(kinds, item), tool=PATCH)
         case "error":
-            yield Message(role="log", text=f"warning: {error_text(item)}")
+            yield Message(role=Role.LOG, text=f"warning: {error_text(item)}")
 
 
 def stored_messages(records: Iterable[Mapping[str, Any]]) -> Iterator[Message]:
-    """A session file as what was said and done; last what a tool is still at."""
+    """A session file as what was said and done; calls of tools that have not ended come last."""
     pending: dict[str, Message] = {}
     for record in records:
         payload, at = payload_of(record), timestamp(record.get("timestamp"))
         match record.get("type"), payload.get("type"):
             case "response_item", "function_call":
-                arguments = json_object(payload.get("arguments")) or {}
-                called = string(arguments.get("cmd")) or string(payload.get("arguments")) or "…"
+                arguments = payload.get("arguments")
+                called = telling(json_object(arguments)) or string(arguments) or "…"
                 name = string(payload.get("name"))
                 text = f"{one_line(called, 120)} → running"
-                pending[str(payload.get("call_id"))] = Message(role="tool", text=text, at=at, tool=name)
+                pending[str(payload.get("call_id"))] = Message(role=Role.TOOL, text=text, at=at, tool=name)
             case "response_item", "function_call_output":
                 unfinished = pending.pop(str(payload.get("call_id")), None)
                 if unfinished is not None:
@@ -78,13 +78,13 @@ def stored_messages(records: Iterable[Mapping[str, Any]]) -> Iterator[Message]:
                 pending.pop(str(item.get("id")), None)
                 message = _stored_item(item)
                 if message is not None and message.text:
-                    yield Message(role=message.role, text=message.text, tool=message.tool, at=at)
+                    yield message._replace(at=at)
             case "event_msg", "task_complete" if payload.get("error"):
-                yield Message(role="error", text=error_text(payload.get("error")), at=at)
+                yield Message(role=Role.ERROR, text=error_text(payload.get("error")), at=at)
             case "event_msg", "turn_aborted":
                 pending.clear()
                 reason = one_line(string(payload.get("reason")) or "aborted")
-                yield Message(role="log", text=f"the turn was {reason}", at=at)
+                yield Message(role=Role.LOG, text=f"the turn was {reason}", at=at)
             case "event_msg", "task_started":
                 pending.clear()
     yield from pending.values()
@@ -93,26 +93,29 @@ def stored_messages(records: Iterable[Mapping[str, Any]]) -> Iterator[Message]:
 def _stored_item(item: Mapping[str, Any]) -> Message | None:
     match item.get("type"):
         case "UserMessage":
-            return Message(role="user", text=item_text(item))
+            return Message(role=Role.USER, text=item_text(item))
         case "AgentMessage":
-            return Message(role="assistant", text=item_text(item))
+            return Message(role=Role.ASSISTANT, text=item_text(item))
         case "CommandExecution":
             command = item.get("command")
             words = [word for word in (command if isinstance(command, list) else []) if type(word) is str]
-            return Message(role="tool", text=_command_text(words[-1] if words else "…", item), tool=COMMAND)
+            return Message(
+                role=Role.TOOL, text=_command_text(words[-1] if words else "…", item), tool=COMMAND
+            )
         case "FileChange":
             kinds = {
-                path: string(mapping(change).get("type")) for path, change in _pairs(item.get("changes"))
+                path: string(mapping(change).get("type"))
+                for path, change in mapping(item.get("changes")).items()
             }
-            return Message(role="tool", text=_change_text(kinds, item), tool=PATCH)
+            return Message(role=Role.TOOL, text=_change_text(kinds, item), tool=PATCH)
     return None
 
 
 def _answered(call: Message, output: str | None) -> Message:
-    """A call of a tool that codex tells of in no other way, with what the tool answered."""
+    """A call of a tool that has no item of its own, with what the tool answered."""
     lines = (output or "").partition("Output:\n")[2] or output or ""
     asked = call.text.removesuffix("running")
-    return Message(role="tool", text=asked + (_first_line(lines) or "done"), tool=call.tool, at=call.at)
+    return call._replace(text=asked + (_first_line(lines) or "done"))
 
 
 def _command_text(command: str, item: Mapping[str, Any]) -> str:
@@ -129,7 +132,7 @@ def _command_text(command: str, item: Mapping[str, Any]) -> str:
 
 
 def _unwrapped(command: object) -> str:
-    """The command without the shell that codex has it run by."""
+    """The command without the shell in which codex runs it."""
     text = string(command) or "…"
     if " -c " not in text and " -lc " not in text:
         return text
@@ -151,7 +154,3 @@ def _change_text(kinds: Mapping[str, str | None], item: Mapping[str, Any]) -> st
 
 def _first_line(text: str) -> str:
     return one_line(next((line for line in text.splitlines() if line.strip()), ""), 160)
-
-
-def _pairs(value: object) -> Iterable[tuple[str, Any]]:
-    return mapping(value).items()

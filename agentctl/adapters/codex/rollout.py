@@ -1,21 +1,21 @@
 """codex's session files: where they are, and what they say of each turn.
 
-`sessions/YYYY/MM/DD/rollout-<time>-<thread id>.jsonl`, by local time; an archived one lies in
-`archived_sessions/`. A resumed thread appends to its old file. Nothing but these files is
-read: codex's databases carry their schema's number in their names and change with it.
-Must not write; what cannot be read is passed over.
+`sessions/YYYY/MM/DD/rollout-<time>-<thread id>.jsonl`, by local time; archived ones are in
+`archived_sessions/`. A resumed thread appends to its old file. Only these files are read:
+codex's databases have their schema's number in their names, and change with it.
+Must not write; what cannot be read is skipped.
 """
 
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from agentctl.adapters import reading
 from agentctl.adapters.codex.log import LINE, error_text, tokens
-from agentctl.adapters.reading import instant, json_object
-from agentctl.adapters.values import integer, mapping, string
+from agentctl.adapters.reading import instant, json_object, names, timestamp
+from agentctl.adapters.values import integer, mapping, mappings, string
 from agentctl.core.model import AgentVerdict, Tokens
 from agentctl.core.text import one_line
 
@@ -24,7 +24,7 @@ SESSIONS, ARCHIVED, LOCKS = "sessions", "archived_sessions", "thread-writer-lock
 HEXADECIMAL = frozenset("0123456789abcdef")
 
 DAY = 24 * 60 * 60 * 1000
-"""Milliseconds by which local time may differ from that in an id."""
+"""Milliseconds by which local time may differ from the time in an id."""
 
 HEAD = 128 * 1024
 TAIL = 16 * 1024 * 1024
@@ -39,7 +39,7 @@ KINDS = (
     '"UserMessage"',
     '"function_call_output"',
 )
-"""Records that tell of turns. They are named near the beginning of their lines."""
+"""Records about turns. Their types are near the beginning of their lines."""
 
 NAMED_WITHIN = 400
 
@@ -50,7 +50,7 @@ NO_SANDBOX = "danger-full-access"
 
 
 class Turn(NamedTuple):
-    """One prompt and what came of it. Whatever the file does not say is None."""
+    """One prompt and what came of it. Anything that the file does not say is None."""
 
     id: str
     began_at: datetime | None = None
@@ -65,9 +65,9 @@ class Turn(NamedTuple):
     tokens: Tokens = Tokens()
     thread_tokens: Tokens = Tokens()
     answers: int = 0
-    """How often the model has answered."""
+    """How many times the model has answered."""
     refused: tuple[str, ...] = ()
-    """What the sandbox said to commands that it kept from writing or from running."""
+    """What the sandbox said to commands that it did not let write or run."""
 
 
 class Rollout(NamedTuple):
@@ -89,53 +89,53 @@ def native_id(path: str) -> str | None:
 
 
 def _is_id(text: str) -> bool:
-    """An id as codex makes them. One comes from an agent's log: it must not lead out of the store."""
-    # Without a regular expression or a split: a listing asks thousands of names.
+    """Whether codex makes such ids. This one is from an agent's log: it must not lead out of the store."""
+    # Without a regular expression or a split: a listing checks thousands of names.
     digits = text.replace("-", "")
     has_dashes = text[8:9] == text[13:14] == text[18:19] == text[23:24] == "-"
     return has_dashes and (len(text), len(digits)) == (36, 32) and HEXADECIMAL.issuperset(digits)
 
 
 def store_of(path: str) -> str:
-    """The store that this session file lies in."""
+    """The store of this session file."""
     directory = os.path.dirname(path)
     while os.path.basename(directory) not in (SESSIONS, ARCHIVED, ""):
         directory = os.path.dirname(directory)
     return os.path.dirname(directory)
 
 
-def paths(store: str) -> Iterator[str]:
-    """Every session file but the archived ones."""
-    directories = [os.path.join(store, SESSIONS)]
+def paths(store_path: str) -> Iterator[str]:
+    """Every session file but the archived ones, which the user has put away."""
+    directories = [os.path.join(store_path, SESSIONS)]
     for _ in ("year", "month", "day"):
         directories = [
-            os.path.join(parent, name) for parent in directories for name in _names(parent) if name.isdigit()
+            os.path.join(parent, name) for parent in directories for name in names(parent) if name.isdigit()
         ]
     for directory in directories:
-        yield from (f"{directory}/{name}" for name in _names(directory) if native_id(name))
+        yield from (f"{directory}/{name}" for name in names(directory) if native_id(name))
 
 
 def find(store: str, thread: str) -> str | None:
-    """The session file of this thread: by the day that its id tells, then wherever it is."""
+    """The session file of this thread: at the day in its id, else wherever it is."""
     if not _is_id(thread):
         return None
     born = int(thread.replace("-", "")[:12], 16)
     days = [day for offset in (0, -1, 1) if (day := instant(born + offset * DAY)) is not None]
     for directory in (*(day.strftime("%Y/%m/%d") for day in days), os.path.join(os.pardir, ARCHIVED)):
         parent = os.path.normpath(os.path.join(store, SESSIONS, directory))
-        for name in _names(parent):
+        for name in names(parent):
             if name.endswith(f"-{thread}.jsonl"):
                 return os.path.join(parent, name)
     return next((path for path in paths(store) if native_id(path) == thread), None)
 
 
 def lock_of(store: str, thread: str) -> str:
-    """The file that the process which writes this thread holds locked."""
+    """The file that the process which writes this thread keeps locked."""
     return os.path.join(store, LOCKS, f"{thread}.lock")
 
 
 def read(path: str, *, head: int = HEAD, tail: int = TAIL) -> Rollout | None:
-    """What the file's first and last bytes say; None where it names no thread."""
+    """What the file's first and last bytes say; None if it names no thread."""
     size = reading.size(path)
     lines = reading.head_lines(path, head) if size > tail else []
     last = reading.tail_lines(path, tail)
@@ -149,18 +149,12 @@ def read(path: str, *, head: int = HEAD, tail: int = TAIL) -> Rollout | None:
         return None
     turns = _turns((*first, *later))
     if size > head + tail and not _turns(later):
-        turns = (*turns, Turn(""))  # the end tells of no turn: how the last one stands is not known
+        turns = (*turns, Turn(""))  # the end has no turn: the state of the last one is unknown
     final = next(reading.json_objects(reversed(last)), None)
-    updated_at = timestamp(final.get("timestamp")) if final else _changed_at(path)
+    updated_at = (
+        timestamp(final.get("timestamp")) if final else reading.changed_at(path)
+    )  # the last line is longer than `tail`
     return Rollout(path, meta, turns, updated_at)
-
-
-def _changed_at(path: str) -> datetime | None:
-    """For a file whose last line is longer than what is read of it."""
-    try:
-        return instant(os.stat(path).st_mtime * 1000)
-    except OSError:
-        return None
 
 
 def _record(line: str) -> dict[str, Any] | None:
@@ -170,17 +164,8 @@ def _record(line: str) -> dict[str, Any] | None:
 
 
 def payload_of(record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A record's own content."""
+    """A record's content."""
     return mapping(record.get("payload"))
-
-
-def timestamp(text: object) -> datetime | None:
-    """The UTC instant of an ISO 8601 text; None for anything else."""
-    try:
-        found = datetime.fromisoformat(string(text) or "")
-        return found.astimezone(UTC) if found.tzinfo else None
-    except (ValueError, OverflowError):  # the year 1 east of Greenwich has no UTC
-        return None
 
 
 def _turns(records: Iterable[Mapping[str, Any]]) -> tuple[Turn, ...]:
@@ -197,9 +182,9 @@ def _turns(records: Iterable[Mapping[str, Any]]) -> tuple[Turn, ...]:
 
 
 def _after(turn: Turn, record: Mapping[str, Any], payload: Mapping[str, Any]) -> Turn:
-    """What is known of the turn once this record is."""
+    """The turn after this record."""
     if turn.began_at is None:
-        # The record of a turn's end has only the second in which it began: its last moment is taken.
+        # The record of a turn's end has only the second in which it began: the end of that second counts.
         second = integer(payload.get("started_at"))
         exact = timestamp(record.get("timestamp")) if payload.get("type") == "task_started" else None
         turn = turn._replace(began_at=exact or (instant(second * 1000 + 999) if second else None))
@@ -235,14 +220,5 @@ def _after(turn: Turn, record: Mapping[str, Any], payload: Mapping[str, Any]) ->
 
 
 def item_text(item: Mapping[str, Any]) -> str:
-    """What a message's parts say together."""
-    content = item.get("content")
-    parts = content if isinstance(content, list) else []
-    return "".join(string(mapping(part).get("text")) or "" for part in parts)
-
-
-def _names(directory: str) -> list[str]:
-    try:
-        return os.listdir(directory)
-    except OSError:
-        return []
+    """The text of a message's parts together."""
+    return "".join(string(part.get("text")) or "" for part in mappings(item.get("content")))

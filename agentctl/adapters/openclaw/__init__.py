@@ -1,9 +1,9 @@
-"""OpenClaw: sessions that a gateway runs, listed and read, never started or stopped.
+"""OpenClaw: sessions that a gateway runs. They are listed and read, never started or stopped.
 
-The gateway owns the processes: there is no pid, no directory and no file to look at, only
-what it answers. `store_path` is its address. The secret that opens it is read from this
-process's own environment, or from OpenClaw's configuration, at the moment of asking, and
-is sent to no other address than the one that belongs to it.
+The gateway owns the processes: without a pid, a directory or a file to look at, everything
+comes from the gateway's answers. `store_path` is its address. Its secret is read from this process's
+environment, or from OpenClaw's configuration, whenever it is asked, and is sent only to the
+address to which it belongs.
 """
 
 from __future__ import annotations
@@ -11,50 +11,36 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 
-from agentctl.adapters.base import (
-    Capability,
-    Command,
-    CommandRequest,
-    Message,
-    NativeSession,
-    Option,
-    never_transient,
-    no_listing,
-    no_match,
-    no_native_id,
-    no_result,
-    no_resume,
-    one_source,
-    plain_lines,
-)
+from agentctl.adapters import base
+from agentctl.adapters.base import Capability, Command, CommandRequest, Message, NativeSession, Role
 from agentctl.adapters.openclaw import place
 from agentctl.adapters.values import string
-from agentctl.core.model import TERM_THEN_KILL, Rung, Session
+from agentctl.core.model import TERM_THEN_KILL, Session
 from agentctl.errors import AdapterUnavailable
 
 NAME = "openclaw"
-SUMMARY = "OpenClaw, the sessions of its gateway; to look at only."
-PROGRAM: str | None = None
-INSTALL: str | None = None
+SUMMARY = "OpenClaw, the sessions of its gateway; read-only."
+PROGRAM = None
+INSTALL = None
 VERIFIED = "2026.9.6 (gateway protocol 4)"
 CAPABILITIES = frozenset({Capability.REMOTE, Capability.DISCOVER, Capability.PEEK})
-LADDER: tuple[Rung, ...] = TERM_THEN_KILL
+LADDER = TERM_THEN_KILL
 PROCESS_NAMES: frozenset[str] = frozenset()
-OPTIONS: tuple[Option, ...] = ()
+OPTIONS = ()
 
 PEEK_MESSAGES = 50
 PEEK_WIDTH = 2000
 
-ROLES = {"user": "user", "assistant": "assistant", "tool": "tool", "toolResult": "tool"}
+ROLES = {"user": Role.USER, "assistant": Role.ASSISTANT, "tool": Role.TOOL, "toolResult": Role.TOOL}
 
-resume_command = no_resume
-native_id = no_native_id
-listing = no_listing
-result = no_result
-log_messages = plain_lines
-sources = one_source
-match = no_match
-is_transient = never_transient
+resume_command = base.no_resume
+native_id = base.no_native_id
+listing = base.no_listing
+result = base.no_result
+log_messages = base.plain_lines
+sources = base.one_source
+match = base.no_match
+is_transient = base.never_transient
 
 
 def launch_command(request: CommandRequest) -> Command:
@@ -65,15 +51,15 @@ def launch_command(request: CommandRequest) -> Command:
 
 
 def store_path(environ: Mapping[str, str]) -> str | None:
-    """The gateway's address, without credentials; None where no variable and no configuration names one."""
+    """The gateway's address, without credentials; None if nothing names a gateway."""
     found = place.find(environ)
     return found.address if found else None
 
 
 def discover(source: str) -> Iterable[NativeSession]:
-    """The sessions of the gateway that this process's environment means; none for any other address.
+    """The sessions of the gateway in this process's environment; none for any other address.
 
-    Raises AdapterUnavailable, within two seconds, if it is not there or refuses.
+    Raises AdapterUnavailable, within two seconds, if the gateway does not answer or refuses.
     """
     found = _ours(source)
     if found is None:
@@ -95,11 +81,11 @@ def messages(session: Session, log_path: str) -> Iterator[Message]:
     for item in gateway.said(found, session.native_id, PEEK_MESSAGES, PEEK_WIDTH):
         text = string(item.get("text"))
         if text:
-            yield Message(role=ROLES.get(string(item.get("role")) or "", "log"), text=text)
+            yield Message(role=ROLES.get(string(item.get("role")) or "", Role.LOG), text=text)
 
 
 def _ours(address: str | None) -> place.Place | None:
-    """The gateway of this address, if the environment means that very one."""
+    """The gateway at this address, if it is the one in the environment."""
     if address is None or "://" not in address:
         return None
     found = place.find(os.environ)

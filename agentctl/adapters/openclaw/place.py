@@ -1,6 +1,6 @@
-"""Where the gateway is and what opens it: the environment first asked, then OpenClaw's own configuration.
+"""Where the gateway is, and its secret: from the environment, then from OpenClaw's own configuration.
 
-Reads one file. A secret stays inside `Place`: it is in no address, no message and no `repr`.
+Reads one file. A secret stays inside `Place`: no address, message or `repr` contains it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CONFIG = "openclaw.json"
 CONFIG_LIMIT = 4 * 1024 * 1024
 
 JSON5_LIMIT = 64 * 1024
-"""Bytes of a configuration that is JSON5 and not JSON: its parser takes a second for so many."""
+"""Bytes of a configuration that is not plain JSON: the JSON5 parser takes a second for as many."""
 
 INSTALL_EXTRA = 'install it: pip install "agentctl[openclaw]"'
 
@@ -39,18 +39,18 @@ class Secret(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A gateway: its WebSocket address, without any credential in it, and the secret that opens it."""
+    """A gateway: its WebSocket address, without any credential in it, and its secret."""
 
     address: str
     secret: Secret | None
     problem: str | None = None
-    """Why no secret could be read, where the configuration seems to hold one."""
+    """Why no secret could be read, if the configuration seems to hold one."""
 
 
 def find(environ: Mapping[str, str]) -> Place | None:
-    """The gateway that this environment means; None where nothing speaks of OpenClaw."""
+    """The gateway of this environment; None if nothing mentions OpenClaw."""
     if url := environ.get("OPENCLAW_GATEWAY_URL"):
-        # As OpenClaw has it: who names another gateway brings the credentials for it, too.
+        # As in OpenClaw: whoever names another gateway gives its credentials, too.
         return Place(_cleaned(url), _from_environment(environ))
     path = config_path(environ)
     if path is None or not os.path.exists(path):
@@ -114,7 +114,7 @@ def _local(environ: Mapping[str, str], configured: object) -> str:
 
 
 def _cleaned(url: str) -> str:
-    """The address alone: WebSocket scheme, host, port, path. Raises AdapterUnavailable for no address."""
+    """The address alone: WebSocket scheme, host, port, path. Raises AdapterUnavailable for anything else."""
     from urllib.parse import urlsplit
 
     scheme, separator, rest = url.strip().partition("://")

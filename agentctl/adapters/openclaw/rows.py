@@ -1,4 +1,4 @@
-"""Rows of a gateway as sessions. What a row does not say is None; the gateway itself says what runs."""
+"""Rows of a gateway as sessions. Anything that a row does not say is None; the gateway knows what runs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from agentctl.adapters.values import integer, mapping, real, string
 from agentctl.core.model import AgentVerdict, Outcome, Result, Status, Tokens
 
 OVER: Mapping[str, tuple[Status, Outcome, str]] = {
-    "done": (Status.STOPPED, Outcome.SUCCEEDED, "the gateway has its last run as done"),
-    "failed": (Status.ERROR, Outcome.FAILED, "the gateway has its last run as failed"),
+    "done": (Status.STOPPED, Outcome.SUCCEEDED, "the gateway says that its last run is done"),
+    "failed": (Status.ERROR, Outcome.FAILED, "the gateway says that its last run failed"),
     "timeout": (Status.ERROR, Outcome.FAILED, "the gateway ended its last run for taking too long"),
     "killed": (Status.STOPPED, Outcome.CANCELLED, "its last run was stopped in the gateway"),
     "interrupted": (Status.STOPPED, Outcome.CANCELLED, "its last run was interrupted in the gateway"),
@@ -56,37 +56,36 @@ def native(row: Mapping[str, Any], defaults: Mapping[str, Any], address: str) ->
 
 
 def judge(row: Mapping[str, Any]) -> Standing:
-    """What the gateway proves of a session: it owns the runs, so no process need be looked for.
-
-    Only the WebSocket tells of active runs; a row that came by HTTP has the last run's status alone.
-    """
+    """What the gateway proves about a session: it owns the runs, so no process needs to be found."""
     active, status = row.get("hasActiveRun"), string(row.get("status"))
     if active is True:
-        return Standing(Status.RUNNING, None, "the gateway has an active run of it")
+        return Standing(Status.RUNNING, None, "the gateway is running it")
     if status == "running" and active is None:
-        return Standing(Status.RUNNING, None, "the gateway has its last run as running")
+        return Standing(Status.RUNNING, None, "the gateway says that its last run is running")
     if status == "running":
-        return Standing(Status.STOPPED, Outcome.LOST, "the gateway has no run of it, nor a record of its end")
+        return Standing(
+            Status.STOPPED, Outcome.LOST, "the gateway neither runs it nor has a record of its end"
+        )
     if status == "queued":
-        return Standing(Status.STARTING, None, "the gateway has a run of it in its queue")
+        return Standing(Status.STARTING, None, "the gateway has queued a run of it")
     if row.get("abortedLastRun") is True and status not in ("failed", "timeout"):
         return Standing(*OVER["killed"])
     if status is not None and status in OVER:
         return Standing(*OVER[status])
     if row.get("archived") is True:
         return Standing(Status.STOPPED, None, "it is archived in the gateway")
-    return Standing(Status.IDLE, None, "the gateway has no run of it")
+    return Standing(Status.IDLE, None, "the gateway is not running it")
 
 
 def _title(row: Mapping[str, Any]) -> str | None:
-    """What it is about: the title made of its first message, else the name that it was given."""
+    """The title made from the first message, else the name that the session was given."""
     return next(
         (text for name in ("derivedTitle", "label", "displayName") if (text := string(row.get(name)))), None
     )
 
 
 def _model(row: Mapping[str, Any], defaults: Mapping[str, Any]) -> str | None:
-    """`provider/model`, as far as they are known; the gateway's default where the row is silent."""
+    """`provider/model`, as far as they are known; the gateway's default if the row has none."""
     source = row if string(row.get("model")) else mapping(defaults)
     model, provider = string(source.get("model")), string(source.get("modelProvider"))
     return f"{provider}/{model}" if model and provider else model

@@ -7,10 +7,10 @@ killed one, and print nothing until the model has answered. So its listing never
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from agentctl.adapters import reading
-from agentctl.adapters.base import Capability, Message, Option, one_source
+from agentctl.adapters.base import ALL_LOCAL, Message, Option, one_source
 from agentctl.adapters.opencode import log, store
 from agentctl.adapters.opencode.commands import launch_command as launch_command
 from agentctl.adapters.opencode.commands import resume_command as resume_command
@@ -21,46 +21,31 @@ from agentctl.adapters.opencode.log import LoggedRun
 from agentctl.adapters.opencode.records import UNFINISHED, StoredRun, finish_of, model_of
 from agentctl.adapters.opencode.rendering import log_messages as log_messages
 from agentctl.adapters.opencode.rendering import stored_messages
+from agentctl.adapters.opencode.store import store_path as store_path
+from agentctl.adapters.showing import CUT_OFF, retried
 from agentctl.adapters.values import string
-from agentctl.core.model import TERM_THEN_KILL, AgentVerdict, Listing, Result, Rung, Session
+from agentctl.core.model import TERM_THEN_KILL, AgentVerdict, Listing, Result, Session
 
 NAME = "opencode"
-SUMMARY = "OpenCode, any model of any provider."
-PROGRAM: str | None = "opencode"
-INSTALL: str | None = "npm install -g opencode-ai"
+SUMMARY = "OpenCode, with any model of any provider."
+PROGRAM = "opencode"
+INSTALL = "npm install -g opencode-ai"
 VERIFIED = "1.18.33 (JSON store: 1.1.65)"
-CAPABILITIES = frozenset(
-    {
-        Capability.LAUNCH,
-        Capability.PROMPT,
-        Capability.MODEL,
-        Capability.RESUME,
-        Capability.PEEK,
-        Capability.DISCOVER,
-    }
-)
-LADDER: tuple[Rung, ...] = TERM_THEN_KILL
+CAPABILITIES = ALL_LOCAL
+LADDER = TERM_THEN_KILL
 PROCESS_NAMES = frozenset({"opencode", "opencode.exe"})
-OPTIONS: tuple[Option, ...] = (Option("agent", "OpenCode's own agent; its configured one by default."),)
+OPTIONS = (Option("agent", "OpenCode's own agent; its configured one by default."),)
 
 sources = one_source
-
-HEAD_BYTES = 256 * 1024
-TAIL_BYTES = 4 * 1024 * 1024
-
-
-def store_path(environ: Mapping[str, str]) -> str | None:
-    """The database's path. It also names the JSON tree of old releases: `storage/` beside it."""
-    return store.path_in(environ)
 
 
 def native_id(session: Session, log_path: str) -> str | None:
     """From the log, which names the session a second after the start, long before the first answer.
 
-    The database is asked only once the log shows that opencode has opened it: to look while
-    it does so can make it fail.
+    The database is read only once the log shows that opencode has opened it: a look before
+    that can make opencode fail.
     """
-    lines = reading.head_lines(log_path, HEAD_BYTES)
+    lines = reading.head_lines(log_path)
     run = log.read_run(lines, title=title_of(session.id))
     if run.native_id is not None or not run.has_begun or session.store_path is None:
         return run.native_id
@@ -68,7 +53,7 @@ def native_id(session: Session, log_path: str) -> str | None:
 
 
 def listing(session: Session) -> Listing:
-    """`running` for any session that is there: the store cannot tell. `absent` only by a complete look."""
+    """`running` for any stored session: the store does not know more. `absent` only by a complete look."""
     if session.native_id is None or session.store_path is None:
         return Listing.UNAVAILABLE
     match store.is_listed(session.store_path, session.native_id):
@@ -81,10 +66,10 @@ def listing(session: Session) -> Listing:
 
 
 def result(session: Session, log_path: str) -> Result:
-    """From the log's end; from the store what the log does not hold, or no longer holds as a whole."""
-    lines = reading.tail_lines(log_path, TAIL_BYTES)
+    """From the log's end, and from the store what the log lacks."""
+    lines = reading.tail_lines(log_path)
     logged = log.read_run(lines, title=title_of(session.id))
-    is_whole = reading.size(log_path) <= TAIL_BYTES
+    is_whole = reading.size(log_path) <= reading.TAIL_BYTES
     native = session.native_id or logged.native_id
     stored: StoredRun | None = None
     if native and session.store_path and not logged.is_starting and not (is_whole and _is_enough(logged)):
@@ -93,7 +78,7 @@ def result(session: Session, log_path: str) -> Result:
         stored = store.run(session.store_path, native, since)
     steps = [message for message in stored.messages if finish_of(message)] if stored else []
     from_log = is_whole and logged.turns is not None
-    # It always prints: an empty log was lost, and proves nothing of the run.
+    # opencode always prints: an empty log was lost, and proves nothing about the run.
     is_over = logged.is_over or (session.exit_code == 0 and bool(lines or stored))
     verdict, text = _verdict(logged, stored, is_over=is_over)
     return Result(
@@ -111,7 +96,7 @@ def result(session: Session, log_path: str) -> Result:
 
 
 def _is_enough(logged: LoggedRun) -> bool:
-    """Whether the store could add nothing to this log. Before the first answer there is nothing to add."""
+    """Whether the store cannot add anything to this log, for example before the first answer."""
     is_waiting = logged.has_begun and not logged.is_over
     return bool(logged.model and logged.version and (logged.has_events or is_waiting))
 
@@ -154,17 +139,16 @@ def _last_text(stored: StoredRun | None) -> str | None:
 def _notes(logged: LoggedRun) -> tuple[str, ...]:
     notes = [f"permission {what} was rejected" for what in logged.rejected]
     if logged.finish == "length":
-        notes.append("the answer was cut off at the model's output limit")
+        notes.append(CUT_OFF)
     failed = len(logged.failed_calls)
     if failed > 1 or (failed and not logged.error):
-        times = "once" if failed == 1 else f"{failed} times"
-        notes.append(f"the model's server failed {times}, the last time with: {logged.failed_calls[-1]}")
+        notes.append(retried(logged.failed_calls))
     return tuple(notes)
 
 
 def is_transient(exit_code: int, log_path: str) -> bool:
-    """Two opencodes that start together can find the database locked, or half made, before they begin."""
-    lines = reading.tail_lines(log_path, HEAD_BYTES)
+    """Two opencodes that start together can find the database locked or incomplete before they begin."""
+    lines = reading.tail_lines(log_path)
     run = log.read_run(lines, title="")
     if exit_code != 1 or run.native_id is not None or run.has_begun:
         return False
@@ -172,10 +156,10 @@ def is_transient(exit_code: int, log_path: str) -> bool:
 
 
 def messages(session: Session, log_path: str) -> Iterator[Message]:
-    """The conversation from the store, with its prompts; from the log where the store does not have it."""
+    """The conversation from the store, with its prompts; from the log if the store does not have it."""
     native = session.native_id
     if native is not None and session.store_path is not None:
         found = store.conversation(session.store_path, native)
         if found:
             return (message for stored in found for message in stored_messages(stored))
-    return log_messages(reading.tail_lines(log_path, TAIL_BYTES))
+    return log_messages(reading.tail_lines(log_path))

@@ -1,7 +1,7 @@
 """Sessions of opencode that agentctl did not start, and the processes proved to run them.
 
-Must not guess: a process is a session's own only by its command line, or as the one run
-that started in that directory just before the session came to be.
+Must not guess: a process belongs to a session only by its command line, or as the only run
+that started in that directory just before the session was created.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from agentctl.adapters.reading import instant
 from agentctl.core.model import AgentVerdict, Result
 
 STARTING = timedelta(seconds=30)
-"""A run creates its session within this time of its own start, also on a busy machine."""
+"""A run creates its session within this time of its own start, even on a busy machine."""
 
 _TELLING = frozenset({"--title", "--session", "-s", "--continue", "-c"})
 
@@ -29,7 +29,7 @@ def discover(store_path: str) -> Iterable[NativeSession]:
 
 
 def match(natives: Sequence[NativeSession], processes: Sequence[Process]) -> Mapping[str, Process]:
-    """Native id → the run that its own command line names it, or the only one that fits it and no other."""
+    """Native id → the run whose command line names it, or the only one that fits it and no other session."""
     runs = [process for process in processes if _is_run(process)]
     found: dict[str, Process] = {}
     for process in sorted(runs, key=lambda run: run.started_at):
@@ -91,19 +91,19 @@ def _native(stored: StoredSession, store_path: str) -> NativeSession | None:
 
 
 def _is_run(process: Process) -> bool:
-    """`opencode run` that does its own work: a TUI may move to another session, a client has none."""
+    """Whether this is an `opencode run` that does its own work: a TUI may switch, a client has none."""
     words = process.argv[1:]
     return "run" in words and not any(word.partition("=")[0] == "--attach" for word in words)
 
 
 def _carries_title(native: NativeSession, run: Process) -> bool:
-    """It was told this title, and the session is no older one of the same title."""
+    """The run was given this title, and the session is not an older one with the same title."""
     title = option(run.argv, "--title")
     return title is not None and title == native.title and native.created_at >= run.started_at
 
 
 def _began_in_its_directory(native: NativeSession, run: Process) -> bool:
-    """It was told neither a title nor a session, and this one came to be where and when it started."""
+    """The run was given neither title nor session, and this one was created where and when it started."""
     directory = option(run.argv, "--dir") or run.cwd
     if (
         any(word.partition("=")[0] in _TELLING for word in run.argv)

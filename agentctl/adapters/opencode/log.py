@@ -1,7 +1,7 @@
 """What `opencode run --format json --print-logs` writes: a stream of events among printed log lines.
 
-stdout and stderr share one file. Events are JSON objects, one a line; there is no final
-one. Must not read any file, nor know the store.
+stdout and stderr share one file. Events are JSON objects, one a line; none marks
+the end. Must not read any file, nor know the store.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from agentctl.adapters.opencode.records import UNFINISHED
 from agentctl.adapters.reading import json_object
-from agentctl.adapters.values import integer, mapping, real, string, total
+from agentctl.adapters.values import integer, mapping, real_total, string, total
 from agentctl.core.model import Tokens
 from agentctl.core.text import one_line
 
@@ -27,14 +27,14 @@ _PRINTED = re.compile(r"timestamp=\S+ level=([A-Z]+) |(DEBUG|INFO|WARN|ERROR)\s+
 _FIELD = re.compile(r'([\w.]+)=("(?:[^"\\]|\\.)*"|\S*)')
 
 OVER = "disposing instance"
-"""Printed by a run that ends by itself, whatever its result; a killed one does not get there."""
+"""Printed by a run that ends by itself, whatever its result; a killed run does not print it."""
 
 VAGUE = "Unexpected server error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedRun:
-    """What a log says of the run that wrote it. Whatever it does not say is None."""
+    """What a log says about the run that wrote it. Anything that it does not say is None."""
 
     native_id: str | None = None
     version: str | None = None
@@ -48,21 +48,21 @@ class LoggedRun:
     cost_usd: float | None = None
     turns: int | None = None
     rejected: tuple[str, ...] = ()
-    """What the agent asked for and was not allowed."""
+    """What the agent asked for and was denied."""
     failed_calls: tuple[str, ...] = ()
     """The errors of calls of the model; opencode retries most of them."""
     has_events: bool = False
     is_starting: bool = False
-    """opencode prints, and has not come to the prompt: it may be opening its database."""
+    """opencode prints, and has not reached the prompt: it may be opening its database."""
     has_begun: bool = False
     """The prompt was accepted."""
     is_over: bool = False
     complaint: str | None = None
-    """What a run that never began printed as its error."""
+    """The error printed by a run that never began."""
 
 
 def read_run(lines: Sequence[str], *, title: str) -> LoggedRun:
-    """What these lines, all of one run's log or its end, say together."""
+    """What these lines of one run's log say together."""
     events: list[dict[str, Any]] = []
     printed: list[str] = []
     for line in lines:
@@ -101,7 +101,7 @@ def read_run(lines: Sequence[str], *, title: str) -> LoggedRun:
 def find_created(lines: Iterable[str], *, title: str) -> tuple[str | None, str | None]:
     """The session's id and opencode's version: from the line that names our title, or the first event.
 
-    A subagent's session is created by the same words. Only the parent's events are in the stream.
+    A subagent's session is announced in the same words. The stream has only the parent's events.
     """
     found: str | None = None
     version: str | None = None
@@ -128,7 +128,7 @@ def sum_tokens(records: Sequence[Mapping[str, Any]]) -> Tokens:
             for key in path:
                 value = mapping(value).get(key)
             counts.append(integer(value))
-        return total(count for count in counts if count is not None)
+        return total(counts)
 
     return Tokens(
         input=of("input"),
@@ -139,10 +139,8 @@ def sum_tokens(records: Sequence[Mapping[str, Any]]) -> Tokens:
 
 
 def sum_costs(records: Sequence[Mapping[str, Any]]) -> float | None:
-    """What these steps or messages cost together, as opencode reckons it."""
-    known = [cost for record in records if (cost := real(record.get("cost"))) is not None]
-    summed = real(sum(known)) if known else None
-    return None if summed is None else float(summed)
+    """What these steps or messages cost together, by opencode's own account."""
+    return real_total(record.get("cost") for record in records)
 
 
 def error_text(error: object) -> str | None:
@@ -170,7 +168,7 @@ def printed_line(line: str) -> tuple[str, str] | None:
 
 
 def _last_error(events: Sequence[Mapping[str, Any]], printed: Sequence[str]) -> str | None:
-    """The error that the run ended with; one that a finished answer followed is forgotten."""
+    """The error with which the run ended; None if a finished answer came after it."""
     for event in reversed(events):
         if event["type"] == "error":
             message = error_text(event.get("error") or "an error without a message")
@@ -186,7 +184,7 @@ def _last_error(events: Sequence[Mapping[str, Any]], printed: Sequence[str]) -> 
 
 
 def _cause(data: Mapping[str, Any], printed: Sequence[str]) -> str | None:
-    """What the printed log names where the event only refers to it."""
+    """The error in the printed log to which the event only refers."""
     reference = string(data.get("ref"))
     errors = [_fields(line) for line in printed if " level=ERROR " in line]
     for fields in reversed(errors):
@@ -201,7 +199,7 @@ def _failed_call(line: str) -> str:
 
 
 def _complaint(printed: Sequence[str]) -> str | None:
-    """The last `Error: …`, with the line after it where the first says nothing."""
+    """The last `Error: …`, with the next line if the first says nothing."""
     for index in reversed(range(len(printed))):
         if printed[index].startswith("Error: "):
             following = printed[index + 1 : index + 2] if printed[index].endswith("Unexpected error") else []

@@ -1,4 +1,4 @@
-"""What both of opencode's stores hold, and the claims that are read from it.
+"""What both of opencode's stores hold, and what follows from it.
 
 Must not read any file.
 """
@@ -31,7 +31,7 @@ class StoredSession:
     cost: float | None = None
     tokens: Tokens = Tokens()
     newest: Mapping[str, Any] | None = None
-    """Its newest message, where that was asked for."""
+    """Its newest message, if that was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,17 +53,17 @@ class StoredRun:
 
 
 def created(message: Mapping[str, Any]) -> int:
-    """When a message began, in milliseconds; 0 where it does not say."""
+    """When a message began, in milliseconds; 0 if it does not say."""
     return integer(mapping(message.get("time")).get("created")) or 0
 
 
 def finish_of(message: Mapping[str, Any]) -> str | None:
-    """Why a step of the model ended; None for one that did not come to its end, and for a prompt."""
+    """Why a step of the model ended; None for an unfinished step, and for a prompt."""
     return string(message.get("finish"))
 
 
 def is_answered(message: Mapping[str, Any]) -> bool:
-    """An answer after which nothing has to follow."""
+    """Whether this is an answer after which nothing has to follow."""
     return (finish_of(message) or "unknown") not in UNFINISHED
 
 

@@ -4,8 +4,8 @@ One path names both: the database's. The tree is `storage/` beside it. Today's r
 do not import the tree, so a session may be in either.
 
 Must not write, and must not look often: a reader that reopens the database in a tight
-loop makes a starting opencode fail. So each function opens it once, reads what it needs
-and closes it. What cannot be read is None or empty, never an exception.
+loop makes a starting opencode fail. So each function opens the database once, reads what it
+needs and closes it. What cannot be read is None or empty, never an exception.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from agentctl.adapters import reading
 from agentctl.adapters.opencode import tree
 from agentctl.adapters.opencode.records import StoredMessage, StoredRun, StoredSession, model_of
 from agentctl.adapters.reading import json_object
@@ -28,7 +29,7 @@ T = TypeVar("T")
 DATABASE = "opencode.db"
 
 BUSY_SECONDS = 2.0
-"""How long a look waits for a database that somebody holds."""
+"""How long a look waits for a locked database."""
 
 COLUMNS = (
     "id",
@@ -48,11 +49,9 @@ COLUMNS = (
 """Of table `session`; older releases lack the last six."""
 
 
-def path_in(environ: Mapping[str, str]) -> str | None:
-    """Where the database is under this environment; None where the environment does not say."""
-    data_home = environ.get("XDG_DATA_HOME")
-    if not data_home and environ.get("HOME"):
-        data_home = os.path.join(environ["HOME"], ".local", "share")
+def store_path(environ: Mapping[str, str]) -> str | None:
+    """The database's path. It also names the JSON tree of old releases: `storage/` beside it."""
+    data_home = reading.place(environ, "XDG_DATA_HOME", ".local", "share")
     database = environ.get("OPENCODE_DB") or DATABASE
     if data_home:
         database = os.path.join(data_home, "opencode", database)
@@ -102,7 +101,7 @@ def sessions(store: str) -> Iterator[StoredSession]:
 
 
 def run(store: str, native_id: str, since: int) -> StoredRun | None:
-    """The session and its messages from `since` (milliseconds) on; None where it is not to be had."""
+    """The session and its messages from `since` (milliseconds) on; None if no store has it."""
 
     def look(db: sqlite3.Connection) -> StoredRun | None:
         row = db.execute(f"SELECT {_columns(db)} FROM session s WHERE id = ?", (native_id,)).fetchone()
@@ -123,7 +122,7 @@ def run(store: str, native_id: str, since: int) -> StoredRun | None:
 
 
 def conversation(store: str, native_id: str) -> list[StoredMessage]:
-    """All messages with their parts, oldest first; empty where the store does not have them."""
+    """All messages with their parts, oldest first; empty if no store has them."""
 
     def look(db: sqlite3.Connection) -> list[StoredMessage]:
         parts: dict[str, list[str]] = {}
@@ -141,9 +140,9 @@ def conversation(store: str, native_id: str) -> list[StoredMessage]:
 
 
 def _read(store: str, look: Callable[[sqlite3.Connection], T]) -> T | None:
-    """What `look` finds in the database; None where it is missing, locked, foreign or damaged.
+    """What `look` finds in the database; None if that is missing, locked, foreign or damaged.
 
-    Never `immutable`: what was written last is in the write-ahead log beside it.
+    Never `immutable`: the newest data is in the write-ahead log beside it.
     """
     import sqlite3
 
@@ -204,7 +203,7 @@ def _tree(store: str) -> str:
 
 
 def _has_sibling(store: str) -> bool:
-    """Whether a build that is no release keeps a database of its own beside this one."""
+    """Whether a development build keeps a database of its own beside this one."""
     if os.path.basename(store) != DATABASE:
         return False
     try:

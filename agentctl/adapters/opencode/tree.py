@@ -2,7 +2,7 @@
 
     session/<project>/<session>.json   message/<session>/<message>.json   part/<message>/<part>.json
 
-Every function takes the tree's directory. Must not write; what cannot be read is passed over.
+Every function takes the tree's directory. Must not write; what cannot be read is skipped.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import replace
 from typing import Any
 
 from agentctl.adapters.opencode.records import StoredMessage, StoredRun, StoredSession, created, model_of
-from agentctl.adapters.reading import json_object, open_regular
+from agentctl.adapters.reading import is_name, json_object, names, open_regular
 from agentctl.adapters.values import integer, mapping, string
 
 
 def is_listed(tree: str, native_id: str) -> bool | None:
-    """Whether the tree holds this session; None where there is a tree that cannot be read."""
+    """Whether the tree holds this session; None if there is a tree that cannot be read."""
     directory = os.path.join(tree, "session")
     try:
         projects = os.listdir(directory)
@@ -26,7 +26,7 @@ def is_listed(tree: str, native_id: str) -> bool | None:
         return False
     except OSError:
         return None
-    return _is_name(native_id) and any(
+    return is_name(native_id) and any(
         os.path.exists(os.path.join(directory, project, f"{native_id}.json")) for project in projects
     )
 
@@ -40,7 +40,7 @@ def sessions(tree: str) -> Iterator[StoredSession]:
 
 
 def run(tree: str, native_id: str, since: int) -> StoredRun | None:
-    """The session and its messages from `since` (milliseconds) on; None where the tree lacks it."""
+    """The session and its messages from `since` (milliseconds) on; None if the tree lacks it."""
     paths = (path for path in _session_files(tree) if os.path.basename(path) == f"{native_id}.json")
     session = next((session for path in paths if (session := _session(path)) is not None), None)
     if session is None:
@@ -95,24 +95,16 @@ def _records(tree: str, kind: str, owner: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _files(tree: str, kind: str, owner: str) -> list[str]:
-    """Paths of the records that `owner` has; their names ascend in time."""
-    if not _is_name(owner):
+    """Paths of the records of `owner`; their names ascend with time."""
+    if not is_name(owner):
         return []
     directory = os.path.join(tree, kind, owner)
     return [os.path.join(directory, name) for name in sorted(_names(directory))]
 
 
-def _is_name(native_id: str) -> bool:
-    """An id comes from an agent's log: it must not lead out of the tree."""
-    return native_id not in ("", ".", "..") and not {"/", "\0"} & set(native_id)
-
-
 def _names(directory: str) -> list[str]:
-    """The directory's entries that are records or directories: no half-written or hidden files."""
-    try:
-        return [name for name in os.listdir(directory) if name.endswith(".json") or "." not in name]
-    except OSError:
-        return []
+    """The records and directories in a directory, without half-written and hidden files."""
+    return [name for name in names(directory) if name.endswith(".json") or "." not in name]
 
 
 def _load(path: str) -> Mapping[str, Any] | None:

@@ -1,8 +1,8 @@
 """pi's session files: where they are, whose they are, and what they hold.
 
-One JSON object a line, the first the header. The TypeScript pi and its Rust port share the
+One JSON object per line, the first the header. The TypeScript pi and its Rust port share the
 directories, so each adapter says which headers are its own. Files grow while they are read;
-what cannot be read is passed over. Must not write.
+what cannot be read is skipped. Must not write.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from agentctl.adapters import reading
 from agentctl.adapters.base import NativeSession
 from agentctl.adapters.pi import records
-from agentctl.adapters.reading import json_object, open_regular
+from agentctl.adapters.reading import json_object, names, open_regular, timestamp
 from agentctl.adapters.values import mapping, string
 from agentctl.core.model import AgentVerdict, Result, Tokens
 from agentctl.core.text import one_line
@@ -38,7 +38,7 @@ class Header(NamedTuple):
 
 
 def directory_in(environ: Mapping[str, str], variable: str) -> str | None:
-    """Where sessions are: `variable`, else below pi's own directory; None where nothing says it."""
+    """The directory of sessions: `variable`, else below pi's own directory; None without either."""
     home = environ.get("HOME")
     agent = environ.get("PI_CODING_AGENT_DIR") or (os.path.join(home, ".pi", "agent") if home else None)
     place = environ.get(variable) or (os.path.join(agent, "sessions") if agent else None)
@@ -48,36 +48,31 @@ def directory_in(environ: Mapping[str, str], variable: str) -> str | None:
 
 
 def session_files(directory: str) -> Iterator[str]:
-    """Every session file: in a directory for each project, or flat where the user chose the place."""
-    for name in _names(directory):
+    """Every session file: in a directory per project, or flat in a directory that the user chose."""
+    for name in names(directory):
         path = os.path.join(directory, name)
         if name.endswith(".jsonl"):
             yield path
         elif name.startswith("--"):
-            yield from (f"{path}/{inner}" for inner in _names(path) if inner.endswith(".jsonl"))
+            yield from (f"{path}/{inner}" for inner in names(path) if inner.endswith(".jsonl"))
 
 
 def find(directory: str, ending: str, cwd: str) -> Iterator[str]:
-    """Session files whose names end so: those of this project first, newest first in each directory."""
+    """Session files with this ending: those of this project first, newest first in each directory."""
     slug = "--" + cwd.removeprefix("/").translate(str.maketrans("/\\:", "---")) + "--"
     own = os.path.join(directory, slug)
-    others = (os.path.join(directory, name) for name in _names(directory) if name.startswith("--"))
+    others = (os.path.join(directory, name) for name in names(directory) if name.startswith("--"))
     for place in (own, directory, *(other for other in others if other != own)):
-        for name in sorted(_names(place), reverse=True):
+        for name in sorted(names(place), reverse=True):
             if name.endswith(ending):
                 yield os.path.join(place, name)
-
-
-def is_name(native_id: str) -> bool:
-    """An id comes from an agent's log: it must not lead out of the directory."""
-    return native_id != "" and not {"/", "\0"} & set(native_id)
 
 
 def header_of(path: str) -> Header | None:
     """The header of a session file; None for any other file."""
     line = next(iter(reading.head_lines(path, HEAD_BYTES)), None)
     record = json_object(line) or {}
-    native_id, created_at = string(record.get("id")), records.moment(record.get("timestamp"))
+    native_id, created_at = string(record.get("id")), timestamp(record.get("timestamp"))
     if record.get("type") != "session" or not native_id or created_at is None:
         return None
     return Header(
@@ -92,7 +87,7 @@ def answers_since(path: str, since: datetime) -> tuple[Mapping[str, Any], ...]:
     """The assistant's messages from an instant on, oldest first."""
     found = []
     for entry in _answer_lines(path):
-        at = records.moment(entry.get("timestamp"))
+        at = timestamp(entry.get("timestamp"))
         answer = records.answer_of(entry)
         if answer is not None and at is not None and at >= since:
             found.append(answer)
@@ -100,7 +95,7 @@ def answers_since(path: str, since: datetime) -> tuple[Mapping[str, Any], ...]:
 
 
 def discover(path: str, is_ours: Callable[[Header], bool]) -> Iterable[NativeSession]:
-    """The session of a file, from its head and its end; none where the file is not ours."""
+    """The session of a file, from its head and its end; nothing if the file is not ours."""
     header = header_of(path)
     if header is None or not is_ours(header):
         return []
@@ -125,7 +120,7 @@ def discover(path: str, is_ours: Callable[[Header], bool]) -> Iterable[NativeSes
                 text=text,
                 native_id=header.id,
                 model=model,
-                # Of a file of which only the end was read, nobody knows the sums.
+                # The sums need the whole file.
                 tokens=records.tokens_of(answers) if is_whole else Tokens(),
                 cost_usd=records.cost_of(answers) if is_whole else None,
                 turns=records.turns_of(answers) if is_whole else None,
@@ -138,7 +133,7 @@ def discover(path: str, is_ours: Callable[[Header], bool]) -> Iterable[NativeSes
 def _state(entries: Sequence[Mapping[str, Any]]) -> tuple[AgentVerdict, str | None, bool]:
     """How the last turn ended, and whether it is unfinished.
 
-    An aborted one is: so today's pi leaves a session whose process was told to go.
+    An aborted turn is unfinished: today's pi leaves one when its process is terminated.
     """
     for entry in reversed(entries):
         message = mapping(entry.get("message"))
@@ -164,7 +159,7 @@ def _title(entries: Iterable[Mapping[str, Any]]) -> str | None:
 
 
 def _chosen_model(entries: Iterable[Mapping[str, Any]]) -> str | None:
-    """The model of a session without an answer: the one it was set to."""
+    """The chosen model of a session without an answer."""
     found = None
     for entry in entries:
         if entry.get("type") in ("model_change", "session"):
@@ -174,7 +169,7 @@ def _chosen_model(entries: Iterable[Mapping[str, Any]]) -> str | None:
 
 
 def _updated(entries: Sequence[Mapping[str, Any]]) -> datetime | None:
-    return records.moment(entries[-1].get("timestamp")) if entries else None
+    return timestamp(entries[-1].get("timestamp")) if entries else None
 
 
 def _answer_lines(path: str) -> Iterator[Mapping[str, Any]]:
@@ -187,10 +182,3 @@ def _answer_lines(path: str) -> Iterator[Mapping[str, Any]]:
                     yield entry
     except OSError:
         return
-
-
-def _names(directory: str) -> list[str]:
-    try:
-        return os.listdir(directory)
-    except OSError:
-        return []

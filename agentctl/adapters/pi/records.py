@@ -1,19 +1,19 @@
 """What pi's JSON says: its stream of events and its session files share one shape of message.
 
-Both programs called pi speak it, the TypeScript one and its Rust port. A run's outcome is
-the `stopReason` of its last answer: the exit code says nothing in json mode. Must not read
-any file, nor show anything to people.
+Both programs called pi use it, the TypeScript one and its Rust port. A run's outcome is the
+`stopReason` of its last answer: in json mode the exit code says nothing. Must not read any
+file, nor show anything to people.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from agentctl.adapters.reading import json_object
-from agentctl.adapters.values import integer, mapping, real, string, total
+from agentctl.adapters.showing import CUT_OFF, retried
+from agentctl.adapters.values import integer, mapping, mappings, real_total, string, total
 from agentctl.core.model import AgentVerdict, Result, Tokens
 from agentctl.core.text import one_line
 
@@ -23,26 +23,27 @@ _FAILED = frozenset({"error", "aborted"})
 _FINISHED = frozenset({"stop", "length"})
 _ERROR = re.compile(r"(?:\w*Error): (.+)")
 _WARNING = "Warning: "
+NO_ANSWER = "no answer was recorded"
 _KIND = re.compile(r'\{"type":"(\w+)"')
 
 
 class LoggedRun(NamedTuple):
-    """What a log says of the run that wrote it. Whatever it does not say is None or empty."""
+    """What a log says about the run that wrote it. Anything that it does not say is None or empty."""
 
     native_id: str | None = None
     answers: tuple[Mapping[str, Any], ...] = ()
-    """The assistant's finished messages, oldest first; a failed call of the model is one, too."""
+    """The assistant's finished messages, oldest first; also those that only report a failed call."""
     is_open: bool = False
-    """The last event is one after which another has to come."""
+    """After the last event another one has to follow."""
     has_begun: bool = False
     """The prompt was accepted."""
     complaint: str | None = None
-    """What was printed as an error, besides the events."""
+    """The error that was printed among the events."""
     warnings: tuple[str, ...] = ()
 
 
 def read_log(lines: Iterable[str]) -> LoggedRun:
-    """What these lines, all of one run's log or its end, say together."""
+    """What these lines of one run's log say together."""
     native_id: str | None = None
     answers: list[Mapping[str, Any]] = []
     printed: list[str] = []
@@ -57,7 +58,7 @@ def read_log(lines: Iterable[str]) -> LoggedRun:
             native_id = native_id or string(event.get("id"))
         elif (answer := answer_of(event)) is not None:
             answers.append(answer)
-        if kind != "entry_appended":  # it says what was stored, at any time
+        if kind != "entry_appended":  # this one may come at any time
             is_open = kind not in _ENDS
         has_begun = has_begun or kind != "session"
     return LoggedRun(
@@ -77,7 +78,7 @@ def read_log(lines: Iterable[str]) -> LoggedRun:
 def kind_of(line: str) -> str | None:
     """The type of the event that a line is; None for other text.
 
-    Most of a log repeats what was said before, at length: its lines need not be read to be passed over.
+    Most of a log repeats earlier text at length: such lines are skipped without being parsed.
     """
     if (match := _KIND.match(line)) is not None:
         return match[1]
@@ -92,7 +93,7 @@ def answer_of(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def result_of(run: LoggedRun, *, exit_code: int | None, file: str | None, is_complete: bool) -> Result:
-    """A run's own account of itself; its sums only where all its answers are known."""
+    """A run's own account of itself; its sums only if all its answers are known."""
     verdict, text = verdict_of(run, exit_code=exit_code)
     counted = run.answers if is_complete else ()
     return Result(
@@ -123,28 +124,27 @@ def verdict_of(run: LoggedRun, *, exit_code: int | None) -> tuple[AgentVerdict, 
     if not run.answers and not run.has_begun and run.native_id is None and exit_code is None:
         return AgentVerdict.SILENT, None
     if not run.answers:
-        return AgentVerdict.ERROR, "no answer was recorded"
+        return AgentVerdict.ERROR, NO_ANSWER
     return AgentVerdict.ERROR, f"stopped early: the last answer ended with {stop!r} and none followed"
 
 
 def notes_of(run: LoggedRun) -> tuple[str, ...]:
-    """What a person should know of a run: its warnings, a truncated answer, calls that failed."""
+    """What a person should know about a run: its warnings, a truncated answer, failed calls."""
     notes = list(run.warnings)
     if run.answers and run.answers[-1].get("stopReason") == "length":
-        notes.append("the answer was cut off at the model's output limit")
+        notes.append(CUT_OFF)
     failed = [answer for answer in run.answers if answer.get("stopReason") == "error"]
     if len(failed) > 1 or (failed and run.answers[-1] is not failed[-1]):
-        times = "once" if len(failed) == 1 else f"{len(failed)} times"
-        notes.append(f"the model's server failed {times}, the last time with: {error_text(failed[-1])}")
+        notes.append(retried([error_text(answer) for answer in failed]))
     return tuple(notes)
 
 
 def text_of(message: Mapping[str, Any]) -> str:
-    """What a message says, its thoughts and tools left out."""
+    """What a message says, without its thoughts and tools."""
     content = message.get("content")
     if isinstance(content, str):
         return content
-    parts = [mapping(part) for part in content] if isinstance(content, list) else []
+    parts = mappings(content)
     return "".join(string(part.get("text")) or "" for part in parts if part.get("type") == "text")
 
 
@@ -155,8 +155,8 @@ def last_text(answers: Sequence[Mapping[str, Any]]) -> str | None:
 
 def error_text(answer: Mapping[str, Any]) -> str:
     """Why an answer failed, in one line."""
-    told = one_line(string(answer.get("errorMessage")) or "")
-    return told or ("the turn was aborted" if answer.get("stopReason") == "aborted" else "unknown error")
+    text = one_line(string(answer.get("errorMessage")) or "")
+    return text or ("the turn was aborted" if answer.get("stopReason") == "aborted" else "unknown error")
 
 
 def model_of(answers: Sequence[Mapping[str, Any]]) -> str | None:
@@ -173,11 +173,10 @@ def turns_of(answers: Sequence[Mapping[str, Any]]) -> int | None:
 
 def tokens_of(answers: Sequence[Mapping[str, Any]]) -> Tokens:
     """The counts of these answers together; None for a count that none of them gives."""
-
     usages = _usages(answers)
 
     def of(key: str) -> int | None:
-        return total(count for usage in usages if (count := integer(usage.get(key))) is not None)
+        return total(integer(usage.get(key)) for usage in usages)
 
     return Tokens(
         input=of("input"),
@@ -188,11 +187,8 @@ def tokens_of(answers: Sequence[Mapping[str, Any]]) -> Tokens:
 
 
 def cost_of(answers: Sequence[Mapping[str, Any]]) -> float | None:
-    """What these answers cost together, as pi reckons it."""
-    costs = (real(mapping(usage.get("cost")).get("total")) for usage in _usages(answers))
-    known = [cost for cost in costs if cost is not None]
-    summed = real(sum(known)) if known else None
-    return None if summed is None else float(summed)
+    """What these answers cost together, by pi's own account."""
+    return real_total(mapping(usage.get("cost")).get("total") for usage in _usages(answers))
 
 
 def _usages(answers: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -205,17 +201,8 @@ def _usages(answers: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     ]
 
 
-def moment(text: object) -> datetime | None:
-    """The UTC instant of an ISO time stamp; None for anything else."""
-    try:
-        at = datetime.fromisoformat(string(text) or "")
-        return at.astimezone(UTC) if at.tzinfo else None
-    except (ValueError, OverflowError):
-        return None
-
-
 def _complaint(printed: Sequence[str], *, has_begun: bool) -> str | None:
-    """The first error that was printed; before the prompt was accepted, any line but a warning."""
+    """The first printed error; before the prompt was accepted, else the first line but a warning."""
     errors = (match[1] for line in printed if (match := _ERROR.match(line)))
     others = (line for line in printed if line.strip() and not line.startswith(_WARNING))
     found = next(errors, None) or (None if has_begun else next(others, None))

@@ -9,15 +9,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from agentctl.adapters.base import Message
+from agentctl.adapters.base import Message, Role
 from agentctl.adapters.pi import records
 from agentctl.adapters.reading import instant, json_object
-from agentctl.adapters.values import integer, mapping, string
-from agentctl.core.text import clean, one_line
+from agentctl.adapters.showing import printed, telling
+from agentctl.adapters.values import integer, mapping, mappings, string
+from agentctl.core.text import one_line
 
 _SHOWN = frozenset({"message_end", "tool_execution_start", "tool_execution_end", "auto_retry_start"})
-_TELLING = ("command", "path", "pattern", "query", "url")
-"""Arguments of tools that say best what was asked."""
 
 
 def log_messages(lines: Iterable[str]) -> Iterator[Message]:
@@ -27,11 +26,11 @@ def log_messages(lines: Iterable[str]) -> Iterator[Message]:
         if kind in _SHOWN:
             event = json_object(line)
             if event is None:
-                yield Message(role="log", text=f"[{kind}: {len(line)} characters, cut short]")
+                yield Message(role=Role.LOG, text=f"[{kind}: {len(line)} characters, cut short]")
             else:
                 yield from _event_messages(event)
-        elif kind is None and (text := clean(line).rstrip()):
-            yield Message(role="log", text=text)
+        elif kind is None:
+            yield from printed(line)
 
 
 def stored_messages(entries: Iterable[Mapping[str, Any]]) -> Iterator[Message]:
@@ -47,44 +46,41 @@ def _event_messages(event: Mapping[str, Any]) -> Iterator[Message]:
         case "message_end":
             yield from _said(mapping(event.get("message")), with_tools=False)
         case "tool_execution_start":
-            yield Message(role="tool", text=_asked(event.get("args")), tool=tool)
+            yield Message(role=Role.TOOL, text=_asked(event.get("args")), tool=tool)
         case "tool_execution_end":
-            yield Message(role="tool", text=_outcome(mapping(event.get("result")), event), tool=tool)
+            yield Message(role=Role.TOOL, text=_outcome(mapping(event.get("result")), event), tool=tool)
         case "auto_retry_start":
             seconds = (integer(event.get("delayMs")) or 0) / 1000
             reason = one_line(string(event.get("errorMessage")) or "the call failed")
             attempt, most = integer(event.get("attempt")), integer(event.get("maxAttempts"))
-            yield Message(role="log", text=f"retry {attempt} of {most} in {seconds:g} s: {reason}")
+            yield Message(role=Role.LOG, text=f"retry {attempt} of {most} in {seconds:g} s: {reason}")
 
 
 def _said(message: Mapping[str, Any], *, with_tools: bool) -> Iterator[Message]:
-    """A message; its tools only where no events of their own tell of them."""
+    """A message; its tools only where they have no events of their own."""
     at, role = instant(message.get("timestamp")), message.get("role")
     if role in ("user", "assistant") and (text := records.text_of(message)):
-        yield Message(role=str(role), text=text, at=at)
+        yield Message(role=Role(str(role)), text=text, at=at)
     if role == "assistant":
         if with_tools:
             yield from _calls(message)
         if message.get("stopReason") in ("error", "aborted"):
-            yield Message(role="error", text=records.error_text(message), at=at)
+            yield Message(role=Role.ERROR, text=records.error_text(message), at=at)
     elif role == "toolResult" and with_tools:
         tool = string(message.get("toolName"))
-        yield Message(role="tool", text=_outcome(message, message), tool=tool, at=at)
+        yield Message(role=Role.TOOL, text=_outcome(message, message), tool=tool, at=at)
 
 
 def _calls(message: Mapping[str, Any]) -> Iterator[Message]:
-    content = message.get("content")
-    for part in content if isinstance(content, list) else []:
-        call = mapping(part)
+    for call in mappings(message.get("content")):
         if call.get("type") == "toolCall":
-            yield Message(role="tool", text=_asked(call.get("arguments")), tool=string(call.get("name")))
+            yield Message(role=Role.TOOL, text=_asked(call.get("arguments")), tool=string(call.get("name")))
 
 
 def _asked(arguments: object) -> str:
     """What a tool was asked, in one line."""
     given = mapping(arguments)
-    told = next((text for key in _TELLING if (text := string(given.get(key)))), None)
-    return one_line(told or (json.dumps(given) if given else "…"), 160)
+    return one_line(telling(given) or (json.dumps(given) if given else "…"), 160)
 
 
 def _outcome(result: Mapping[str, Any], record: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from itertools import chain, islice
 from typing import TypeVar
 
 from agentctl.adapters import registry
-from agentctl.adapters.base import Adapter, Message, plain_lines
+from agentctl.adapters.base import Adapter, Message, Role, plain_lines
 from agentctl.core.ids import short
 from agentctl.core.model import Liveness, Session
 from agentctl.core.text import clean, one_line
@@ -58,11 +58,11 @@ def readable(messages: Iterable[Message]) -> Iterator[str]:
 
 
 def _lead(message: Message) -> str:
-    if message.role == "user":
+    if message.role == Role.USER:
         return "> "
-    if message.role == "tool":
+    if message.role == Role.TOOL:
         return f"[{one_line(message.tool or 'tool', 40)}] "
-    return "error: " if message.role == "error" else ""
+    return "error: " if message.role == Role.ERROR else ""
 
 
 def is_over(runtime: Runtime, session: Session) -> Until:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agentctl.adapters.base import Capability, Message
+from agentctl.adapters.base import Capability, Message, Role
 from agentctl.core.model import Session
 from agentctl.ops.sessions.logs import adapter_of, last, shown_messages
 from agentctl.runtime import Runtime
 
-ASSISTANT = frozenset({"assistant"})
+ASSISTANT = frozenset({Role.ASSISTANT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Conversation:
 
 
 def conversation(
-    runtime: Runtime, session: Session, count: int, *, roles: frozenset[str] = ASSISTANT
+    runtime: Runtime, session: Session, count: int, *, roles: frozenset[Role] = ASSISTANT
 ) -> Conversation:
     """The last `count` messages of these roles; for an adapter without conversations its log."""
     adapter = adapter_of(session)

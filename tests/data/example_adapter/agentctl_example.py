@@ -19,6 +19,7 @@ from agentctl.adapters.base import (
     Message,
     NativeSession,
     Option,
+    Role,
     never_transient,
     no_listing,
     no_match,
@@ -103,7 +104,7 @@ def messages(session: Session, log_path: str) -> Iterator[Message]:
     if session.source == "external" and session.transcript_path:
         log_path = session.transcript_path
     if session.prompt:
-        yield Message(role="user", text=session.prompt)
+        yield Message(role=Role.USER, text=session.prompt)
     yield from log_messages(reading.tail_lines(log_path, LOG_BYTES))
 
 
@@ -112,11 +113,11 @@ def log_messages(lines: Iterable[str]) -> Iterator[Message]:
     for line in lines:
         record = reading.json_object(line)
         if record is None:
-            yield Message(role="log", text=line)
+            yield Message(role=Role.LOG, text=line)
         elif error := string(record.get("error")):
-            yield Message(role="error", text=error)
+            yield Message(role=Role.ERROR, text=error)
         elif text := string(record.get("text")):
-            yield Message(role="assistant", text=text)
+            yield Message(role=Role.ASSISTANT, text=text)
 
 
 # Sessions that were not started by agentctl. `list` asks for them if the configuration says

@@ -3,27 +3,27 @@
     python RUNNER [--model M] [--resume ID] [--permissions allow|deny] [--timeout S] [--grace S] -- AGENT…
 
 Takes the prompt from standard input, starts the agent as the only holder of its pipes, leads it
-through one turn of the Agent Client Protocol (version 1), and sees that it leaves. One JSON
-object a line on standard output:
+through one turn of the Agent Client Protocol (version 1), and makes sure that it exits. Writes
+one JSON object per line to standard output:
 
     {"at": …, "type": "start",      "agent": ["opencode", "acp"], "pid": 4242}
     {"at": …, "type": "out",        "phase": …, "frame": {…}}      what was sent
     {"at": …, "type": "in",         "phase": …, "frame": {…}}      what came, known or not
-    {"at": …, "type": "garbage",    "text": …}                     what came and is no frame
+    {"at": …, "type": "garbage",    "text": …}                     what came and is not a frame
     {"at": …, "type": "stderr",     "text": …}
     {"at": …, "type": "session",    "id": …, "how": "new", "agent": "OpenCode 1.18.33", "model": …}
     {"at": …, "type": "permission", "title": …, "answer": "denied", "option": …}
     {"at": …, "type": "end",        "stop_reason": …, "error": …, "usage": …, "text": …, "agent_exit": 0, …}
 
-Phases are setup, replay, turn, closing, and aside for what another session says: only what comes
-in `turn` belongs to the reply.
+Phases are setup, replay, turn, closing, and aside for another session's messages: only what
+comes in `turn` belongs to the reply.
 
-Exit: 0 the turn came to its end, or to the limit of the model's output · 1 it failed or was
-refused · 126, 127 the agent cannot be started · 128 + n ended on request, by signal n.
+Exit: 0 the turn ended, or reached the limit of the model's output · 1 it failed or was refused
+· 126, 127 the agent cannot be started · 128 + n ended on request, by signal n.
 
-Killed with KILL it cannot see to anything; but then the agent finds its input at the end, and leaves.
-Must import nothing of ours but its neighbours, and these by their bare names: it is started as a
-directory, by an interpreter that may not see the package.
+If the runner is killed with KILL, the agent reads the end of its input and exits by itself.
+May import only its neighbours, by their bare names: it is started as a directory, by an
+interpreter that may not see the package.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ PROTOCOL = 1
 NO_LOGIN = -32000
 HELLO = {
     "protocolVersion": PROTOCOL,
-    # None at all: an agent that finds `writeTextFile` sends its files as well as writing them.
+    # No file access: an agent that is offered `writeTextFile` both writes its files and sends them.
     "clientCapabilities": {"fs": {"readTextFile": False, "writeTextFile": False}, "terminal": False},
     "clientInfo": {"name": "agentctl", "version": "1"},
 }
@@ -62,9 +62,9 @@ NOT_DONE = {
     "cancelled": "the agent cancelled the turn",
     "max_turn_requests": "the agent stopped early: it reached its limit of requests in one turn",
 }
-"""Reasons for a turn's end that are no success, in words."""
+"""Reasons for a turn's end that are not a success, in words."""
 
-SILENCE = "the agent ended its turn without a word and without a tool call"
+SILENCE = "the agent ended its turn without saying anything or calling a tool"
 
 
 def main(arguments: list[str]) -> int:
@@ -86,7 +86,7 @@ def main(arguments: list[str]) -> int:
 
 
 def lead(agent: Agent, prompt: str, end: dict[str, Any]) -> tuple[str | None, int]:
-    """From the greeting to the answer; the error if there is one, and the exit code."""
+    """From the greeting to the answer. Returns the error if there is one, and the exit code."""
     try:
         session = greet(agent, end)
         content = [{"type": "text", "text": prompt}]
@@ -104,32 +104,32 @@ def lead(agent: Agent, prompt: str, end: dict[str, Any]) -> tuple[str | None, in
 
 
 def judge(reason: object, turn: Turn) -> str | None:
-    """What is wrong with a turn that was answered; None for one that came to its end.
+    """What is wrong with a turn that was answered; None for a finished turn.
 
-    An agent may answer an error of its model's server with `end_turn` and nothing else.
+    An agent may report an error of its model's server as `end_turn` and nothing else.
     """
     if reason == "end_turn" and turn.is_denied_last:
         return f"the agent stopped early: permission for {turn.denied[-1]} was denied"
     if reason == "max_tokens" or (reason == "end_turn" and (turn.has_spoken or turn.tools)):
         return None
     if reason == "end_turn":
-        retried = " (but for notices that it tried again)" if turn.retries else ""
+        retried = " (except for notices of retries)" if turn.retries else ""
         return SILENCE + retried
-    return NOT_DONE.get(str(reason)) or f"the agent ended its turn for a reason that is not known: {reason}"
+    return NOT_DONE.get(str(reason)) or f"the agent ended its turn for an unknown reason: {reason}"
 
 
 def greet(agent: Agent, end: dict[str, Any]) -> str:
-    """Everything before the prompt; the session's id."""
+    """Everything before the prompt. Returns the session's id."""
     hello = agent.call("initialize", HELLO)
     info = mapping(hello.get("agentInfo"))
     end["agent"] = " ".join(str(info[key]) for key in ("name", "version") if info.get(key)) or None
     version = hello.get("protocolVersion")
     if version != PROTOCOL:
-        raise Trouble(f"the agent speaks version {version} of the protocol, and not {PROTOCOL}")
+        raise Trouble(f"the agent speaks version {version} of the protocol instead of {PROTOCOL}")
     how, told = open_session(agent, hello)
     session = told.get("sessionId", agent.order.resume)
     if not isinstance(session, str):
-        raise Trouble(f"the agent answered session/{how} without an id of the session")
+        raise Trouble(f"the agent answered session/{how} without a session id")
     agent.session = session
     end["session"], end["how"] = session, how
     agent.log.record("session", id=session, how=how, agent=end["agent"], model=agent.model)
@@ -139,7 +139,7 @@ def greet(agent: Agent, end: dict[str, Any]) -> str:
 
 
 def open_session(agent: Agent, hello: Frame) -> tuple[str, Frame]:
-    """A new session, or an earlier one by the best means that the agent announces."""
+    """A new session, or an earlier one by the best method that the agent announces."""
     where: Frame = {"cwd": os.getcwd(), "mcpServers": []}
     earlier = agent.order.resume
     if earlier is None:
@@ -160,12 +160,12 @@ def open_session(agent: Agent, hello: Frame) -> tuple[str, Frame]:
         agent.phase = "setup"
         return "load", told
     raise Trouble(
-        "the agent cannot go on with an earlier session: it announces neither session/resume nor session/load"
+        "the agent cannot continue an earlier session: it announces neither session/resume nor session/load"
     )
 
 
 def choose_model(agent: Agent, told: Frame, model: str) -> None:
-    """By the agent's own option, or as older agents have it. Raises Trouble where there is no choice."""
+    """By the agent's own option, or the way of older agents. Raises Trouble if the agent offers none."""
     session = {"sessionId": agent.session}
     option = model_option(told)
     try:
@@ -176,7 +176,7 @@ def choose_model(agent: Agent, told: Frame, model: str) -> None:
         if trouble.code != NO_METHOD or not told.get("models"):
             raise Trouble(f"model {model} was refused: {trouble}") from None
     if not told.get("models"):
-        raise Trouble(f"the agent takes no choice of a model, so it cannot be asked for {model}")
+        raise Trouble(f"the agent does not let a client choose the model, so it cannot use {model}")
     try:
         agent.call("session/set_model", {**session, "modelId": model})
     except Trouble as trouble:
@@ -185,7 +185,7 @@ def choose_model(agent: Agent, told: Frame, model: str) -> None:
 
 
 def outcome(agent: Agent) -> dict[str, Any]:
-    """What is to be told of a session once its agent has gone."""
+    """What is recorded about a session once its agent has exited."""
     turn = agent.turn
     return {
         "text": turn.text,
@@ -200,7 +200,7 @@ def outcome(agent: Agent) -> dict[str, Any]:
 
 
 def read_order(arguments: list[str]) -> Order:
-    """The arguments as the adapter gives them: pairs, then the agent's words."""
+    """The arguments from the adapter: pairs, then the agent's words."""
     end = arguments.index("--")
     given = dict(zip(arguments[:end:2], arguments[1:end:2], strict=True))
     order = Order(

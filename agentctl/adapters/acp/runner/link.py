@@ -1,4 +1,4 @@
-"""The agent's process and its pipes: requests with deadlines, and a way to see it out.
+"""The agent's process and its pipes: requests with deadlines, and its orderly end.
 
 Runs without the package: see `__main__`.
 """
@@ -45,7 +45,7 @@ else:
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 NO_METHOD = -32601
 ANSWERS = {"allow": "allow_once", "deny": "reject_once"}
-"""Policy → the kind of option that is picked: never one that outlasts this turn."""
+"""Policy → the kind of option that is picked: never one that lasts longer than this turn."""
 
 BLOCK = 1024 * 1024
 LONGEST_LINE = 64 * 1024 * 1024
@@ -61,9 +61,9 @@ class Order(NamedTuple):
     resume: str | None = None
     permissions: str = "deny"
     timeout: float = 60.0
-    """Seconds for every answer but that of the prompt."""
+    """Seconds for every answer but the prompt's."""
     grace: float = 10.0
-    """Seconds for a cancelled turn to end; half of it for the agent to leave by itself."""
+    """Seconds for a cancelled turn to end; half of it for the agent to exit by itself."""
 
 
 class Agent:
@@ -98,7 +98,7 @@ class Agent:
         self._selector.register(wake, selectors.EVENT_READ, lambda: self._read_signals(wake))
 
     def _start(self) -> None:
-        """In a group of its own, so that what it leaves behind can be reached. OSError if it cannot start."""
+        """In a group of its own, so that its children can be signalled. OSError if it cannot start."""
         (input_end, self._input), (self._output, output_end), (self._errors, error_end) = (
             os.pipe() for _ in range(3)
         )
@@ -120,7 +120,7 @@ class Agent:
         self.log.record("start", agent=self.order.words, pid=self.pid)
 
     def call(self, method: str, params: Frame, *, is_prompt: bool = False) -> Frame:
-        """Ask and wait; what the agent answers. Raises Trouble for an error or silence, StopRequested."""
+        """Ask and wait for the answer. Raises Trouble for an error or a late answer, and StopRequested."""
         self._number += 1
         number, seconds = self._number, None if is_prompt else self.order.timeout
         if self.stop is not None:
@@ -133,7 +133,7 @@ class Agent:
         return self._answer(number, method)
 
     def cancel(self) -> Frame | None:
-        """Ask for the end of the turn; the prompt's answer if it comes in time."""
+        """Ask for the end of the turn. Returns the prompt's answer if it comes in time."""
         number = self._prompt
         if number is None or self.session is None or self.is_over:
             return None
@@ -167,11 +167,11 @@ class Agent:
 
     @property
     def is_over(self) -> bool:
-        """Nothing more can come of it."""
+        """Nothing more can come from the agent."""
         return self._is_closed or self.exit is not None
 
     def wait(self, ready: Callable[[], object], seconds: float | None = None) -> bool:
-        """Serve the pipes until it holds or the time is over; whether it holds."""
+        """Serve the pipes until `ready` or the end of the time. Returns whether it is ready."""
         deadline = None if seconds is None else time.monotonic() + seconds
         while not ready():
             left = None if deadline is None else deadline - time.monotonic()
@@ -181,7 +181,7 @@ class Agent:
         return True
 
     def serve(self, seconds: float | None) -> None:
-        """Read and write what can be, waiting at most so long for it."""
+        """Read and write what is possible, and wait at most this long for it."""
         for key, _ in self._selector.select(seconds):
             if key.fd in self._selector.get_map():  # an earlier one of these may have closed it
                 key.data()
@@ -210,7 +210,7 @@ class Agent:
             self._selector.unregister(self._input)
 
     def close_input(self) -> None:
-        """The agent finds its input at the end: that is how it is asked to leave."""
+        """The end of its input asks the agent to exit."""
         if self._input < 0:
             return
         if self._input in self._selector.get_map():
@@ -225,7 +225,7 @@ class Agent:
         if self.exit is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
-                # What it wrote is in the pipe by now. Its children may keep that open: no end is waited for.
+                # Its output is in the pipe by now. Do not wait for the end: its children may keep it open.
                 for _ in range(8):
                     self._read_output()
                     self._read_errors()
@@ -262,7 +262,7 @@ class Agent:
             self.log.record("stderr", text=line.decode("utf-8", "replace").rstrip("\r"))
 
     def _read(self, descriptor: int) -> bytes | None:
-        """What is there, empty at the end of the stream, None where nothing is to be had now."""
+        """What can be read; empty at the end of the stream, None if there is nothing yet."""
         if descriptor not in self._selector.get_map():
             return None
         try:
@@ -298,7 +298,7 @@ class Agent:
                 self.phase = "closing"
 
     def _is_ours(self, session: object) -> bool:
-        """A subagent's session may be told of in the same stream; ours can be before we know its id."""
+        """The stream may also have a subagent's session; ours can come before its id is known."""
         return self.session is None or session in (self.session, None)
 
     def _take_update(self, update: Frame) -> None:
@@ -331,7 +331,7 @@ class Agent:
         self.send({"id": number, "result": {"outcome": picked}})
 
     def end(self) -> None:
-        """See the agent out: end of input, TERM, KILL; then whatever it leaves in its group."""
+        """End the agent: end of input, TERM, KILL; then everything that is left in its group."""
         self.phase = "closing"
         self.close_input()
         grace = self.order.grace
@@ -348,7 +348,7 @@ class Agent:
                 is_left = self._signal_group(0)
 
     def _signal_group(self, number: int) -> bool:
-        """Whether there was anybody to be signalled."""
+        """Whether there was a process to signal."""
         try:
             os.killpg(self.pid, number)
         except (ProcessLookupError, PermissionError):

@@ -15,7 +15,7 @@ Frame = dict[str, Any]
 
 
 class Trouble(Exception):
-    """The session cannot go on; why, in one line."""
+    """The session cannot continue; the text says why, in one line."""
 
     def __init__(self, text: str, code: object = None) -> None:
         super().__init__(one_line(text))
@@ -23,11 +23,11 @@ class Trouble(Exception):
 
 
 class StopRequested(Exception):
-    """A signal asked for the end."""
+    """A signal asked the runner to end."""
 
 
 class Log:
-    """Standard output as a list of records. A full disk loses records, and nothing else."""
+    """Standard output as a list of records. A full disk loses only records."""
 
     def __init__(self) -> None:
         self.lost = 0
@@ -43,7 +43,7 @@ class Log:
     def _write(self, kind: str, fields: str) -> None:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")  # noqa: TID251  (a program of its own)
         line = f'{{"at": "{at}", "type": "{kind}", {fields}}}\n'
-        # A lone surrogate becomes an escape, as which JSON knows it.
+        # A lone surrogate becomes an escape that JSON knows.
         left = (b"\n" if self.is_cut else b"") + line.encode("utf-8", "backslashreplace")
         while left:
             try:
@@ -64,7 +64,7 @@ def mapping(value: object) -> Frame:
 
 
 def listed(value: object) -> list[Frame]:
-    """The objects of a list; none of anything else."""
+    """The objects in a list; none for any other value."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
@@ -80,7 +80,7 @@ def error_text(error: object) -> str:
 
 
 def model_option(told: Frame) -> Frame | None:
-    """The configuration option that chooses the model, among those that the agent tells."""
+    """The configuration option that chooses the model, among the agent's options."""
     options = listed(told.get("configOptions"))
     return next((option for option in options if option.get("category") == "model"), None)
 
@@ -101,6 +101,6 @@ def permission_option(options: object, kind: str) -> str | None:
 def how_ended(code: int) -> str:
     """The end of a process in words, by its code or (below zero) its signal."""
     if code >= 0:
-        return f"left with exit {code}"
+        return f"exited with code {code}"
     names = {int(known): known.name for known in signal.Signals}
     return f"was ended by {names.get(-code, f'signal {-code}')}"

@@ -15,7 +15,7 @@ else:
 
 LONGEST_TEXT = 1024 * 1024
 NOTICE = re.compile(r"Retrying \(attempt \d+/\d+, waiting \S+\)\.\.\.|Retry finished, resuming\.")
-"""What pi-acp says as the agent's own text while the model's server fails: no word of an answer."""
+"""What pi-acp sends as the agent's own text while the model's server fails: not part of an answer."""
 
 
 class Turn:
