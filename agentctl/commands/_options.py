@@ -33,14 +33,19 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print ids only.
 
 
 def runtime_of(ctx: click.Context) -> Runtime:
-    """The invocation's one Runtime: the `obj` that it was started with, or a real one, built now."""
+    """The invocation's one Runtime: the `obj` that it was started with, or a real one, built now.
+
+    Its actor is the command, whoever built it.
+    """
     top = ctx.find_root()
     if top.obj is None:
         from agentctl.runtime import Runtime
 
-        top.obj = Runtime.from_environment(actor=_verb(ctx))
+        top.obj = Runtime.from_environment()
         top.call_on_close(top.obj.close)
-    return cast("Runtime", top.obj)
+    runtime = cast("Runtime", top.obj)
+    runtime.actor = _verb(ctx)
+    return runtime
 
 
 def _verb(ctx: click.Context) -> str:

@@ -7,14 +7,44 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 if TYPE_CHECKING:
+    from agentctl.core.model import Lock
     from agentctl.ops.found import Found
     from agentctl.runtime import Runtime
+
+T = TypeVar("T")
+
+
+def answer(
+    result: T,
+    *,
+    as_json: bool,
+    document: Callable[[T], Mapping[str, object]],
+    text: Callable[[T], str | None],
+    quiet: bool = False,
+    ids: Callable[[T], Iterable[str]] = lambda _: (),
+) -> None:
+    """Print a result in the form that was asked for: one JSON document, ids, or text for people.
+
+    `document` gives the document's fields. `text` gives what is printed, if anything; notes
+    about the result, which belong on standard error, it writes itself.
+    """
+    if as_json:
+        from agentctl.documents import document as encoded
+
+        shown: str | None = encoded(**document(result))
+    elif quiet:
+        shown = "\n".join(ids(result))
+    else:
+        shown = text(result)
+    if shown:
+        # Whoever made the text has decided about colours; a name is printed as it is.
+        click.echo(shown, color=True)
 
 
 def uses_color(runtime: Runtime) -> bool:
@@ -42,10 +72,35 @@ def home(runtime: Runtime) -> str | None:
 
 def sessions_document(runtime: Runtime, found: Iterable[Found]) -> str:
     """The one JSON document that every verb about sessions answers with."""
-    from agentctl.documents import sessions_json, view_document
+    from agentctl.documents import document
+
+    return document(**sessions_fields(runtime, found))
+
+
+def sessions_fields(runtime: Runtime, found: Iterable[Found]) -> Mapping[str, object]:
+    """The fields of that document."""
+    from agentctl.documents import view_document
 
     now = runtime.clock()
-    return sessions_json(view_document(one, now) for one in found)
+    return {"sessions": [view_document(one, now) for one in found]}
+
+
+def lock_fields(locks: Iterable[Lock]) -> list[Mapping[str, object]]:
+    """Each lock with every key of the schema, in its order."""
+    from agentctl.documents import lock_kind
+
+    return [
+        {
+            "directory": lock.directory,
+            "holder": lock.holder,
+            "kind": lock_kind(lock),
+            "session_id": lock.session_id,
+            "reason": lock.reason,
+            "created_at": lock.created_at,
+            "expires_at": lock.expires_at,
+        }
+        for lock in locks
+    ]
 
 
 def sessions_table(runtime: Runtime, found: Sequence[Found], *, tree: bool = False) -> str:

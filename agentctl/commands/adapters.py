@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -41,21 +43,26 @@ def command(runtime: Runtime, names: tuple[str, ...], as_json: bool) -> None:
     from agentctl.ops.settings.adapters import survey
 
     found = survey(runtime, runtime.settings.adapters, names)
-    if as_json:
-        from agentctl.documents import document
+    _show.answer(
+        found,
+        as_json=as_json,
+        document=lambda found: {"adapters": found},
+        text=_told_all if names else partial(_table, runtime),
+    )
 
-        click.echo(document(adapters=found))
-        return
-    if names:
-        click.echo("\n\n".join(map(_told, found)))
-        return
+
+def _table(runtime: Runtime, found: Sequence[AdapterFacts]) -> str:
     from agentctl.render import table
 
     headers = ("NAME", "PROGRAM", "VERIFIED", "CAPABILITIES", "SUMMARY")
     rows = [
         (one.name, _where(one), one.verified, " ".join(one.capabilities) or None, _what(one)) for one in found
     ]
-    click.echo(table(headers, rows, color=_show.uses_color(runtime)))
+    return table(headers, rows, color=_show.uses_color(runtime))
+
+
+def _told_all(found: Sequence[AdapterFacts]) -> str:
+    return "\n\n".join(map(_told, found))
 
 
 def _told(one: AdapterFacts) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
@@ -47,17 +49,21 @@ def command(runtime: Runtime, group: str, base: str | None, as_json: bool) -> in
     """
     from agentctl.ops.worktrees.compare import compare
 
-    runtime.actor = "compare"
     comparison = compare(runtime, group, base=base)
-    if as_json:
-        click.echo(_document(runtime, comparison))
-    else:
-        _tell(runtime, comparison)
+    _show.answer(
+        comparison,
+        as_json=as_json,
+        document=partial(_document, runtime),
+        text=partial(_text, runtime),
+    )
+    if not as_json:
+        for remark in _remarks(comparison):
+            _show.note(remark)
     return 3 if any(each.has_failed for each in comparison.siblings) else 0
 
 
-def _document(runtime: Runtime, comparison: Comparison) -> str:
-    from agentctl.documents import document, view_document
+def _document(runtime: Runtime, comparison: Comparison) -> Mapping[str, object]:
+    from agentctl.documents import view_document
 
     now = runtime.clock()
     sessions = [
@@ -70,10 +76,10 @@ def _document(runtime: Runtime, comparison: Comparison) -> str:
         for each in comparison.siblings
     ]
     shared = [{"path": path, "sessions": list(ids)} for path, ids in comparison.shared.items()]
-    return document(group=comparison.group, sessions=sessions, shared_files=shared)
+    return {"group": comparison.group, "sessions": sessions, "shared_files": shared}
 
 
-def _changes_document(changes: Changes) -> dict[str, Any]:
+def _changes_document(changes: Changes) -> Mapping[str, object]:
     return {
         "base": changes.base,
         "added": changes.added,
@@ -83,8 +89,7 @@ def _changes_document(changes: Changes) -> dict[str, Any]:
     }
 
 
-def _tell(runtime: Runtime, comparison: Comparison) -> None:
-    from agentctl.core.text import one_line
+def _text(runtime: Runtime, comparison: Comparison) -> str:
     from agentctl.render import table
 
     color = _show.uses_color(runtime)
@@ -94,17 +99,20 @@ def _tell(runtime: Runtime, comparison: Comparison) -> None:
     rows = [_row(runtime, each) for each in comparison.siblings]
     empty = [all(row[place] is None for row in rows) for place in range(len(headers))]
     kept = [place for place, nothing in enumerate(empty) if not nothing]
-    click.echo(
-        table([headers[at] for at in kept], [[row[at] for at in kept] for row in rows], color=color),
-        color=True,
-    )
-    if comparison.shared:
-        shared = [(path, " ".join(one[:8] for one in ids)) for path, ids in comparison.shared.items()]
-        click.echo("\n" + table(("TOUCHED BY SEVERAL", "SESSIONS"), shared, color=color), color=True)
+    shown = table([headers[at] for at in kept], [[row[at] for at in kept] for row in rows], color=color)
+    if not comparison.shared:
+        return shown
+    shared = [(path, " ".join(one[:8] for one in ids)) for path, ids in comparison.shared.items()]
+    return shown + "\n\n" + table(("TOUCHED BY SEVERAL", "SESSIONS"), shared, color=color)
+
+
+def _remarks(comparison: Comparison) -> Iterator[str]:
+    from agentctl.core.text import one_line
+
     for each in comparison.siblings:
         for text in (each.missing, *(each.changes.notes if each.changes else ())):
             if text is not None:
-                _show.note(f"session {each.found.session.id[:8]}: {one_line(text)}")
+                yield f"session {each.found.session.id[:8]}: {one_line(text)}"
 
 
 def _row(runtime: Runtime, each: Sibling) -> tuple[object, ...]:

@@ -187,9 +187,11 @@ def command(shell: str, as_json: bool) -> None:
       0  the script was printed
       2  no such shell
     """
-    if as_json:
-        from agentctl.documents import document
+    from agentctl.commands import _show
 
-        click.echo(document(shell=shell, script=SCRIPTS[shell]))
-    else:
-        click.echo(SCRIPTS[shell], nl=False)
+    _show.answer(
+        SCRIPTS[shell],
+        as_json=as_json,
+        document=lambda script: {"shell": shell, "script": script},
+        text=str.rstrip,
+    )

@@ -20,6 +20,7 @@ key_argument = click.argument("key")
 
 
 @click.group(
+    "config",
     epilog=f"""\b
 Settings:
 {_LISTED}
@@ -33,7 +34,7 @@ Examples:
   agentctl config set defaults.fuse 2h
   agentctl config set hooks.on_complete 'notify-send "$AGENTCTL_NAME $AGENTCTL_OUTCOME"'
   agentctl config set adapters.opencode.args -- --variant high
-"""
+""",
 )
 def command() -> None:
     """Show and change settings.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +12,7 @@ from agentctl.commands import _show
 from agentctl.commands._options import json_option, pass_runtime
 
 if TYPE_CHECKING:
+    from agentctl.ops.state.doctor_agents import Finding
     from agentctl.ops.state.rebuild import Rebuilt
     from agentctl.runtime import Runtime
 
@@ -42,11 +45,11 @@ def command(runtime: Runtime, rebuild: bool, force: bool, as_json: bool) -> int:
       11  --rebuild: the database is healthy, or another agentctl has it open
       13  --rebuild: the state cannot be written
     """
-    runtime.actor = "doctor"
     if rebuild:
         from agentctl.ops.state.rebuild import rebuild as make_anew
 
-        _report(make_anew(runtime, force=force), as_json=as_json)
+        rebuilt = make_anew(runtime, force=force)
+        _show.answer(rebuilt, as_json=as_json, document=_rebuilt_fields, text=_tell_rebuilt)
         return 0
     if force:
         raise click.UsageError("--force goes with --rebuild.")
@@ -59,40 +62,43 @@ def _examine(runtime: Runtime, *, as_json: bool) -> int:
 
     found = examine(runtime)
     failed = any(one.level is Level.FAIL for one in found)
-    if as_json:
-        from agentctl.documents import document
+    _show.answer(
+        found,
+        as_json=as_json,
+        document=lambda found: {"healthy": not failed, "checks": found},
+        text=partial(_findings, runtime),
+    )
+    return int(failed)
 
-        click.echo(document(healthy=not failed, checks=found))
-        return int(failed)
+
+def _findings(runtime: Runtime, found: Sequence[Finding]) -> str:
     from agentctl.core.text import one_line
     from agentctl.render import doctor_lines
 
     lines = doctor_lines(
         [(one.level.value, one.subject, one.fact) for one in found], color=_show.uses_color(runtime)
     )
+    shown: list[str] = []
     for one, line in zip(found, lines.splitlines(), strict=True):
-        click.echo(line)
+        shown.append(line)
         if one.remedy:
-            click.echo(f"      → {one_line(one.remedy)}")
-    return int(failed)
+            shown.append(f"      → {one_line(one.remedy)}")
+    return "\n".join(shown)
 
 
-def _report(rebuilt: Rebuilt, *, as_json: bool) -> None:
-    if as_json:
-        from agentctl.documents import document
+def _rebuilt_fields(rebuilt: Rebuilt) -> Mapping[str, object]:
+    return {
+        "sessions": rebuilt.sessions,
+        "live": rebuilt.live,
+        "ended": [session.id for session in rebuilt.ended],
+        "set_aside": rebuilt.set_aside,
+        "carried": rebuilt.carried,
+        "lost": rebuilt.lost,
+        "unreadable": rebuilt.unreadable,
+    }
 
-        click.echo(
-            document(
-                sessions=rebuilt.sessions,
-                live=rebuilt.live,
-                ended=[session.id for session in rebuilt.ended],
-                set_aside=rebuilt.set_aside,
-                carried=dict(rebuilt.carried),
-                lost=list(rebuilt.lost),
-                unreadable=list(rebuilt.unreadable),
-            )
-        )
-        return
+
+def _tell_rebuilt(rebuilt: Rebuilt) -> None:
     _show.note(f"a new database knows {rebuilt.sessions} sessions, {rebuilt.live} of them live")
     for session in rebuilt.ended:
         _show.note(f"session {session.id[:8]} has ended meanwhile: {session.reason}")

@@ -82,7 +82,7 @@ def command(
 
     if follow and since is not None and count is not None:
         raise click.UsageError("with -f, give --since or -n, not both.")
-    runtime.actor, runtime.watches = "events", follow
+    runtime.watches = follow
     request = EventsRequest(
         since=since if since is None or isinstance(since, int) else instant(since, runtime.now),
         count=count,

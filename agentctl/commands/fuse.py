@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -54,13 +56,14 @@ target_argument = click.argument("target", type=FuseTargetType())
 
 
 @click.group(
+    "fuse",
     epilog="""\b
 Examples:
   agentctl fuse set 3f2a --for 2h
   agentctl fuse extend 3f2a --by 30m
   agentctl fuse set . --for 20m --command 'make check'
   agentctl fuse list
-"""
+""",
 )
 def command() -> None:
     """List, set, extend and cancel deadlines.
@@ -88,18 +91,22 @@ def list_command(runtime: Runtime, ended: bool, quiet: bool, as_json: bool) -> N
     """
     from agentctl.ops.directories.fuses import list_fuses
 
-    runtime.actor = "fuse list"
     found = list_fuses(runtime, ended=ended)
-    if as_json:
-        click.echo(_document(found))
-    elif quiet:
-        for fuse in found:
-            click.echo(fuse.id)
-    elif found:
-        from agentctl.render import fuse_table
+    _show.answer(
+        found,
+        as_json=as_json,
+        document=_fields,
+        text=partial(_table, runtime),
+        quiet=quiet,
+        ids=lambda found: [fuse.id for fuse in found],
+    )
 
-        color = _show.uses_color(runtime)
-        click.echo(fuse_table(found, now=runtime.clock(), home=_show.home(runtime), color=color))
+
+def _table(runtime: Runtime, found: list[Fuse]) -> str:
+    from agentctl.render import fuse_table
+
+    color = _show.uses_color(runtime)
+    return fuse_table(found, now=runtime.clock(), home=_show.home(runtime), color=color)
 
 
 @command.command("set")
@@ -151,7 +158,6 @@ def set_command(
     from agentctl.core.model import FuseAction
     from agentctl.ops.directories.fuses import FuseRequest, set_fuse
 
-    runtime.actor = "fuse set"
     if length is not None and deadline is not None:
         raise click.UsageError("--for and --at exclude each other.")
     request = FuseRequest(
@@ -163,7 +169,7 @@ def set_command(
         url=url,
         warn=warn,
     )
-    _tell(runtime, set_fuse(runtime, request), as_json=as_json)
+    _answer(runtime, set_fuse(runtime, request), as_json=as_json)
 
 
 @command.command()
@@ -182,8 +188,7 @@ def extend(runtime: Runtime, target: str, by: timedelta, as_json: bool) -> None:
     """
     from agentctl.ops.directories import fuses
 
-    runtime.actor = "fuse extend"
-    _tell(runtime, fuses.extend(runtime, target, by), as_json=as_json)
+    _answer(runtime, fuses.extend(runtime, target, by), as_json=as_json)
 
 
 @command.command()
@@ -201,18 +206,18 @@ def cancel(runtime: Runtime, target: str, as_json: bool) -> None:
     """
     from agentctl.ops.directories import fuses
 
-    runtime.actor = "fuse cancel"
-    _tell(runtime, fuses.cancel(runtime, target), as_json=as_json)
+    _answer(runtime, fuses.cancel(runtime, target), as_json=as_json)
 
 
 fuses_command = copy(list_command)
-fuses_command.name = "fuses"
+fuses_command.name = "fuse list"
 
 
-def _tell(runtime: Runtime, fuse: Fuse, *, as_json: bool) -> None:
-    if as_json:
-        click.echo(_document([fuse]))
-        return
+def _answer(runtime: Runtime, fuse: Fuse, *, as_json: bool) -> None:
+    _show.answer([fuse], as_json=as_json, document=_fields, text=lambda _: _tell(runtime, fuse))
+
+
+def _tell(runtime: Runtime, fuse: Fuse) -> None:
     from agentctl.core.durations import format_age
     from agentctl.core.model import FuseState
 
@@ -224,11 +229,9 @@ def _tell(runtime: Runtime, fuse: Fuse, *, as_json: bool) -> None:
         _show.note(f"the fuse of {whose} fires {when}: action {fuse.action}")
 
 
-def _document(found: list[Fuse]) -> str:
-    from agentctl.documents import document
-
-    return document(
-        fuses=[
+def _fields(found: list[Fuse]) -> Mapping[str, object]:
+    return {
+        "fuses": [
             {
                 "id": fuse.id,
                 "session_id": fuse.session_id,
@@ -243,4 +246,4 @@ def _document(found: list[Fuse]) -> str:
             }
             for fuse in found
         ]
-    )
+    }

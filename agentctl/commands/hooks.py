@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +13,7 @@ from agentctl.commands._options import ANY_SESSION, json_option, pass_runtime
 
 if TYPE_CHECKING:
     from agentctl.core.ledger import Delivery
+    from agentctl.ops.state.hooks import Retried
     from agentctl.runtime import Runtime
 
 
@@ -43,24 +46,24 @@ def list_(runtime: Runtime, session: str | None, failed: bool, as_json: bool) ->
     """
     from agentctl.ops.state.hooks import deliveries
 
-    runtime.actor = "hooks list"
     found = deliveries(runtime, session, failed_only=failed)
-    if as_json:
-        from agentctl.documents import document
+    _show.answer(
+        found,
+        as_json=as_json,
+        document=lambda found: {"deliveries": [_fields(one) for one in found]},
+        text=partial(_text, runtime, with_output=session is not None),
+    )
 
-        click.echo(document(deliveries=[_fields(one) for one in found]))
-        return
-    if not found:
-        return
+
+def _text(runtime: Runtime, found: Sequence[Delivery], *, with_output: bool) -> str:
     from agentctl.core.text import clean
     from agentctl.render import delivery_table
 
-    click.echo(delivery_table(found, now=runtime.clock(), color=_show.uses_color(runtime)))
-    if session is None:
-        return
+    shown = delivery_table(found, now=runtime.clock(), color=_show.uses_color(runtime))
     for one in found:
-        if one.output:
-            click.echo(f"\n{one.name} (delivery {one.id}) printed:\n{clean(one.output).rstrip()}")
+        if with_output and one.output:
+            shown += f"\n\n{one.name} (delivery {one.id}) printed:\n{clean(one.output).rstrip()}"
+    return shown
 
 
 @command.command("retry")
@@ -88,21 +91,21 @@ def retry(runtime: Runtime, deliveries: tuple[int, ...], everything: bool, as_js
         raise click.UsageError(f"--all means delivery {deliveries[0]}, too: name deliveries or give --all.")
     if not deliveries and not everything:
         raise click.UsageError("no delivery is named: give numbers of `agentctl hooks list`, or --all.")
-    runtime.actor = "hooks retry"
     retried = run(runtime, None if everything else deliveries)
-    if as_json:
-        from agentctl.documents import document
+    _show.answer(retried, as_json=as_json, document=_retried_fields, text=_tell)
+    return 1 if retried.failed else 0
 
-        failed = [_fields(one) for one in retried.failed]
-        click.echo(
-            document(
-                delivered=list(retried.done),
-                failed=failed,
-                being_delivered=list(retried.busy),
-                delivered_before=list(retried.over),
-            )
-        )
-        return 1 if failed else 0
+
+def _retried_fields(retried: Retried) -> Mapping[str, object]:
+    return {
+        "delivered": retried.done,
+        "failed": [_fields(one) for one in retried.failed],
+        "being_delivered": retried.busy,
+        "delivered_before": retried.over,
+    }
+
+
+def _tell(retried: Retried) -> None:
     for number in retried.over:
         _show.note(f"delivery {number} had arrived already")
     for number in retried.busy:
@@ -111,10 +114,9 @@ def retry(runtime: Runtime, deliveries: tuple[int, ...], everything: bool, as_js
         _show.note(f"delivery {number} has arrived")
     for one in retried.failed:
         _show.note(f"delivery {one.id} ({one.kind} {one.name}) failed again: {one.last_error}")
-    return 1 if retried.failed else 0
 
 
-def _fields(one: Delivery) -> dict[str, Any]:
+def _fields(one: Delivery) -> Mapping[str, object]:
     from agentctl.core.ledger import shown_target
 
     return {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -42,31 +44,30 @@ def command(runtime: Runtime, directory: str | None, dry_run: bool, as_json: boo
     """
     from agentctl.ops.state.import_ import import_from
 
-    runtime.actor = "import"
     imported = import_from(runtime, directory, dry_run=dry_run)
-    if as_json:
-        click.echo(_document(imported, dry_run=dry_run))
-    else:
-        _tell(runtime, imported, dry_run=dry_run)
-    for note in (*imported.notes, *runtime.notices):
+    _show.answer(
+        imported,
+        as_json=as_json,
+        document=partial(_fields, dry_run=dry_run),
+        text=partial(_text, runtime, dry_run=dry_run),
+    )
+    for note in imported.notes:
         _show.note(note)
 
 
-def _document(imported: Imported, *, dry_run: bool) -> str:
-    from agentctl.documents import document
-
-    return document(
-        dry_run=dry_run,
-        directory=imported.directory,
-        taken=[
+def _fields(imported: Imported, *, dry_run: bool) -> Mapping[str, object]:
+    return {
+        "dry_run": dry_run,
+        "directory": imported.directory,
+        "taken": [
             {"kind": item.kind, "name": item.name, "id": item.id, "detail": item.detail}
             for item in imported.taken
         ],
-        left=[{"kind": item.kind, "name": item.name, "reason": item.detail} for item in imported.left],
-    )
+        "left": [{"kind": item.kind, "name": item.name, "reason": item.detail} for item in imported.left],
+    }
 
 
-def _tell(runtime: Runtime, imported: Imported, *, dry_run: bool) -> None:
+def _text(runtime: Runtime, imported: Imported, *, dry_run: bool) -> str:
     from agentctl.render import table, tilde
 
     home = _show.home(runtime)
@@ -75,7 +76,6 @@ def _tell(runtime: Runtime, imported: Imported, *, dry_run: bool) -> None:
         for word, items in (("taken", imported.taken), ("left", imported.left))
         for item in items
     ]
-    if rows:
-        click.echo(table(("WHAT", "NAME", "DONE", "DETAIL"), rows, color=_show.uses_color(runtime)))
     verb = "would be taken" if dry_run else "taken"
     _show.note(f"{len(imported.taken)} {verb} from {imported.directory}, {len(imported.left)} left")
+    return table(("WHAT", "NAME", "DONE", "DETAIL"), rows, color=_show.uses_color(runtime))

@@ -139,7 +139,6 @@ def command(
     from agentctl.commands import _parallel
     from agentctl.ops.start.plan import MAX_DEPTH, LaunchRequest
 
-    runtime.actor = "launch"
     if adapter == "-" and dash is None:
         adapter, dash = None, "-"
     if dash not in (None, "-"):

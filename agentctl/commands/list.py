@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -72,7 +73,6 @@ def command(
     from agentctl.core.model import Status
     from agentctl.ops.sessions.list import ListRequest, list_sessions
 
-    runtime.actor = "list"
     found = list_sessions(
         runtime,
         ListRequest(
@@ -85,9 +85,11 @@ def command(
             limit=limit,
         ),
     )
-    if as_json:
-        click.echo(_show.sessions_document(runtime, found))
-    elif quiet:
-        click.echo("".join(f"{one.session.id}\n" for one in found), nl=False)
-    elif found:
-        click.echo(_show.sessions_table(runtime, found, tree=tree))
+    _show.answer(
+        found,
+        as_json=as_json,
+        document=partial(_show.sessions_fields, runtime),
+        text=partial(_show.sessions_table, runtime, tree=tree),
+        quiet=quiet,
+        ids=lambda found: [one.session.id for one in found],
+    )

@@ -49,13 +49,11 @@ def command(
     """
     from agentctl.ops.directories import locks
 
-    runtime.actor = "lock"
     request = locks.LockRequest(directory=directory, holder=holder, reason=reason, ttl=ttl)
     taken = locks.lock(runtime, request)
-    if as_json:
-        from agentctl.commands.locks import lock_documents
-        from agentctl.documents import document
-
-        click.echo(document(locks=lock_documents([taken])))
-    else:
-        _show.note(f"{taken.directory} is locked by {taken.holder}")
+    _show.answer(
+        taken,
+        as_json=as_json,
+        document=lambda taken: {"locks": _show.lock_fields([taken])},
+        text=lambda taken: _show.note(f"{taken.directory} is locked by {taken.holder}"),
+    )

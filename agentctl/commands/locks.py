@@ -1,10 +1,11 @@
-"""`agentctl locks`, and the document that all verbs about locks answer with."""
+"""`agentctl locks`."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
@@ -36,40 +37,29 @@ def command(runtime: Runtime, quiet: bool, as_json: bool) -> None:
       0   always, also for an empty list
       13  the state cannot be read
     """
-    from agentctl.core.text import one_line
     from agentctl.ops.directories.locks import held_locks
 
-    runtime.actor = "locks"
     found = held_locks(runtime)
-    if as_json:
-        from agentctl.documents import document
-
-        click.echo(document(locks=lock_documents(found)))
-    elif quiet:
-        # The name as it is for a program, but nothing that a terminal would obey.
-        shown = one_line if sys.stdout.isatty() else str
-        for directory in dict.fromkeys(lock.directory for lock in found):
-            click.echo(shown(directory), color=True)
-    elif found:
-        from agentctl.render import lock_table
-
-        now, home = runtime.clock(), _show.home(runtime)
-        click.echo(lock_table(found, now=now, home=home, color=_show.uses_color(runtime)))
+    _show.answer(
+        found,
+        as_json=as_json,
+        document=lambda found: {"locks": _show.lock_fields(found)},
+        text=partial(_table, runtime),
+        quiet=quiet,
+        ids=_directories,
+    )
 
 
-def lock_documents(locks: Iterable[Lock]) -> list[dict[str, Any]]:
-    """Each lock with every key of the schema, in its order."""
-    from agentctl.documents import lock_kind
+def _directories(found: Iterable[Lock]) -> Iterable[str]:
+    """For a program the name as it is; for a terminal without anything that it would obey."""
+    from agentctl.core.text import one_line
 
-    return [
-        {
-            "directory": lock.directory,
-            "holder": lock.holder,
-            "kind": lock_kind(lock),
-            "session_id": lock.session_id,
-            "reason": lock.reason,
-            "created_at": lock.created_at,
-            "expires_at": lock.expires_at,
-        }
-        for lock in locks
-    ]
+    shown = one_line if sys.stdout.isatty() else str
+    return map(shown, dict.fromkeys(lock.directory for lock in found))
+
+
+def _table(runtime: Runtime, found: Sequence[Lock]) -> str:
+    from agentctl.render import lock_table
+
+    color = _show.uses_color(runtime)
+    return lock_table(found, now=runtime.clock(), home=_show.home(runtime), color=color)

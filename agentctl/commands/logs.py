@@ -61,7 +61,6 @@ def command(
 
     if raw and as_json:
         raise UsageFault("--raw and --json exclude each other", hint="choose one of them")
-    runtime.actor = "logs"
     count = runtime.usual.logs_lines if count is None else count
     found = find_one(runtime, session).session
     until = _until(runtime, found) if follow else None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
 
+from agentctl.commands import _show
 from agentctl.commands._options import json_option, pass_runtime
 
 if TYPE_CHECKING:
@@ -41,21 +43,21 @@ def command(runtime: Runtime, output: str | None, as_json: bool) -> None:
     from agentctl.core.exposition import exposition
     from agentctl.ops.state.metrics import gather, publish
 
-    runtime.actor = "metrics"
     if output is not None and as_json:
         raise click.UsageError("--output writes the text format: leave --json out.")
     families = gather(runtime)
     if output is not None:
         publish(exposition(families), output)
-    elif as_json:
-        from agentctl.documents import document
+        return
+    _show.answer(
+        families,
+        as_json=as_json,
+        document=lambda families: {"metrics": [_fields(family) for family in families]},
+        text=lambda families: exposition(families).removesuffix("\n"),
+    )
 
-        click.echo(document(metrics=[_document(family) for family in families]))
-    else:
-        click.echo(exposition(families), nl=False)
 
-
-def _document(family: Family) -> dict[str, object]:
+def _fields(family: Family) -> Mapping[str, object]:
     return {
         "name": family.name,
         "type": family.type,

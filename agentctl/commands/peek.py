@@ -10,6 +10,7 @@ from agentctl.commands import _show
 from agentctl.commands._options import ANY_SESSION, COUNT_FROM_0, json_option, pass_runtime
 
 if TYPE_CHECKING:
+    from agentctl.core.model import Session
     from agentctl.ops.sessions.peek import Conversation
     from agentctl.runtime import Runtime
 
@@ -47,35 +48,36 @@ def command(runtime: Runtime, session: str, count: int | None, as_json: bool) ->
       2   usage error
       10  no such session, or more than one
     """
-    from agentctl.documents import document
     from agentctl.ops.sessions.find import find_one
     from agentctl.ops.sessions.peek import conversation
 
-    runtime.actor = "peek"
     count = runtime.usual.peek_messages if count is None else count
     found = find_one(runtime, session).session
     said = conversation(runtime, found, count)
-    if as_json:
-        click.echo(
-            document(session_id=found.id, messages=[one._asdict() for one in said.messages], note=said.note)
-        )
-        return
-    if said.note is not None:
-        _show.note(said.note)
-    if not said.messages and count:
-        when = "" if found.is_final else " yet"
-        _show.note(f"no messages{when}; agentctl logs {found.id[:8]} shows everything it printed")
-    for line in _text(said):
-        click.echo(line)
+    _show.answer(
+        said,
+        as_json=as_json,
+        document=lambda said: {
+            "session_id": found.id,
+            "messages": [one._asdict() for one in said.messages],
+            "note": said.note,
+        },
+        text=lambda said: _text(said, found, wanted=count),
+    )
 
 
-def _text(said: Conversation) -> list[str]:
+def _text(said: Conversation, session: Session, *, wanted: int) -> str:
     """Messages of several lines are set apart; lines of a log are not."""
     from agentctl.ops.sessions.logs import readable
 
+    if said.note is not None:
+        _show.note(said.note)
+    if not said.messages and wanted:
+        when = "" if session.is_final else " yet"
+        _show.note(f"no messages{when}; agentctl logs {session.id[:8]} shows everything it printed")
     lines: list[str] = []
     for message in said.messages:
         if lines and said.note is None:
             lines.append(SEPARATOR)
         lines += readable([message])
-    return lines
+    return "\n".join(lines)

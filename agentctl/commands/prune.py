@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -54,15 +56,15 @@ def command(
     """
     from agentctl.ops.state.prune import prune
 
-    runtime.actor = "prune"
     pruned = prune(runtime, older_than=older_than, dry_run=dry_run, with_worktrees=worktrees)
-    if as_json:
-        click.echo(_document(pruned, dry_run=dry_run))
-    elif quiet:
-        for session in pruned.forgotten:
-            click.echo(session.id)
-    else:
-        _tell(runtime, pruned, dry_run=dry_run)
+    _show.answer(
+        pruned,
+        as_json=as_json,
+        document=partial(_fields, dry_run=dry_run),
+        text=partial(_text, runtime, dry_run=dry_run),
+        quiet=quiet,
+        ids=lambda pruned: [session.id for session in pruned.forgotten],
+    )
     if pruned.unknown:
         _show.note(
             f"{len(pruned.unknown)} directories belong to sessions that this database does not know;"
@@ -75,22 +77,20 @@ def command(
         )
 
 
-def _document(pruned: Pruned, *, dry_run: bool) -> str:
-    from agentctl.documents import document
-
-    return document(
-        dry_run=dry_run,
-        forgotten=[session.id for session in pruned.forgotten],
-        orphans=list(pruned.orphans),
-        kept=[{"id": session_id, "reason": why} for session_id, why in pruned.kept],
-        unknown=list(pruned.unknown),
-        not_deleted=list(pruned.left),
-        freed_bytes=pruned.freed,
-        worktrees=list(pruned.worktrees),
-    )
+def _fields(pruned: Pruned, *, dry_run: bool) -> Mapping[str, object]:
+    return {
+        "dry_run": dry_run,
+        "forgotten": [session.id for session in pruned.forgotten],
+        "orphans": pruned.orphans,
+        "kept": [{"id": session_id, "reason": why} for session_id, why in pruned.kept],
+        "unknown": pruned.unknown,
+        "not_deleted": pruned.left,
+        "freed_bytes": pruned.freed,
+        "worktrees": pruned.worktrees,
+    }
 
 
-def _tell(runtime: Runtime, pruned: Pruned, *, dry_run: bool) -> None:
+def _text(runtime: Runtime, pruned: Pruned, *, dry_run: bool) -> str:
     from agentctl.core.durations import format_age
     from agentctl.core.sizes import format_size
     from agentctl.render import table
@@ -106,10 +106,6 @@ def _tell(runtime: Runtime, pruned: Pruned, *, dry_run: bool) -> None:
         )
         for session in pruned.forgotten
     ]
-    if rows:
-        click.echo(
-            table(("ID", "ADAPTER", "OUTCOME", "ENDED", "PROMPT"), rows, color=_show.uses_color(runtime))
-        )
     for path in pruned.worktrees:
         _show.note(f"worktree {path} {'would be removed' if dry_run else 'removed'}")
     for session_id, why in pruned.kept:
@@ -118,3 +114,4 @@ def _tell(runtime: Runtime, pruned: Pruned, *, dry_run: bool) -> None:
     verb = "would be forgotten" if dry_run else "forgotten"
     noun = "session" if len(pruned.forgotten) == 1 else "sessions"
     _show.note(f"{len(pruned.forgotten)} {noun}{orphans} {verb}, {format_size(pruned.freed)} freed")
+    return table(("ID", "ADAPTER", "OUTCOME", "ENDED", "PROMPT"), rows, color=_show.uses_color(runtime))

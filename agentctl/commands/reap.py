@@ -35,27 +35,27 @@ def command(runtime: Runtime, quiet: bool, as_json: bool) -> None:
       3  some processes could not be ended, or deliveries failed and will be tried again
       13 the state cannot be written
     """
-    from agentctl.documents import document
     from agentctl.ops.sessions.reap import reap
 
-    runtime.actor, runtime.delivers = "reap", True
+    runtime.delivers = True
     reaped = reap(runtime)
     survivors = sorted(pid for one in reaped.stopped for pid in one.survivors)
-    if as_json:
-        click.echo(
-            document(
-                ended=[session.id for session in reaped.ended],
-                stopped=[one.found.session.id for one in reaped.stopped],
-                survivors=survivors,
-                delivered=reaped.delivered.done,
-                failed=reaped.delivered.failed,
-            )
-        )
-    elif not quiet:
-        _show.note(
+    _show.answer(
+        reaped,
+        as_json=as_json,
+        document=lambda reaped: {
+            "ended": [session.id for session in reaped.ended],
+            "stopped": [one.found.session.id for one in reaped.stopped],
+            "survivors": survivors,
+            "delivered": reaped.delivered.done,
+            "failed": reaped.delivered.failed,
+        },
+        text=lambda reaped: _show.note(
             f"{len(reaped.ended)} ended, {len(reaped.stopped)} stopped,"
             f" {reaped.delivered.done} delivered, {reaped.delivered.failed} deliveries failed"
-        )
+        ),
+        quiet=quiet,
+    )
     if survivors:
         raise PartlyDone(
             f"these processes could not be ended: {', '.join(map(str, survivors))}",

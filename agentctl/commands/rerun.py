@@ -38,6 +38,5 @@ def command(runtime: Runtime, /, session: str, **options: Any) -> int:
     """
     from agentctl.ops.start.rerun import rerun_request
 
-    runtime.actor = "rerun"
     request = rerun_request(runtime, session, common(runtime, options))
     return start(runtime, request, wait=options["wait"], as_json=options["as_json"])

@@ -51,7 +51,6 @@ def command(
     """
     from agentctl.ops.start.resume import resume_request
 
-    runtime.actor = "resume"
     if (message is None) == (prompt_file is None):
         raise click.UsageError("give the message once: as MESSAGE or with --prompt-file.")
     text = read_text(prompt_file) if prompt_file is not None else message or ""

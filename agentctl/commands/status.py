@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -36,12 +37,12 @@ def command(runtime: Runtime, sessions: tuple[str, ...], quiet: bool, as_json: b
     from agentctl.ops.sessions.find import find_all
     from agentctl.ops.sessions.status import refreshed
 
-    runtime.actor = "status"
     found = [refreshed(runtime, one) for one in find_all(runtime, sessions)]
-    if as_json:
-        click.echo(_show.sessions_document(runtime, found))
-    elif quiet:
-        for one in found:
-            click.echo(one.session.id)
-    else:
-        click.echo(_show.session_records(runtime, found))
+    _show.answer(
+        found,
+        as_json=as_json,
+        document=partial(_show.sessions_fields, runtime),
+        text=partial(_show.session_records, runtime),
+        quiet=quiet,
+        ids=lambda found: [one.session.id for one in found],
+    )

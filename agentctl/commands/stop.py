@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,6 @@ def command(
     from agentctl.ops.sessions.find import find_all, in_group, live
     from agentctl.ops.sessions.stop import StopRequest, stop, stop_trees
 
-    runtime.actor = "stop"
     if sum([bool(sessions), group is not None, everything]) != 1:
         raise click.UsageError("give one of: session ids, --group, --all.")
     if everything:
@@ -83,11 +83,14 @@ def command(
     patience = runtime.usual.stop_timeout if timeout is None else timeout
     request = StopRequest(force=force, patience=patience)
     stopped = stop_trees(runtime, targets, request) if tree else stop(runtime, targets, request)
-    if as_json:
-        click.echo(_show.sessions_document(runtime, [one.found for one in stopped]))
-    else:
-        for one in stopped:
-            _tell(one, quiet=quiet)
+    _show.answer(
+        stopped,
+        as_json=as_json,
+        document=lambda stopped: _show.sessions_fields(runtime, [one.found for one in stopped]),
+        text=_tell,
+        quiet=quiet,
+        ids=lambda stopped: [one.found.session.id for one in stopped],
+    )
     if left := [one for one in stopped if one.survivors or not one.is_over]:
         raise PartlyDone(
             "\n".join(map(_remains, left)),
@@ -95,15 +98,14 @@ def command(
         )
 
 
-def _tell(one: Stopped, *, quiet: bool) -> None:
-    session = one.found.session
-    if quiet:
-        click.echo(session.id)
-    elif one.was_over:
-        _show.note(f"session {session.id[:8]} had ended already: {one.found.reason}")
-    else:
-        said = one.found.reason or "its end has not been seen"
-        _show.note(f"session {session.id[:8]} {session.outcome or one.found.status}: {said}")
+def _tell(stopped: Sequence[Stopped]) -> None:
+    for one in stopped:
+        session = one.found.session
+        if one.was_over:
+            _show.note(f"session {session.id[:8]} has already ended: {one.found.reason}")
+        else:
+            reason = one.found.reason or "its end has not been seen"
+            _show.note(f"session {session.id[:8]} {session.outcome or one.found.status}: {reason}")
 
 
 def _remains(one: Stopped) -> str:

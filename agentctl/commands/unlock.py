@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ from agentctl.commands import _show
 from agentctl.commands._options import LOCKED_DIRECTORY, json_option, pass_runtime
 
 if TYPE_CHECKING:
+    from agentctl.ops.directories.locks import Unlocked
     from agentctl.runtime import Runtime
 
 
@@ -37,14 +39,15 @@ def command(runtime: Runtime, directory: str, force: bool, as_json: bool) -> Non
     """
     from agentctl.ops.directories.locks import unlock
 
-    runtime.actor = "unlock"
     unlocked = unlock(runtime, directory, force=force)
-    if as_json:
-        from agentctl.commands.locks import lock_documents
-        from agentctl.documents import document
+    _show.answer(unlocked, as_json=as_json, document=_fields, text=_tell)
 
-        click.echo(document(released=lock_documents(unlocked.freed), left=lock_documents(unlocked.left)))
-        return
+
+def _fields(unlocked: Unlocked) -> Mapping[str, object]:
+    return {"released": _show.lock_fields(unlocked.freed), "left": _show.lock_fields(unlocked.left)}
+
+
+def _tell(unlocked: Unlocked) -> None:
     for lock in unlocked.freed:
         who = f"session {lock.holder}" if lock.session_id else lock.holder
         _show.note(f"{lock.directory} is no longer held by {who}")

@@ -71,9 +71,8 @@ def command(
       124  gave up waiting
     """
     from agentctl.ops.sessions.find import find_all, in_group
-    from agentctl.ops.sessions.wait import is_over, wait
+    from agentctl.ops.sessions.wait import wait
 
-    runtime.actor = "wait"
     if bool(sessions) == (group is not None):
         raise click.UsageError("name sessions, or give --group.")
     if sum([any_of_them, _all, first_success]) > 1:
@@ -88,20 +87,33 @@ def command(
     left = False
     if stop_rest and not waited.gave_up:
         waited, left = _stop_rest(runtime, targets, waited, first_success=first_success)
-    if as_json:
-        click.echo(_show.sessions_document(runtime, waited.found))
-    else:
-        for one in waited.found:
-            if quiet:
-                if one.session.id == waited.winner.session.id if waited.winner else is_over(one):
-                    click.echo(one.session.id)
-            else:
-                _show.note(f"session {one.session.id[:8]} {one.session.outcome or one.status}: {one.reason}")
+    _show.answer(
+        waited,
+        as_json=as_json,
+        document=lambda waited: _show.sessions_fields(runtime, waited.found),
+        text=_tell,
+        quiet=quiet,
+        ids=_ids,
+    )
     if waited.gave_up:
         _show.note("gave up waiting: the time of --timeout, or of wait.timeout, is over")
     if exit_code and not waited.gave_up and waited.found[0].session.exit_code is not None:
         return waited.found[0].session.exit_code
     return waited.exit_code or (3 if left else 0)
+
+
+def _tell(waited: Waited) -> None:
+    for one in waited.found:
+        _show.note(f"session {one.session.id[:8]} {one.session.outcome or one.status}: {one.reason}")
+
+
+def _ids(waited: Waited) -> list[str]:
+    """The one that was waited for, or all that have ended."""
+    from agentctl.ops.sessions.wait import is_over
+
+    if waited.winner is not None:
+        return [waited.winner.session.id]
+    return [one.session.id for one in waited.found if is_over(one)]
 
 
 def _stop_rest(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
 
+from agentctl.commands import _show
 from agentctl.commands._options import ANY_SESSION, json_option, pass_runtime
 
 if TYPE_CHECKING:
@@ -33,25 +35,23 @@ def command(runtime: Runtime, session: str, as_json: bool) -> None:
       0   shown
       10  no such session, or more than one
     """
-    from agentctl.documents import document
     from agentctl.ops.sessions.find import find_one
     from agentctl.ops.sessions.why import explain
     from agentctl.render import record
 
-    runtime.actor = "why"
-    facts = _facts(explain(runtime, find_one(runtime, session)))
-    click.echo(
-        document(**facts)
-        if as_json
-        else record((key.replace("_", " "), value) for key, value in facts.items())
+    _show.answer(
+        _facts(explain(runtime, find_one(runtime, session))),
+        as_json=as_json,
+        document=lambda facts: facts,
+        text=lambda facts: record((key.replace("_", " "), value) for key, value in facts.items()),
     )
 
 
-def _facts(one: Explanation) -> dict[str, Any]:
+def _facts(one: Explanation) -> Mapping[str, object]:
     from agentctl.documents import timestamp
 
     session, seen = one.found.session, one.seen
-    facts: dict[str, Any] = {
+    facts: dict[str, object] = {
         "id": session.id,
         "status": (one.verdict.shown if one.verdict else one.found.status).value,
         "outcome": session.outcome,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,10 +22,12 @@ from agentctl.commands._options import (
 if TYPE_CHECKING:
     from agentctl.ops.worktrees.clean import Cleaned, CleanReport
     from agentctl.ops.worktrees.inspect import Worktree
+    from agentctl.ops.worktrees.restore import Restored
     from agentctl.runtime import Runtime
 
 
 @click.group(
+    "worktree",
     epilog="""\b
 Examples:
   agentctl worktree list
@@ -32,7 +35,7 @@ Examples:
   agentctl worktree clean --merged --older-than 7d --dry-run
   agentctl worktree clean --force ../site-fix
   agentctl worktree restore 3f2a
-"""
+""",
 )
 def command() -> None:
     """List, remove and restore worktrees of agents.
@@ -62,19 +65,15 @@ def list_command(runtime: Runtime, repository: str | None, quiet: bool, as_json:
     """
     from agentctl.ops.worktrees.inspect import list_worktrees
 
-    runtime.actor = "worktree list"
     listed = list_worktrees(runtime, repository, sizes=not quiet)
-    for notice in runtime.notices:
-        _show.note(notice)
-    if as_json:
-        from agentctl.documents import document
-
-        click.echo(document(worktrees=[_fields(one) for one in listed]))
-    elif quiet:
-        for one in listed:
-            click.echo(one.seen.checkout.path)
-    elif listed:
-        click.echo(_table(runtime, listed))
+    _show.answer(
+        listed,
+        as_json=as_json,
+        document=lambda listed: {"worktrees": [_fields(one) for one in listed]},
+        text=partial(_table, runtime),
+        quiet=quiet,
+        ids=lambda listed: [one.seen.checkout.path for one in listed],
+    )
 
 
 @command.command("clean")
@@ -120,7 +119,6 @@ def clean_command(
     """
     from agentctl.ops.worktrees.clean import CleanRequest, clean
 
-    runtime.actor = "worktree clean"
     if targets and group is not None:
         raise click.UsageError("name worktrees, or give --group.")
     if not targets and group is None and not options["merged"] and options["older_than"] is None:
@@ -128,13 +126,12 @@ def clean_command(
     if repo is not None and (targets or group is not None):
         raise click.UsageError("--repo narrows --merged and --older-than; a session or a path needs none.")
     report = clean(runtime, CleanRequest(targets=targets, group=group, place=repo, **options))
-    if as_json:
-        click.echo(_report(report, dry_run=options["dry_run"]))
-    else:
-        for one in report.cleaned:
-            _tell(one, dry_run=options["dry_run"], quiet=quiet)
-        for note in report.notes:
-            _show.note(note)
+    _show.answer(
+        report,
+        as_json=as_json,
+        document=partial(_report_fields, dry_run=options["dry_run"]),
+        text=partial(_tell, dry_run=options["dry_run"], quiet=quiet),
+    )
     refused = sum(bool(one.refused) for one in report.cleaned)
     if not refused:
         return 0
@@ -158,20 +155,27 @@ def restore_command(runtime: Runtime, saved: str, repo: str | None, as_json: boo
     """
     from agentctl.ops.worktrees.restore import restore
 
-    runtime.actor = "worktree restore"
     restored = restore(runtime, saved, repo)
-    if as_json:
-        from agentctl.documents import document
+    _show.answer(
+        restored,
+        as_json=as_json,
+        document=lambda restored: {
+            "path": restored.path,
+            "branch": restored.branch,
+            "restored": restored.name,
+        },
+        text=_restored,
+    )
 
-        click.echo(document(path=restored.path, branch=restored.branch, restored=restored.name))
-        return
+
+def _restored(restored: Restored) -> str:
     for note in restored.notes:
         _show.note(note)
     _show.note(f"restored on {restored.branch or 'no branch'}; its changes are not committed")
-    click.echo(restored.path)
+    return restored.path
 
 
-def _fields(one: Worktree) -> dict[str, object]:
+def _fields(one: Worktree) -> Mapping[str, object]:
     seen, checkout = one.seen, one.seen.checkout
     return {
         "path": os.path.realpath(checkout.path),
@@ -235,12 +239,10 @@ def _state(one: Worktree) -> str:
     return ", ".join(words) or "clean"
 
 
-def _report(report: CleanReport, *, dry_run: bool) -> str:
-    from agentctl.documents import document
-
-    return document(
-        dry_run=dry_run,
-        worktrees=[
+def _report_fields(report: CleanReport, *, dry_run: bool) -> Mapping[str, object]:
+    return {
+        "dry_run": dry_run,
+        "worktrees": [
             {
                 "path": os.path.realpath(one.worktree.seen.checkout.path),
                 "branch": one.worktree.seen.checkout.branch,
@@ -254,11 +256,18 @@ def _report(report: CleanReport, *, dry_run: bool) -> str:
             }
             for one in report.cleaned
         ],
-        notes=list(report.notes),
-    )
+        "notes": report.notes,
+    }
 
 
-def _tell(one: Cleaned, *, dry_run: bool, quiet: bool) -> None:
+def _tell(report: CleanReport, *, dry_run: bool, quiet: bool) -> None:
+    for one in report.cleaned:
+        _tell_one(one, dry_run=dry_run, quiet=quiet)
+    for note in report.notes:
+        _show.note(note)
+
+
+def _tell_one(one: Cleaned, *, dry_run: bool, quiet: bool) -> None:
     from agentctl.core.sizes import format_size
 
     path = one.worktree.seen.checkout.path

@@ -97,7 +97,8 @@ def test_a_command_gets_the_one_runtime_of_its_invocation(sealed_home: Path) -> 
 
 def test_a_test_gives_its_own_runtime(tmp_path: Path) -> None:
     own = Runtime.from_environment(actor="mine")
-    assert invoke(own).stdout.startswith("mine ")
+    own.paths = own.paths._replace(state=str(tmp_path / "mine"))
+    assert invoke(own).stdout == f"verb {tmp_path / 'mine'} True\n"
 
 
 def test_the_runtime_is_closed_when_the_invocation_ends(monkeypatch: pytest.MonkeyPatch) -> None:
