@@ -1,7 +1,7 @@
 """Reading an issue with GitHub's own program, which knows the user's login.
 
-Which repository is meant, where none is named, is for `gh` to tell from the remotes.
-Must not know what becomes of the issue.
+If no repository is named, `gh` derives it from the remotes. Must not know what the issue
+is used for.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from agentctl.host.programs import find_program
 LIMIT = 30.0
 FIELDS = "number,title,body,url"
 NEEDS_LOGIN = 4
-"""The exit code with which `gh` says that nobody is logged in."""
+"""The exit code of `gh` when nobody is logged in."""
 
 QUIET = {
     "GH_PROMPT_DISABLED": "1",
@@ -30,7 +30,7 @@ QUIET = {
 }
 
 UNWANTED = ("GIT_", "GH_FORCE_TTY", "CLICOLOR_FORCE")
-"""Beginnings of variables that would turn it to another repository, or paint its JSON."""
+"""Beginnings of variables that would choose another repository, or colour the JSON."""
 
 _NO_REPOSITORY = re.compile(
     r"no git remotes|none of the git remotes|not a git repository|unable to determine.*repo", re.IGNORECASE
@@ -45,7 +45,7 @@ def read_issue(
 ) -> Issue:
     """The issue of this number in `repo`, or in the repository that `cwd` belongs to.
 
-    Raises ProgramUnavailable without `gh`, NotFound for what is not there, OperationFailed otherwise.
+    Raises ProgramUnavailable without `gh`, NotFound if there is no such issue, OperationFailed otherwise.
     """
     program = find_program("gh", cwd, environ)
     if program is None:
@@ -64,18 +64,18 @@ def read_issue(
 
 
 def _explained(ended: Captured, number: int, repo: str | None) -> AgentctlError:
-    """What `gh` meant, with the way out."""
+    """The error that `gh` reported, with a way out."""
     said, last = ended.stderr, one_line(ended.last_line, 300)
     where = repo or "this repository"
     if _NO_REPOSITORY.search(said):
         return OperationFailed(
-            f"issue #{number}: no repository of GitHub can be told from this directory ({last})",
-            hint="name it: --repo OWNER/NAME",
+            f"issue #{number}: this directory has no GitHub remote ({last})",
+            hint="name the repository with --repo OWNER/NAME",
         )
     if _NO_SUCH_REPOSITORY.search(said):
         return NotFound(f"no repository {where} that you may read", hint="gh auth status shows who you are")
     if _NO_ISSUE.search(said):
-        return NotFound(f"no issue #{number} in {where}", hint="gh issue list shows those there are")
+        return NotFound(f"no issue #{number} in {where}", hint="gh issue list shows the open issues")
     if ended.code == NEEDS_LOGIN or _NO_LOGIN.search(said):
         return OperationFailed(
             f"issue #{number} cannot be read: gh is not logged in to GitHub",
@@ -95,5 +95,5 @@ def _parsed(text: str, number: int) -> Issue:
         )
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise OperationFailed(
-            f"issue #{number}: gh answered with something else than an issue", hint="is gh up to date?"
+            f"issue #{number}: the answer of gh is not an issue", hint="update gh"
         ) from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import os
 from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from agentctl.errors import OperationFailed
 from agentctl.host.waiting import ticks
@@ -24,14 +25,21 @@ SEARCH_LIMIT = 64 * 1024 * 1024
 CUT = " … [line cut: longer than 1 MiB]"
 
 
-def tail_span(path: str, count: int) -> tuple[int, int]:
-    """Where the last `count` lines begin, and where the log ends now: `follow` goes on from there."""
+class Span(NamedTuple):
+    """Offsets in a log: its bytes from `start` up to `end`."""
+
+    start: int
+    end: int
+
+
+def tail_span(path: str, count: int) -> Span:
+    """The span of the last `count` lines; `follow` continues from its end."""
     descriptor = _open(path)
     if descriptor is None:
-        return 0, 0
+        return Span(0, 0)
     try:
         end = os.fstat(descriptor).st_size
-        return _start_of_last(descriptor, end, count), end
+        return Span(_start_of_last(descriptor, end, count), end)
     except OSError as error:
         raise _unreadable(path, error) from error
     finally:

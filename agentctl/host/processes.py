@@ -1,4 +1,4 @@
-"""Who is this process, is it still the same one, and what belongs to it.
+"""Which process this is, whether it is still the same one, and what it is doing.
 
 Identity is pid + start token. A token names everything that makes a pid unique: on
 Linux the start ticks, the boot, the machine and the pid namespace; elsewhere the
@@ -34,14 +34,22 @@ class Stat(NamedTuple):
     """Name of the program as the kernel keeps it."""
 
 
+class Surroundings(NamedTuple):
+    """What makes a pid mean something: "-" for what cannot be read."""
+
+    boot: str
+    machine: str
+    namespace: str
+
+
 @cache
-def _here() -> tuple[str, str, str]:
-    """Boot, machine and pid namespace of this process."""
+def _here() -> Surroundings:
+    """The surroundings of this process."""
     if not LINUX:
         import platform
 
-        return "-", platform.node() or "-", "-"
-    return (
+        return Surroundings("-", platform.node() or "-", "-")
+    return Surroundings(
         _first_line("/proc/sys/kernel/random/boot_id") or "-",
         _first_line("/etc/machine-id") or _first_line("/var/lib/dbus/machine-id") or os.uname().nodename,
         _namespace(),
@@ -65,8 +73,8 @@ def _first_line(path: str) -> str | None:
 
 def token(ticks: str, *, boot: str | None = None) -> str:
     """The start token of a process that began at `ticks` here (or at `boot` of this machine)."""
-    here_boot, machine, namespace = _here()
-    return ":".join((ticks, boot or here_boot, machine, namespace))
+    here = _here()
+    return ":".join((ticks, boot or here.boot, here.machine, here.namespace))
 
 
 def stat_of(pid: int) -> Stat | None:
@@ -134,12 +142,12 @@ def look(pid: int, start_token: str | None) -> Life:
     if len(parts) != 4:
         return Life.UNREADABLE
     ticks, boot, machine, namespace = parts
-    here_boot, here_machine, here_namespace = _here()
-    if machine != here_machine:
+    here = _here()
+    if machine != here.machine:
         return Life.FOREIGN
-    if boot != here_boot:
+    if boot != here.boot:
         return Life.REBOOTED
-    if namespace != here_namespace:
+    if namespace != here.namespace:
         return Life.FOREIGN
     try:
         stat = stat_of(pid)

@@ -12,15 +12,15 @@ def find_program(name: str, cwd: str, environ: Mapping[str, str]) -> str | None:
 
 
 def obstacle(name: str, cwd: str, environ: Mapping[str, str]) -> str | None:
-    """Where `find_program` found none, a clause about what is there instead; None if nothing is."""
+    """Why `find_program` found nothing, as a clause about what is there instead; None if nothing is."""
     for path in _candidates(name, cwd, environ):
         if os.path.isdir(path):
             if "/" in name:
                 return f"{path} is a directory"
         elif os.path.exists(path):
-            return f"{path} may not be executed" if os.path.isfile(path) else f"{path} is not a regular file"
+            return f"{path} is not executable" if os.path.isfile(path) else f"{path} is not a regular file"
         elif os.path.islink(path):
-            return f"{path} is a link to nothing"
+            return f"{path} is a dangling link"
     return None
 
 

@@ -226,7 +226,7 @@ def test_sessions_of_an_adapter_that_is_no_longer_installed_are_listed(run: Run,
 
 def test_a_program_that_is_there_but_may_not_be_run_is_told_so(run: Run) -> None:
     error = run("launch exec --json -- /etc/passwd", exit=12).error()
-    assert error["message"] == "adapter exec: /etc/passwd may not be executed"
+    assert error["message"] == "adapter exec: /etc/passwd is not executable"
     assert "chmod +x" in error["hint"]
     assert "/etc is a directory" in run("launch exec -- /etc", exit=12).stderr
     assert "program /etc/none is not to be found" in run("launch exec -- /etc/none", exit=12).stderr

@@ -219,8 +219,8 @@ def test_without_a_repository_gh_tells_it_from_the_directory(
         ("login", 1, "gh is not logged in", "gh auth login"),
         ("issue", 10, "no issue #42 in o/r", "gh issue list"),
         ("repository", 10, "no repository o/r that you may read", "gh auth status"),
-        ("remotes", 1, "no repository of GitHub can be told", "--repo OWNER/NAME"),
-        ("outside", 1, "no repository of GitHub can be told", "--repo OWNER/NAME"),
+        ("remotes", 1, "this directory has no GitHub remote", "--repo OWNER/NAME"),
+        ("outside", 1, "this directory has no GitHub remote", "--repo OWNER/NAME"),
         ("other", 1, "issue #42 of o/r cannot be read: check your internet connection", None),
     ],
 )
@@ -246,7 +246,7 @@ def test_what_gh_cannot_do_is_explained(
 def test_an_answer_that_is_no_issue(run: Run, project: Path, gh: Callable[..., Path], answer: str) -> None:
     gh(out=answer)
     told = run(f"launch exec --cwd {project} --issue 42 -p Go -- cat", exit=1).stderr
-    assert "something else than an issue" in told
+    assert "the answer of gh is not an issue" in told
 
 
 def test_without_gh_it_says_where_to_get_it(run: Run, project: Path, tmp_path: Path) -> None:

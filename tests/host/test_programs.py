@@ -75,9 +75,9 @@ def test_why_nothing_was_found(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "bin" / "fifo")
     path = {"PATH": f"/nonexistent:{tmp_path / 'bin'}"}
     for name in ("shut", shut):
-        assert obstacle(name, "/", path) == f"{shut} may not be executed"
-    assert obstacle("bin/shut", str(tmp_path), {}) == f"{shut} may not be executed"
-    assert obstacle("broken", "/", path) == f"{tmp_path}/bin/broken is a link to nothing"
+        assert obstacle(name, "/", path) == f"{shut} is not executable"
+    assert obstacle("bin/shut", str(tmp_path), {}) == f"{shut} is not executable"
+    assert obstacle("broken", "/", path) == f"{tmp_path}/bin/broken is a dangling link"
     assert obstacle("fifo", "/", path) == f"{tmp_path}/bin/fifo is not a regular file"
     assert obstacle(str(tmp_path), "/", path) == f"{tmp_path} is a directory"
     for name in ("", "none", "directory", "/no/such/program"):

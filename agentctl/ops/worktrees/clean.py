@@ -170,10 +170,9 @@ def _last_used(runtime: Runtime, one: Worktree) -> datetime:
 
 
 def remove(runtime: Runtime, db: Database, one: Worktree, request: CleanRequest) -> Cleaned:
-    """Remove one worktree, looked at again while nobody can start in it; errors become refusals."""
+    """Remove one worktree, inspected again while no agent can start in it; errors become refusals."""
     if request.dry_run:
-        refused, hint = _refusal(one, request)
-        return Cleaned(one, refused, hint, freed=0 if refused else size_of(one.seen.checkout.path))
+        return _refused(one, request) or Cleaned(one, freed=size_of(one.seen.checkout.path))
     path = os.path.realpath(one.seen.checkout.path)
     found = repository.find(one.repo, runtime.environ)
     try:
@@ -182,8 +181,7 @@ def remove(runtime: Runtime, db: Database, one: Worktree, request: CleanRequest)
             if now is None:
                 return Cleaned(one, notes=("it no longer exists",))
             now = now._replace(held_by=tuple(who for who in now.held_by if who != HOLDER))
-            refused, hint = _refusal(now, request)
-            return Cleaned(now, refused, hint) if refused else _removed(found, now, request)
+            return _refused(now, request) or _removed(found, now, request)
     except AgentctlError as error:
         return Cleaned(one, (error.message,), error.hint)
 
@@ -208,14 +206,16 @@ def _held(runtime: Runtime, db: Database, path: str) -> Iterator[None]:
             locks.release(db, lock.id)
 
 
-def _refusal(one: Worktree, request: CleanRequest) -> tuple[tuple[str, ...], str | None]:
+def _refused(one: Worktree, request: CleanRequest) -> Cleaned | None:
+    """Why the worktree is kept; None if it may go."""
     if one.live:
-        return one.barriers, f"agentctl stop {short(one.live[0].id)} ends it"
+        return Cleaned(one, one.barriers, f"agentctl stop {short(one.live[0].id)} ends it")
     if one.barriers:
-        return (*one.barriers, *one.seen.obstacles), None
+        return Cleaned(one, (*one.barriers, *one.seen.obstacles))
     if one.seen.obstacles and not request.force:
-        return one.seen.obstacles, "--force saves its state first and prints how to restore it"
-    return (), None
+        hint = "--force saves its state first and prints how to restore it"
+        return Cleaned(one, one.seen.obstacles, hint)
+    return None
 
 
 def _removed(found: Repository, one: Worktree, request: CleanRequest) -> Cleaned:
