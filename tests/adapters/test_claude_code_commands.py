@@ -11,7 +11,7 @@ from agentctl.adapters.base import CommandRequest
 from agentctl.adapters.claude_code.commands import KEYS, OF_PARENT, OURS
 from agentctl.core.model import Session, Status
 from agentctl.errors import NotFound, UsageFault
-from tests.adapters.test_contract import NOW
+from tests.adapters.contract import NOW
 
 ID = "0f9a1b2c-0000-4000-8000-000000000000"
 OLDER = "0f9a1b2c-0000-4000-8000-000000000001"

@@ -1,37 +1,38 @@
-"""What every adapter owes, whichever agent it describes. New ones are found by themselves."""
+"""What every adapter must do, whichever agent it describes. New ones are found automatically."""
 
 from __future__ import annotations
 
-import os
-import random
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from agentctl.adapters import registry
-from agentctl.adapters.base import Adapter, Capability, Command, CommandRequest, Message, no_native_id
-from agentctl.core.model import AgentVerdict, Listing, Result, Rung, Session, Status
-from agentctl.errors import AdapterUnavailable, NotFound, UsageFault
+from agentctl.adapters import base, registry
+from agentctl.adapters.base import Adapter, Capability, Command
+from agentctl.core.model import Rung
+from agentctl.errors import NotFound, UsageFault
+from tests.adapters.contract import (
+    NATIVE_ID,
+    can,
+    having,
+    launch_request,
+    own,
+    row,
+)
 
-DATA = Path(__file__).parent.parent / "data"
-ROLES = {"user", "assistant", "tool", "error", "log"}
-SESSION_ID = "0f9a1b2c-0000-4000-8000-000000000000"
-NATIVE_ID = "ses_0000000000000000000000000a"
-NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MODEL = "provider/some-model"
+
+
 ARGUMENT_LIMIT = 131_071
 """Bytes that Linux lets one argument hold."""
+
 
 BY_FILE = {"pi-rust"}
 """Programs that are told a conversation by its file alone: without one there is nothing to go on with."""
 
-COMMANDS = {"exec": ("make", "check"), "acp": ("some-agent", "--acp")}
-"""Adapters that have to be told a command after `--`."""
 
 LED = {"acp"}
 """Adapters whose own runner starts the agent's command, which comes after its `--`."""
+
 
 PROMPTS = {
     "plain": "Make the tests pass",
@@ -45,46 +46,9 @@ PROMPTS = {
 }
 
 
-def having(capability: Capability) -> pytest.MarkDecorator:
-    """Run the test with the adapters that have this capability, and no other."""
-    names = [name for name in registry.ADAPTERS if can(registry.load(name), capability)]
-    return pytest.mark.parametrize("adapter", [registry.load(name) for name in names], ids=names)
-
-
-def can(adapter: Adapter, capability: Capability) -> bool:
-    return capability in adapter.CAPABILITIES
-
-
 @pytest.fixture(params=list(registry.ADAPTERS))
 def adapter(request: pytest.FixtureRequest) -> Adapter:
     return registry.load(request.param)
-
-
-def launch_request(adapter: Adapter, **changes: object) -> CommandRequest:
-    """A request that this adapter can serve; an adapter that takes commands gets one."""
-    takes_prompt = Capability.PROMPT in adapter.CAPABILITIES
-    given: dict[str, object] = {
-        "session_id": SESSION_ID,
-        "cwd": "/srv/project",
-        "prompt": "Say hello" if takes_prompt else None,
-        "args": COMMANDS.get(adapter.NAME, ()),
-        "environ": {"HOME": "/home/u", "PATH": "/usr/bin"},
-    }
-    return CommandRequest(**(given | changes))  # type: ignore[arg-type]
-
-
-def row(adapter: Adapter, store_path: str | None, **changes: object) -> Session:
-    """A session of this adapter, whose native id no store holds."""
-    given: dict[str, object] = {
-        "id": SESSION_ID,
-        "adapter": adapter.NAME,
-        "cwd": "/srv/project",
-        "status": Status.RUNNING,
-        "created_at": NOW,
-        "native_id": NATIVE_ID,
-        "store_path": store_path,
-    }
-    return Session(**(given | changes))  # type: ignore[arg-type]
 
 
 def is_sound(argv: tuple[str, ...]) -> bool:
@@ -220,13 +184,15 @@ def test_a_launch_is_decided_by_the_request_alone(adapter: Adapter, monkeypatch:
     assert adapter.launch_command(launch_request(adapter)) == before
 
 
-def test_a_resume_goes_on_or_is_refused_by_name(adapter: Adapter, tmp_path: Path) -> None:
+def test_what_cannot_resume_has_no_verb_for_it() -> None:
+    resuming = {name for name in registry.ADAPTERS if own(registry.load(name), "resume_command")}
+    assert resuming == {name for name in registry.ADAPTERS if can(registry.load(name), Capability.RESUME)}
+
+
+@having(Capability.RESUME)
+def test_a_resume_continues_the_conversation(adapter: Adapter, tmp_path: Path) -> None:
     session = row(adapter, str(tmp_path))
     again = launch_request(adapter, prompt="--go on")
-    if not can(adapter, Capability.RESUME):
-        with pytest.raises(AdapterUnavailable, match=adapter.NAME):
-            adapter.resume_command(session, again)
-        return
     if adapter.NAME in BY_FILE:
         with pytest.raises(NotFound) as caught:
             adapter.resume_command(session, again)
@@ -239,149 +205,9 @@ def test_a_resume_goes_on_or_is_refused_by_name(adapter: Adapter, tmp_path: Path
     assert command.native_id == NATIVE_ID
 
 
-def random_bytes(path: Path) -> None:
-    path.write_bytes(random.Random(7).randbytes(200_000))
-
-
-def random_json(path: Path) -> None:
-    """Objects with the right keys and wrong values."""
-    dice = random.Random(11)
-    # fmt: off
-    values = ["null", "true", "-1", "1e999", '""', '"x"', "[]", "{}", "[[1]]", '{"type":{}}', '{"a":[null]}']
-    keys = ["type", "part", "error", "message", "result", "usage", "tokens", "at", "timestamp", "sessionID",
-            "session_id", "content", "text", "name", "state", "model", "cost_usd", "turns", "input", "output"]
-    kinds = ["start", "text", "error", "usage", "tool", "tool_use", "step_finish", "result", "assistant"]
-    # fmt: on
-    with path.open("w") as file:
-        for number in range(3000):
-            pairs = [f'"{dice.choice(keys)}": {dice.choice(values)}' for _ in range(dice.randrange(8))]
-            if number % 2:
-                pairs.append(f'"type": "{dice.choice(kinds)}"')
-            file.write("{" + ", ".join(pairs) + "}\n")
-
-
-def directory(path: Path) -> None:
-    path.mkdir()
-    (path / "inside").write_text("x")
-
-
-LOGS: dict[str, Callable[[Path], object]] = {
-    "missing": lambda path: None,
-    "empty": lambda path: path.write_bytes(b""),
-    "newlines": lambda path: path.write_bytes(b"\n\n\r\n"),
-    "random bytes": random_bytes,
-    "half a record": lambda path: path.write_text('{"type": "text", "part": {"te'),
-    "a record, then half of one": lambda path: path.write_text('{"type": "x"}\n{"type": "tex'),
-    "no object": lambda path: path.write_text('[1]\n"text"\nnull\n1\nNaN\n'),
-    "deep": lambda path: path.write_text('{"type":' * 100_000),
-    "wrong values": random_json,
-    "a huge number": lambda path: path.write_text('{"type": "usage", "input": ' + "9" * 5000 + "}\n"),
-    "a large number": lambda path: path.write_text('{"type": "usage", "input": ' + "9" * 400 + "}\n"),
-    "no column's number": lambda path: path.write_text('{"type": "usage", "input": ' + "9" * 20 + "}\n"),
-    "one long line": lambda path: path.write_bytes(b'{"type": "text", "text": "' + b"x" * 5_000_000 + b'"}'),
-    "a directory": directory,
-    "a pipe that nobody writes to": os.mkfifo,
-}
-
-
-@pytest.fixture(params=list(LOGS))
-def odd_log(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    path = tmp_path / "output.log"
-    LOGS[request.param](path)
-    return str(path)
-
-
-def test_odd_logs_are_read_without_raising(adapter: Adapter, odd_log: str) -> None:
-    for session in (
-        row(adapter, None),
-        row(adapter, None, native_id=None, status=Status.STOPPED, exit_code=0),
-    ):
-        result = adapter.result(session, odd_log)
-        assert_result(result)
-        assert type(adapter.native_id(session, odd_log)) in (str, type(None))
-        for message in adapter.messages(session, odd_log):
-            assert_message(message)
-        assert adapter.is_transient(1, odd_log) is False
-
-
-def test_odd_lines_are_shown_without_raising(adapter: Adapter, odd_log: str) -> None:
-    path = Path(odd_log)
-    lines = path.read_bytes().decode("utf-8", "replace").split("\n") if path.is_file() else []
-    for message in adapter.log_messages(lines):
-        assert_message(message)
-
-
-def test_odd_files_in_place_of_the_store_are_read_without_raising(adapter: Adapter, odd_log: str) -> None:
-    session = row(adapter, odd_log)
-    assert type(adapter.listing(session)) is Listing
-    assert_result(adapter.result(session, odd_log + ".none"))
-    assert list(adapter.messages(session, odd_log + ".none")) == []
-    assert list(adapter.discover(odd_log)) == []
-
-
-def assert_result(result: Result) -> None:
-    assert type(result) is Result
-    assert type(result.verdict) is AgentVerdict
-    for text in (result.text, result.native_id, result.model, result.transcript_path, result.adapter_version):
-        assert type(text) in (str, type(None))
-    for count in (result.turns, *result.tokens):
-        assert type(count) in (int, type(None))
-        assert count is None or abs(count) < 2**63, "no database column holds it"
-    assert type(result.cost_usd) in (float, int, type(None))
-    assert all(type(note) is str for note in result.notes)
-
-
-def assert_message(message: Message) -> None:
-    assert message.role in ROLES
-    assert type(message.text) is str
-    assert message.at is None or message.at.tzinfo is not None
-
-
-def test_what_nobody_said_is_none(adapter: Adapter, tmp_path: Path) -> None:
-    log = tmp_path / "output.log"
-    log.touch()
-    session = row(adapter, None, native_id=None)
-    result = adapter.result(session, str(log))
-    assert result == Result(verdict=result.verdict, text=result.text)
-    assert result.verdict is AgentVerdict.SILENT, "a running session without output has said nothing"
-    assert adapter.native_id(session, str(log)) is None
-    assert list(adapter.messages(session, str(log))) == []
-
-
-def test_the_prompt_alone_is_no_word_of_the_agent(adapter: Adapter, tmp_path: Path) -> None:
-    session = row(adapter, None, native_id=None, prompt="Say hello")
-    said = adapter.messages(session, str(tmp_path / "none"))
-    assert {message.role for message in said} <= {"user"}
-
-
-def test_without_a_store_the_listing_is_unavailable(adapter: Adapter, tmp_path: Path) -> None:
-    for store_path in (None, str(tmp_path / "nowhere" / "store")):
-        assert adapter.listing(row(adapter, store_path)) is Listing.UNAVAILABLE
-    assert adapter.listing(row(adapter, None, native_id=None)) is Listing.UNAVAILABLE
-
-
-@having(Capability.DISCOVER)
-def test_a_store_belongs_to_its_home(adapter: Adapter, tmp_path: Path) -> None:
-    home = tmp_path / "fresh"
-    store_path = adapter.store_path({"HOME": str(home)})
-    if can(adapter, Capability.REMOTE):
-        assert store_path is None, "nobody is asked where nothing is configured"
-        return
-    assert store_path is not None
-    assert Path(store_path).is_relative_to(home)
-    assert [native for source in adapter.sources(store_path) for native in adapter.discover(source)] == []
-    assert not home.exists(), "looking for a store must not create one"
-
-
 def test_the_registry_names_those_without_ids() -> None:
-    nameless = {name for name in registry.ADAPTERS if registry.load(name).native_id is no_native_id}
+    nameless = {name for name in registry.ADAPTERS if registry.load(name).native_id is base.no_native_id}
     assert {name for name in nameless if can(registry.load(name), Capability.LAUNCH)} == registry.NAMELESS
-
-
-def test_a_missing_store_has_no_sessions(adapter: Adapter, tmp_path: Path) -> None:
-    for store_path in (tmp_path / "nowhere", tmp_path):
-        sources = [*adapter.sources(str(store_path)), str(store_path)]
-        assert [native for source in sources for native in adapter.discover(source)] == []
 
 
 def test_its_options_are_named_and_explained(adapter: Adapter) -> None:
@@ -391,43 +217,3 @@ def test_its_options_are_named_and_explained(adapter: Adapter) -> None:
         assert option.help.endswith(".")
         assert option.kind in (str, bool, list, dict)
         assert all(type(choice) is str for choice in option.choices)
-
-
-def test_nothing_matches_nothing(adapter: Adapter) -> None:
-    assert dict(adapter.match([], [])) == {}
-
-
-def test_log_lines_stream(adapter: Adapter) -> None:
-    """`logs -f` shows a line when it comes: an adapter must not wait for the end."""
-    asked = 0
-
-    def endless() -> Iterator[str]:
-        nonlocal asked
-        while True:
-            asked += 1
-            yield f"plain text {asked}"
-
-    shown = adapter.log_messages(endless())
-    assert next(shown).text == "plain text 1"
-    assert asked <= 2
-
-
-def test_plain_text_in_a_log_is_shown(adapter: Adapter) -> None:
-    """Whatever a program prints besides its records (a crash, a complaint) reaches the reader."""
-    shown = [message.text for message in adapter.log_messages(["Segmentation fault", "{not json"])]
-    assert shown == ["Segmentation fault", "{not json"]
-
-
-@having(Capability.RESUME)
-def test_recorded_logs_are_read(adapter: Adapter) -> None:
-    """Recorded samples say something; the adapter's own tests say what."""
-    samples = sorted(path for path in (DATA / adapter.NAME).glob("logs/**/*") if path.is_file())
-    assert samples, f"tests/data/{adapter.NAME}/logs has no recorded samples"
-    session = row(adapter, None, native_id=None, status=Status.STOPPED, exit_code=0)
-    shown: list[Message] = []
-    for sample in samples:
-        assert_result(adapter.result(session, str(sample)))
-        shown += adapter.log_messages(sample.read_text(errors="replace").split("\n"))
-    for message in shown:
-        assert_message(message)
-    assert {"assistant", "error"} <= {message.role for message in shown}
