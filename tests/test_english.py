@@ -79,7 +79,6 @@ WAITING = {
     "agentctl/commands/status.py",
     "agentctl/commands/stop.py",
     "agentctl/commands/wait.py",
-    "agentctl/commands/worktree.py",
     "agentctl/core/decide.py",
     "agentctl/core/exposition.py",
     "agentctl/core/ids.py",

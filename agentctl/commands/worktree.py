@@ -1,11 +1,11 @@
-"""`agentctl worktree`: what worktrees there are, removing them, and bringing one back."""
+"""`agentctl worktree`: listing worktrees, removing them, and bringing one back."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,6 +20,8 @@ from agentctl.commands._options import (
 )
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from agentctl.ops.worktrees.clean import Cleaned, CleanReport
     from agentctl.ops.worktrees.inspect import Worktree
     from agentctl.ops.worktrees.restore import Restored
@@ -41,8 +43,8 @@ def command() -> None:
     """List, remove and restore worktrees of agents.
 
     `agentctl launch --worktree` makes a worktree beside its repository, named after its
-    branch. It stays when its session has ended, until it is removed here, by `agentctl
-    prune --worktrees` or by git itself.
+    branch. It stays after its session has ended, until it is removed by `agentctl worktree
+    clean`, by `agentctl prune --worktrees` or by git itself.
     """
 
 
@@ -52,13 +54,13 @@ def command() -> None:
 @json_option
 @pass_runtime
 def list_command(runtime: Runtime, repository: str | None, quiet: bool, as_json: bool) -> None:
-    """List worktrees with their sessions and what is in them.
+    """List worktrees with their sessions and their state.
 
-    Those of REPO, else of the repository that the current directory is in. Outside of any,
-    those that agentctl made, wherever they are. STATE tells what a removal would lose:
-    changed and untracked files, and commits that no other branch and no remote has
-    (unpushed). ahead counts the commits since the session began, merged says that the main
-    worktree's commit or origin's has them all. With -q paths only.
+    Lists the worktrees of REPO, by default of the current directory's repository. Outside of
+    any repository, it lists all worktrees that agentctl made. STATE shows what would be lost
+    with a worktree: changed files, untracked files, and commits that are on no other branch
+    and on no remote (unpushed). "ahead" counts the commits since the session began; "merged"
+    means that the main worktree or origin has all of them. With -q, only paths are printed.
 
     \b
     Exit status: 0 always, also for an empty list; 10 no such repository; 13 the state cannot be read.
@@ -78,13 +80,13 @@ def list_command(runtime: Runtime, repository: str | None, quiet: bool, as_json:
 
 @command.command("clean")
 @click.argument("targets", metavar="[ID|PATH...]", nargs=-1, type=WORKTREE)
-@click.option("--group", type=GROUP, help="The worktrees of this group.")
+@click.option("--group", type=GROUP, help="Remove the worktrees of this group.")
 @click.option("--merged", is_flag=True, help="Only if the main worktree or origin has all its commits.")
-@click.option("--older-than", type=DURATION_OR_ZERO, help="Only if its session ended so long ago.")
-@click.option("--repo", type=click.Path(), help="Without ID: those of this repository only.")
-@click.option("--delete-branch", is_flag=True, help="Delete its branch as well.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be removed, and what not.")
-@click.option("--force", is_flag=True, help="Save what would be lost, then remove it all the same.")
+@click.option("--older-than", type=DURATION_OR_ZERO, help="Only if its session ended at least this long ago.")
+@click.option("--repo", type=click.Path(), help="Only worktrees of this repository.")
+@click.option("--delete-branch", is_flag=True, help="Also delete the branch.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be removed and what would be kept.")
+@click.option("--force", is_flag=True, help="Save work that would be lost, then remove the worktree.")
 @quiet_option
 @json_option
 @pass_runtime
@@ -96,41 +98,57 @@ def clean_command(
     repo: str | None,
     quiet: bool,
     as_json: bool,
-    **options: Any,
+    *,
+    merged: bool,
+    older_than: timedelta | None,
+    delete_branch: bool,
+    dry_run: bool,
+    force: bool,
 ) -> int:
-    """Remove worktrees, never what would be lost.
+    """Remove worktrees without losing work.
 
-    Refused, with the evidence: a worktree with changed or untracked files, with commits that
-    no other branch and no remote has, or with a process in it. With --force its state is
-    saved first, as a commit in refs/agentctl/salvage/, and `agentctl worktree restore` brings
-    it back. Ignored files are not saved and stop nothing. Even --force removes no worktree in
-    which a session is at work, that is locked, or that has submodules or another worktree in it.
+    A worktree is kept, and the reason shown, if it has changed or untracked files or commits
+    that are on no other branch and on no remote, or if a process uses it. With --force its
+    state is saved first, as a commit in refs/agentctl/salvage/, and `agentctl worktree
+    restore` brings it back. Ignored files are not saved, and do not prevent a removal. Even
+    --force keeps a worktree in which a session is running, that is locked, that has
+    submodules, or that contains another worktree.
 
-    Without ID or PATH it needs --group, --merged or --older-than, and means all worktrees
-    that agentctl made which fit: of --repo, of the current directory's repository, or all.
-    A squashed merge is not seen as merged.
+    Without ID or PATH, give --group, --merged or --older-than: they choose among all worktrees
+    that agentctl made in --repo, by default in the current directory's repository; outside of
+    any repository, in all. A squash merge does not count as merged.
 
     \b
     Exit status:
-      0   removed, or nothing fitted
-      3   some were refused
+      0   removed, or nothing matched
+      3   some were kept
       10  no such session, worktree or repository
-      11  all were refused
+      11  all were kept
     """
     from agentctl.ops.worktrees.clean import CleanRequest, clean
 
     if targets and group is not None:
-        raise click.UsageError("name worktrees, or give --group.")
-    if not targets and group is None and not options["merged"] and options["older_than"] is None:
-        raise click.UsageError("name worktrees, or say which: --group, --merged, --older-than.")
+        raise click.UsageError("give worktrees or --group, not both.")
+    if not targets and group is None and not merged and older_than is None:
+        raise click.UsageError("give worktrees, or choose them with --group, --merged or --older-than.")
     if repo is not None and (targets or group is not None):
-        raise click.UsageError("--repo narrows --merged and --older-than; a session or a path needs none.")
-    report = clean(runtime, CleanRequest(targets=targets, group=group, place=repo, **options))
+        raise click.UsageError("--repo goes with --merged or --older-than only.")
+    request = CleanRequest(
+        targets=targets,
+        place=repo,
+        group=group,
+        merged=merged,
+        older_than=older_than,
+        delete_branch=delete_branch,
+        dry_run=dry_run,
+        force=force,
+    )
+    report = clean(runtime, request)
     _show.answer(
         report,
         as_json=as_json,
-        document=partial(_report_fields, dry_run=options["dry_run"]),
-        text=partial(_tell, dry_run=options["dry_run"], quiet=quiet),
+        document=partial(_report_fields, dry_run=dry_run),
+        text=partial(_tell, dry_run=dry_run, quiet=quiet),
     )
     refused = sum(bool(one.refused) for one in report.cleaned)
     if not refused:
@@ -140,18 +158,18 @@ def clean_command(
 
 @command.command("restore")
 @click.argument("saved", metavar="ID")
-@click.option("--repo", type=click.Path(), help="The repository, where the session is forgotten.")
+@click.option("--repo", type=click.Path(), help="The repository, if the session was pruned.")
 @json_option
 @pass_runtime
 def restore_command(runtime: Runtime, saved: str, repo: str | None, as_json: bool) -> None:
     """Bring back a worktree that was removed by force.
 
-    The worktree is made again where it was, on its branch if that has not moved, with the
-    saved files as uncommitted changes. Then the saved state is forgotten. ID is the session,
-    or the name that the removal told.
+    The worktree is created again where it was, on its branch if the branch has not moved,
+    with the saved files as uncommitted changes. Then the saved state is deleted. ID is the
+    session, or the name that the removal printed.
 
     \b
-    Exit status: 0 it is there again; 1 git could not do it; 10 nothing is saved under that name.
+    Exit status: 0 restored; 1 git failed; 10 nothing is saved under this name.
     """
     from agentctl.ops.worktrees.restore import restore
 
@@ -171,7 +189,8 @@ def restore_command(runtime: Runtime, saved: str, repo: str | None, as_json: boo
 def _restored(restored: Restored) -> str:
     for note in restored.notes:
         _show.note(note)
-    _show.note(f"restored on {restored.branch or 'no branch'}; its changes are not committed")
+    where = f"on branch {restored.branch}" if restored.branch else "with a detached HEAD"
+    _show.note(f"restored {where}; its changes are not committed")
     return restored.path
 
 
@@ -222,7 +241,7 @@ def _table(runtime: Runtime, listed: Sequence[Worktree]) -> str:
 
 
 def _state(one: Worktree) -> str:
-    """What is in it, in the fewest words: `2 changed, 1 untracked, 3 ahead, unpushed`."""
+    """The state in a few words: `2 changed, 1 untracked, 3 ahead, unpushed`."""
     seen = one.seen
     words = [
         f"{len(names)} {what}"
@@ -272,7 +291,7 @@ def _tell_one(one: Cleaned, *, dry_run: bool, quiet: bool) -> None:
 
     path = one.worktree.seen.checkout.path
     if one.refused:
-        _show.note(f"worktree {path} is kept: {'; '.join(one.refused)}")
+        _show.note(f"worktree {path} was kept: {'; '.join(one.refused)}")
         _show.hint(one.hint)
         return
     if quiet:
