@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from agentctl.core.model import Fuse, Lock, Session, Status
+from agentctl.core.model import Fuse, Session
 
 if TYPE_CHECKING:
     from agentctl.core.ledger import Event
@@ -43,25 +43,18 @@ def document(**fields: object) -> str:
     return to_json({"schema_version": SCHEMA_VERSION, **fields})
 
 
-def session_document(
-    session: Session,
-    fuse: Fuse | None,
-    *,
-    reason: str | None,
-    shown: Status | None,
-    log_path: str | None,
-    now: datetime,
-) -> dict[str, Any]:
-    """One session with every key of the schema, in its order. `reason` is the verdict's, if there is one."""
+def session_document(found: Found, now: datetime) -> dict[str, Any]:
+    """One session with every key of the schema, in its order."""
+    session = found.session
     duration = elapsed(session, now)
     return {
         "id": session.id,
         "name": session.name,
         "adapter": session.adapter,
-        "source": session.source,
-        "status": (shown or session.status).value,
+        "source": session.source.value,
+        "status": found.status.value,
         "outcome": session.outcome.value if session.outcome else None,
-        "reason": session.reason if reason is None else reason,
+        "reason": found.reason,
         "exit_code": session.exit_code,
         "signal": session.signal,
         "lingering": session.lingering,
@@ -81,28 +74,16 @@ def session_document(
         "started_at": timestamp(session.started_at),
         "ended_at": timestamp(session.ended_at),
         "duration_ms": None if duration is None else duration // timedelta(milliseconds=1),
-        "fuse": _fuse_part(fuse),
+        "fuse": _fuse_part(found.fuse),
         "tokens": session.tokens._asdict(),
         "cost_usd": session.cost_usd,
         "turns": session.turns,
         "result": session.result,
         "notes": notes(session),
-        "log_path": log_path,
+        "log_path": found.log_path,
         "transcript_path": session.transcript_path,
         "adapter_version": session.adapter_version,
     }
-
-
-def view_document(found: Found, now: datetime) -> dict[str, Any]:
-    """`session_document` of a session as an operation found it."""
-    return session_document(
-        found.session,
-        found.fuse,
-        reason=found.reason,
-        shown=found.shown,
-        log_path=found.log_path,
-        now=now,
-    )
 
 
 def sessions_json(documents: Iterable[Mapping[str, Any]]) -> str:
@@ -127,11 +108,6 @@ def event_document(event: Event) -> dict[str, Any]:
 def event_line(event: Event) -> str:
     """One event as a line of NDJSON, without the newline."""
     return to_json(event_document(event))
-
-
-def lock_kind(lock: Lock) -> str:
-    """Whose it is: a `person`'s or a `session`'s."""
-    return "person" if lock.session_id is None else "session"
 
 
 def _encoded(value: object) -> object:

@@ -13,7 +13,7 @@ import pytest
 from agentctl import documents, render
 from agentctl.adapters.base import Message, Role
 from agentctl.core.ledger import Delivery, Event
-from agentctl.core.model import Fuse, FuseAction, FuseState, Lock, Outcome, Session, Status, Tokens
+from agentctl.core.model import Fuse, FuseAction, FuseState, Lock, Outcome, Session, Status, Tokens, as_stored
 from agentctl.core.text import display_width
 from agentctl.ops.found import Found
 
@@ -58,16 +58,18 @@ def fuse(**changes: object) -> Fuse:
 
 
 def view(number: int = 1, **changes: object) -> Found:
-    return Found(session=session(number, **changes))
+    return Found(as_stored(session(number, **changes)))
 
 
 def listed(views: list[Found], *, width: int = 200, color: bool = False) -> list[str]:
     return render.session_table(views, now=NOW, home="/home/u", width=width, color=color).splitlines()
 
 
-def document(of: Session, with_fuse: Fuse | None = None, **over: object) -> dict[str, object]:
-    given: dict[str, object] = {"reason": None, "shown": None, "log_path": None, "now": NOW} | over
-    made = render.session_document(of, with_fuse, **given)  # type: ignore[arg-type]
+def document(
+    of: Session, with_fuse: Fuse | None = None, log_path: str | None = None, **over: object
+) -> dict[str, object]:
+    found = Found(as_stored(of, with_fuse)._replace(**over), log_path)  # type: ignore[arg-type]
+    made = render.session_document(found, NOW)
     return dict(json.loads(render.to_json(made)))
 
 
@@ -139,7 +141,7 @@ def test_times_are_utc_whatever_the_zone() -> None:
 
 
 def test_sessions_come_in_one_document() -> None:
-    made = json.loads(render.sessions_json([documents.view_document(view(), NOW)]))
+    made = json.loads(render.sessions_json([documents.session_document(view(), NOW)]))
     assert list(made) == ["schema_version", "sessions"]
     assert made["schema_version"] == 1
     assert made["sessions"][0]["id"] == session().id
@@ -202,7 +204,7 @@ def test_json_does_not_import_tabulate() -> None:
 
 def test_the_session_table() -> None:
     rows = [
-        Found(session=session(1), fuse=fuse()),
+        Found(as_stored(session(1), fuse())),
         view(0xABCDEF12, status=Status.STOPPED, lingering=True, model=None, pid=None, cwd="/srv"),
     ]
     assert listed(rows) == [
@@ -226,14 +228,14 @@ def test_the_group_column_is_there_only_when_one_has_a_group() -> None:
 
 def test_a_fuse_that_no_longer_burns_is_not_shown() -> None:
     for state in (FuseState.FIRED, FuseState.CANCELLED):
-        row = listed([Found(session=session(), fuse=fuse(state=state))])[1]
+        row = listed([Found(as_stored(session(), fuse(state=state)))])[1]
         assert "in 2h" not in row
 
 
 def test_ids_are_as_long_as_it_takes_to_tell_them_apart() -> None:
     first = session(1)
     second = first._replace(id=first.id[:10] + "9" + first.id[11:])
-    lines = listed([Found(session=first), Found(session=second)])
+    lines = listed([Found(as_stored(first)), Found(as_stored(second))])
     assert lines[1].startswith(first.id[:11] + " ")
     assert lines[2].startswith(second.id[:11] + " ")
 
@@ -250,7 +252,7 @@ LONG = {
 @pytest.mark.parametrize("width", [*range(60, 240, 7), 80, 100, 120])
 @pytest.mark.parametrize("color", [False, True])
 def test_never_wider_than_the_terminal(width: int, color: bool) -> None:
-    rows = [view(1), view(2, **LONG), Found(session=session(3, **LONG), fuse=fuse(), depth=2)]
+    rows = [view(1), view(2, **LONG), Found(as_stored(session(3, **LONG), fuse()), depth=2)]
     for line in listed(rows, width=width, color=color):
         assert display_width(_without_color(line)) <= width
 
@@ -285,10 +287,11 @@ def test_hostile_text_never_reaches_the_terminal() -> None:
     bad = session(
         1, prompt=HOSTILE, model=HOSTILE, cwd="/" + HOSTILE, name=HOSTILE, result=HOSTILE, notes=(HOSTILE,)
     )
-    shown = listed([Found(session=bad)])
+    shown = listed([Found(as_stored(bad))])
     assert len(shown) == 2
     assert "evil txt.exe" in shown[1]
-    record = render.session_record(Found(session=bad, reason=HOSTILE), now=NOW, home=None, color=False)
+    found = Found(as_stored(bad)._replace(reason=HOSTILE))
+    record = render.session_record(found, now=NOW, home=None, color=False)
     event = Event(cursor=1, type=HOSTILE, session_id=None, at=NOW, actor="a", reason=HOSTILE, data={})
     texts = [
         *shown,
@@ -312,7 +315,7 @@ def test_colour_only_when_told() -> None:
 def test_a_tree_puts_children_below_their_parents() -> None:
     parent, child, grandchild, other = session(1), session(2), session(3), session(4, parent_id="gone")
     child, grandchild = child._replace(parent_id=parent.id), grandchild._replace(parent_id=child.id)
-    ordered = render.as_tree([Found(session=s) for s in (grandchild, other, child, parent)])
+    ordered = render.as_tree([Found(as_stored(s)) for s in (grandchild, other, child, parent)])
     assert [(v.session.id[7], v.depth) for v in ordered] == [("4", 0), ("1", 0), ("2", 1), ("3", 2)]
     assert [line.split("  running")[0].rstrip() for line in listed(ordered)[1:]] == [
         "00000004",
@@ -359,7 +362,7 @@ def test_the_record_of_a_session() -> None:
         notes=("denied: Bash", "retried twice"),
         result="first\nsecond",
     )
-    shown = Found(session=ended, fuse=fuse(state=FuseState.CANCELLED), log_path="/home/u/state/output.log")
+    shown = Found(as_stored(ended, fuse(state=FuseState.CANCELLED)), log_path="/home/u/state/output.log")
     text = render.session_record(shown, now=NOW, home="/home/u", color=False)
     assert text.splitlines() == [
         "id:        00000001-0000-4000-8000-000000000000",
@@ -396,9 +399,9 @@ def test_the_record_of_a_session_that_nobody_saw_end_or_that_lingers() -> None:
     lingering = told(view(status=Status.STOPPED, outcome=Outcome.UNLISTED, lingering=True))
     assert "stopped* (lingering" in lingering
     assert "exit code" not in lingering
-    assert "fuse:      in 2h, then stop" in told(Found(session=session(), fuse=fuse()))
+    assert "fuse:      in 2h, then stop" in told(Found(as_stored(session(), fuse())))
     vouching = fuse(action=FuseAction.NONE)
-    assert "in 2h, ends nothing" in told(Found(session=session(), fuse=vouching))
+    assert "in 2h, ends nothing" in told(Found(as_stored(session(), vouching)))
 
 
 def test_fuses_locks_and_deliveries() -> None:

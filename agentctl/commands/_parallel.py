@@ -158,12 +158,12 @@ def _wait(runtime: Runtime, ids: Sequence[str], *, as_json: bool) -> int:
 
 def _document(runtime: Runtime, launched: GroupLaunched, ids: Sequence[str]) -> str:
     """The document of sessions, with the group and the slots that failed beside them."""
-    from agentctl.documents import document, view_document
+    from agentctl.documents import document, session_document
     from agentctl.ops.sessions.find import find_all
 
     now = runtime.clock()
     return document(
-        sessions=[view_document(one, now) for one in find_all(runtime, ids)] if ids else [],
+        sessions=[session_document(one, now) for one in find_all(runtime, ids)] if ids else [],
         group=launched.group,
         failed=[
             {

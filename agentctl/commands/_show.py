@@ -79,21 +79,19 @@ def sessions_document(runtime: Runtime, found: Iterable[Found]) -> str:
 
 def sessions_fields(runtime: Runtime, found: Iterable[Found]) -> Mapping[str, object]:
     """The fields of that document."""
-    from agentctl.documents import view_document
+    from agentctl.documents import session_document
 
     now = runtime.clock()
-    return {"sessions": [view_document(one, now) for one in found]}
+    return {"sessions": [session_document(one, now) for one in found]}
 
 
 def lock_fields(locks: Iterable[Lock]) -> list[Mapping[str, object]]:
     """Each lock with every key of the schema, in its order."""
-    from agentctl.documents import lock_kind
-
     return [
         {
             "directory": lock.directory,
             "holder": lock.holder,
-            "kind": lock_kind(lock),
+            "kind": lock.kind.value,
             "session_id": lock.session_id,
             "reason": lock.reason,
             "created_at": lock.created_at,

@@ -63,12 +63,12 @@ def command(runtime: Runtime, group: str, base: str | None, as_json: bool) -> in
 
 
 def _document(runtime: Runtime, comparison: Comparison) -> Mapping[str, object]:
-    from agentctl.documents import view_document
+    from agentctl.documents import session_document
 
     now = runtime.clock()
     sessions = [
         {
-            **view_document(each.found, now),
+            **session_document(each.found, now),
             "changes": None if each.changes is None else _changes_document(each.changes),
             "changes_missing": each.missing,
             "hook": None if each.hook is None else each.hook._asdict(),

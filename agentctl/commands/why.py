@@ -53,10 +53,10 @@ def _facts(one: Explanation) -> Mapping[str, object]:
     session, seen = one.found.session, one.seen
     facts: dict[str, object] = {
         "id": session.id,
-        "status": (one.verdict.shown if one.verdict else one.found.status).value,
+        "status": one.found.status.value,
         "outcome": session.outcome,
-        "reason": one.verdict.reason if one.verdict else one.found.reason,
-        "rule": (one.verdict.rule or None) if one.verdict else None,
+        "reason": one.found.reason,
+        "rule": one.found.verdict.rule or None,
         "looked_at": timestamp(one.at),
     }
     if seen is not None:

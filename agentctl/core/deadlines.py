@@ -24,19 +24,17 @@ def decide_lock(lock: Lock, now: datetime) -> bool:
     return lock.session_id is None and lock.expires_at is not None and now >= lock.expires_at
 
 
-def pass_time(
-    fuse: Fuse | None, now: datetime, effects: tuple[Effect, ...]
-) -> tuple[Fuse | None, tuple[Effect, ...]]:
+def pass_time(fuse: Fuse | None, now: datetime) -> tuple[Fuse | None, tuple[Effect, ...]]:
     """A due fuse that ends nothing fires as an event; a warning is queued inside its window."""
     if fuse is None:
-        return fuse, effects
+        return None, ()
     if fuse.is_due(now):
-        return fuse._replace(state=FuseState.FIRED), (*effects, *expired_effects(fuse))
+        return decide_fuse(fuse, now)
     if fuse.vouches(now) and fuse.warn_at is not None and now >= fuse.warn_at:
         left = format_duration(fuse.deadline - now)
         warned = AppendEvent("fuse.warned", f"{left} left", {"fuse": fuse.id})
-        return fuse._replace(warn_at=None), (*effects, warned, RunHook("on_fuse_warn"))
-    return fuse, effects
+        return fuse._replace(warn_at=None), (warned, RunHook("on_fuse_warn"))
+    return fuse, ()
 
 
 def expired_effects(fuse: Fuse) -> tuple[Effect, ...]:

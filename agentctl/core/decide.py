@@ -79,20 +79,19 @@ def decide(session: Session, fuse: Fuse | None, seen: Observation, now: datetime
     """
     if session.is_final:
         return _decide_final(session, fuse, seen)
+    if seen.exit is None and seen.liveness is Liveness.UNKNOWN:
+        return _unchanged(2, session, fuse, seen.evidence)
+    if seen.exit is None and seen.liveness is Liveness.ENDING:
+        reason = f"the agent has ended, but this is not yet recorded: {seen.evidence}"
+        return _unchanged(3, session, fuse, reason, shown=Status.STOPPING)
     adopted, effects = _adopt(session, seen)
     if seen.exit is not None:
-        return _ended_by_record(adopted, fuse, seen, seen.exit, effects)
-    match seen.liveness:
-        case Liveness.UNKNOWN:
-            return _unchanged(2, session, fuse, seen.evidence)
-        case Liveness.ENDING:
-            return _unchanged(
-                3, session, fuse, f"agent ended, not yet recorded: {seen.evidence}", shown=Status.STOPPING
-            )
-        case Liveness.DEAD:
-            return _ended_without_record(adopted, fuse, seen, now, effects)
-        case Liveness.ALIVE:
-            return _decide_alive(adopted, fuse, seen, now, effects)
+        verdict = _ended_by_record(adopted, fuse, seen, seen.exit)
+    elif seen.liveness is Liveness.DEAD:
+        verdict = _ended_without_record(adopted, fuse, seen, now)
+    else:
+        verdict = _decide_alive(adopted, fuse, seen, now)
+    return verdict._replace(effects=(*effects, *verdict.effects)) if effects else verdict
 
 
 def needs_listing(session: Session, fuse: Fuse | None, seen: Observation, now: datetime) -> bool:
@@ -178,16 +177,14 @@ def _decide_final(session: Session, fuse: Fuse | None, seen: Observation) -> Ver
             ReleaseLocks(),
             AppendEvent(
                 "session.gone",
-                "the lingering process has gone",
+                "the process has ended",
                 {"exit_code": code, "evidence": seen.evidence},
             ),
         ),
     )
 
 
-def _ended_by_record(
-    session: Session, fuse: Fuse | None, seen: Observation, record: ExitRecord, effects: tuple[Effect, ...]
-) -> Verdict:
+def _ended_by_record(session: Session, fuse: Fuse | None, seen: Observation, record: ExitRecord) -> Verdict:
     """Row 1: the shim's record beats everything, also what was asked for at the same moment."""
     code, signal = record.code, signal_of_status(record.code)
     lasted = _lasted(session, record.at)
@@ -211,12 +208,10 @@ def _ended_by_record(
             outcome, reason = Outcome.SUCCEEDED, f"exit 0{lasted}"
     evidence = f"exit file {'unreadable' if code is None else code}, {seen.evidence}"
     ending = Ending(1, outcome, reason, record.at, code, signal, evidence=evidence)
-    return end(session, fuse, ending, effects)
+    return end(session, fuse, ending)
 
 
-def _ended_without_record(
-    session: Session, fuse: Fuse | None, seen: Observation, now: datetime, effects: tuple[Effect, ...]
-) -> Verdict:
+def _ended_without_record(session: Session, fuse: Fuse | None, seen: Observation, now: datetime) -> Verdict:
     """Row 4: gone, and nobody recorded how. A deadline that passed alone explains nothing."""
     match session.stop_cause:
         case StopCause.USER:
@@ -226,7 +221,7 @@ def _ended_without_record(
             ending = Ending(4, Outcome.TIMED_OUT, reason, now)
         case StopCause.NONE:
             ending = Ending(4, Outcome.LOST, _how_lost(session, seen), now)
-    return end(session, fuse, ending._replace(evidence=f"no exit file, {seen.evidence}"), effects)
+    return end(session, fuse, ending._replace(evidence=f"no exit file, {seen.evidence}"))
 
 
 def _how_lost(session: Session, seen: Observation) -> str:
@@ -239,45 +234,46 @@ def _how_lost(session: Session, seen: Observation) -> str:
     return "process vanished together with its shim, so nobody recorded how"
 
 
-def _decide_alive(
-    session: Session, fuse: Fuse | None, seen: Observation, now: datetime, effects: tuple[Effect, ...]
-) -> Verdict:
+def _decide_alive(session: Session, fuse: Fuse | None, seen: Observation, now: datetime) -> Verdict:
     if session.stop_cause is not StopCause.NONE:
-        return _stopping(session, fuse, now, effects)
+        return _stopping(session, fuse, now)
     if fuse is not None and _stops(fuse, now):
-        return _fire(session, fuse, now, effects)
-    fuse, effects = pass_time(fuse, now, effects)
+        return _fire(session, fuse, now)
+    fuse, effects = pass_time(fuse, now)
+    verdict = _decide_unasked(session, fuse, seen, now)
+    return verdict._replace(effects=(*effects, *verdict.effects)) if effects else verdict
+
+
+def _decide_unasked(session: Session, fuse: Fuse | None, seen: Observation, now: datetime) -> Verdict:
+    """Rows 7 to 10: alive, and nothing has asked for its end."""
     if session.pid is None:
         # The launcher holds the liveness lock: it is still at work on this row.
-        return Verdict(
-            rule=8, session=session, fuse=fuse, shown=session.status, reason="launching", effects=effects
-        )
+        return _unchanged(8, session, fuse, "launching")
+    alive = f"process {session.pid} is alive"
     if fuse is not None and fuse.vouches(now):
-        left = format_duration(fuse.deadline - now)
-        return _running(7, session, fuse, f"process alive, its fuse vouches for another {left}", effects)
+        return _alive(7, session, fuse, alive)
     if not _is_past_grace(session, now):
-        return _running(
-            8, session, fuse, f"process alive, inside the {format_duration(GRACE)} grace", effects
-        )
+        return _alive(8, session, fuse, f"{alive}, started less than {format_duration(GRACE)} ago")
     match seen.listing:
         case Listing.RUNNING:
-            return _running(9, session, fuse, "process alive, listed by the agent's store", effects)
+            return _alive(9, session, fuse, f"{alive} and the agent's store lists this session")
         case Listing.UNAVAILABLE:
-            return _running(9, session, fuse, "process alive, the agent's store says nothing of it", effects)
+            return _alive(9, session, fuse, alive)
         case Listing.ABSENT | Listing.ENDED:
-            said = "does not list it" if seen.listing is Listing.ABSENT else "lists it as ended"
-            reason = f"the agent's store {said} past the grace and no fuse vouches; the process lingers"
+            said = "did not list it" if seen.listing is Listing.ABSENT else "listed it as ended"
+            reason = f"the agent's store {said}, although process {session.pid} was alive"
             evidence = f"the agent's store says {seen.listing.value}, {seen.evidence}"
             ending = Ending(10, Outcome.UNLISTED, reason, now, lingering=True, evidence=evidence)
-            return end(session, fuse, ending, effects)
+            return end(session, fuse, ending)
 
 
-def _stopping(session: Session, fuse: Fuse | None, now: datetime, effects: tuple[Effect, ...]) -> Verdict:
-    """Row 5: the next rung, once its time has come; the last one is repeated while it lives."""
+def _stopping(session: Session, fuse: Fuse | None, now: datetime) -> Verdict:
+    """Row 5: the next rung, once its time has come; the last one is repeated while the agent lives."""
     reason = f"stopping ({_asked_by(session.stop_cause)})"
+    effects: tuple[Effect, ...] = ()
     if session.stop_escalate_at is None or now >= session.stop_escalate_at:
         session, signal = climb(session, now)
-        effects = (*effects, signal)
+        effects = (signal,)
         reason = f"{reason}: {signal_name(signal.number)}"
     session = session._replace(status=Status.STOPPING)
     return Verdict(rule=5, session=session, fuse=fuse, shown=session.status, reason=reason, effects=effects)
@@ -292,7 +288,7 @@ def climb(session: Session, now: datetime) -> tuple[Session, Signal]:
     return after, Signal(rung.signal)
 
 
-def _fire(session: Session, fuse: Fuse, now: datetime, effects: tuple[Effect, ...]) -> Verdict:
+def _fire(session: Session, fuse: Fuse, now: datetime) -> Verdict:
     """Row 6."""
     session, signal = climb(session._replace(stop_cause=StopCause.FUSE), now)
     length = _fuse_length(fuse)
@@ -302,19 +298,16 @@ def _fire(session: Session, fuse: Fuse, now: datetime, effects: tuple[Effect, ..
         fuse=fuse._replace(state=FuseState.FIRED),
         shown=session.status,
         reason=f"its {length}fuse blew; stopping",
-        effects=(*effects, *expired_effects(fuse), signal),
+        effects=(*expired_effects(fuse), signal),
     )
 
 
-def _running(
-    rule: int, session: Session, fuse: Fuse | None, reason: str, effects: tuple[Effect, ...]
-) -> Verdict:
+def _alive(rule: int, session: Session, fuse: Fuse | None, why: str) -> Verdict:
+    """Running, or idle as before. `why` is shown to people: "running (process 42 is alive)"."""
     if session.unsupervised:
-        reason = f"{reason}; its shim is gone, so its exit cannot be recorded"
+        why = f"{why}; its shim was killed, so its exit code will not be known"
     session = session._replace(status=Status.RUNNING) if session.status is Status.STARTING else session
-    return Verdict(
-        rule=rule, session=session, fuse=fuse, shown=session.status, reason=reason, effects=effects
-    )
+    return _unchanged(rule, session, fuse, f"{session.status} ({why})")
 
 
 def _unchanged(
@@ -323,7 +316,7 @@ def _unchanged(
     return Verdict(rule=rule, session=session, fuse=fuse, shown=shown or session.status, reason=reason)
 
 
-def end(session: Session, fuse: Fuse | None, ending: Ending, effects: tuple[Effect, ...]) -> Verdict:
+def end(session: Session, fuse: Fuse | None, ending: Ending) -> Verdict:
     """Every ending: its time, its reason, its locks, and exactly one event."""
     after = session._replace(
         status=STATUS_OF[ending.outcome],
@@ -344,20 +337,18 @@ def end(session: Session, fuse: Fuse | None, ending: Ending, effects: tuple[Effe
         "rule": ending.rule,
         "evidence": ending.evidence,
     }
-    event = AppendEvent(type_, ending.reason, data)
-    more: list[Effect] = [event]
-    if not ending.lingering:
-        more.insert(0, ReleaseLocks())
+    effects: list[Effect] = [] if ending.lingering else [ReleaseLocks()]
+    effects.append(AppendEvent(type_, ending.reason, data))
     if session.stop_cause is not StopCause.NONE:
-        more.append(Sweep())
-    more += [RunHook("on_complete"), PostWebhook(type_)]
+        effects.append(Sweep())
+    effects += [RunHook("on_complete"), PostWebhook(type_)]
     return Verdict(
         rule=ending.rule,
         session=after,
         fuse=fuse,
         shown=after.status,
         reason=ending.reason,
-        effects=(*effects, *more),
+        effects=tuple(effects),
     )
 
 

@@ -39,6 +39,13 @@ class Status(StrEnum):
 FINAL = frozenset({Status.STOPPED, Status.ERROR})
 
 
+class Source(StrEnum):
+    """Where a session comes from: launched here, or found in an agent's own store."""
+
+    TRACKED = "tracked"
+    EXTERNAL = "external"
+
+
 class Outcome(StrEnum):
     """How a final session ended."""
 
@@ -167,8 +174,7 @@ class Session(NamedTuple):
     cwd: str
     status: Status
     created_at: datetime
-    source: str = "tracked"
-    """`tracked` (launched here) or `external` (found in an agent's store)."""
+    source: Source = Source.TRACKED
     name: str | None = None
     outcome: Outcome | None = None
     reason: str | None = None
@@ -223,6 +229,10 @@ class Session(NamedTuple):
         return self.status in FINAL
 
     @property
+    def is_external(self) -> bool:
+        return self.source is Source.EXTERNAL
+
+    @property
     def is_settled(self) -> bool:
         """Final and with no process left: reconcile never looks at it again."""
         return self.is_final and not self.lingering
@@ -254,6 +264,13 @@ class Fuse(NamedTuple):
         return self.state is FuseState.ARMED and now < self.deadline
 
 
+class LockKind(StrEnum):
+    """Whose a lock is."""
+
+    PERSON = "person"
+    SESSION = "session"
+
+
 class Lock(NamedTuple):
     """A directory held by a session (`session_id`) or by a person (`holder`)."""
 
@@ -264,6 +281,10 @@ class Lock(NamedTuple):
     session_id: str | None = None
     reason: str | None = None
     expires_at: datetime | None = None
+
+    @property
+    def kind(self) -> LockKind:
+        return LockKind.PERSON if self.session_id is None else LockKind.SESSION
 
 
 class ExitRecord(NamedTuple):
@@ -298,16 +319,26 @@ class Observation(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What `decide` made of a session: the row after, why, and what is to be done.
+    """What is true of a session, and why: the row after, its fuse, and what is to be done.
 
     `shown` differs from `session.status` only while an agent has ended and its
     shim has not yet recorded it: shown as `stopping`, nothing written.
     """
 
     rule: int
-    """Row of the table in `decide`; 0 for a session that was already final."""
+    """Row of the table in `decide`; 0 where none decided: the session was already final, or is external."""
     session: Session
     fuse: Fuse | None
     shown: Status
     reason: str
     effects: tuple["Effect", ...] = ()
+
+    @property
+    def is_ending(self) -> bool:
+        """The session was live and is final by this verdict."""
+        return self.rule != 0 and self.session.is_final
+
+
+def as_stored(session: Session, fuse: Fuse | None = None) -> Verdict:
+    """The verdict on a row that needs no judging: what it says itself."""
+    return Verdict(rule=0, session=session, fuse=fuse, shown=session.status, reason=session.reason or "")

@@ -44,7 +44,7 @@ def started(session: Session, fuse: Fuse | None, agent: AgentRecord) -> Verdict:
 def abandoned(session: Session, fuse: Fuse | None, reason: str, now: datetime) -> Verdict:
     """A session whose agent could not be started."""
     outcome = _OUTCOME_OF.get(session.stop_cause, Outcome.FAILED)
-    return end(session, fuse, Ending(4, outcome, f"not started: {reason}", now), ())
+    return end(session, fuse, Ending(4, outcome, f"not started: {reason}", now))
 
 
 def stop_asked(

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from agentctl.core.model import Fuse, Session, Status
+from agentctl.core.model import Fuse, Session, Status, Verdict
 
 
 class Found(NamedTuple):
-    """A session as it is now, tracked or external, with what a document of it needs."""
+    """A session as it is now, tracked or external: the verdict on it and where its log is."""
 
-    session: Session
-    fuse: Fuse | None = None
-    shown: Status | None = None
-    """Where it differs from the row: `stopping` for an agent whose end is not yet recorded."""
-    reason: str | None = None
+    verdict: Verdict
     log_path: str | None = None
     depth: int = 0
     """Levels below the session that launched it, in a tree."""
 
     @property
+    def session(self) -> Session:
+        return self.verdict.session
+
+    @property
+    def fuse(self) -> Fuse | None:
+        return self.verdict.fuse
+
+    @property
     def status(self) -> Status:
-        return self.shown or self.session.status
+        return self.verdict.shown
 
     @property
     def is_external(self) -> bool:
-        return self.session.source == "external"
+        return self.session.is_external
+
+    @property
+    def reason(self) -> str | None:
+        return self.verdict.reason or None

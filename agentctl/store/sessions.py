@@ -22,7 +22,7 @@ _LIVE = f"INDEXED BY sessions_unsettled WHERE {UNSETTLED}"
 
 def insert(db: Database, session: Session) -> None:
     """Add a tracked session, as it is."""
-    if session.source != "tracked":
+    if session.is_external:
         raise ValueError(f"session {session.id} is not tracked and has no row")
     insert_row(db, "sessions", codecs.session_to_row(session))
 

@@ -132,7 +132,7 @@ def test_row_8_inside_the_grace_the_store_proves_nothing(seconds: float, listing
     assert (result.rule, result.shown) == (8, Status.RUNNING)
     assert result.session == RUNNING
     assert result.effects == ()
-    assert result.reason == "process alive, inside the 30s grace"
+    assert result.reason == "running (process 42 is alive, started less than 30s ago)"
 
 
 @pytest.mark.parametrize("state", [FuseState.FIRED, FuseState.CANCELLED], ids=["fired", "cancelled"])
@@ -148,8 +148,8 @@ def test_row_8_a_spent_fuse_does_not_vouch(state: FuseState) -> None:
 @pytest.mark.parametrize(
     ("listing", "reason"),
     [
-        (Listing.RUNNING, "process alive, listed by the agent's store"),
-        (Listing.UNAVAILABLE, "process alive, the agent's store says nothing of it"),
+        (Listing.RUNNING, "running (process 42 is alive and the agent's store lists this session)"),
+        (Listing.UNAVAILABLE, "running (process 42 is alive)"),
     ],
 )
 @pytest.mark.parametrize("seconds", [30, 30.001, 86400])
@@ -173,12 +173,12 @@ def test_rows_7_to_9_an_idle_session_stays_idle() -> None:
 
 @pytest.mark.parametrize(
     ("listing", "said"),
-    [(Listing.ABSENT, "does not list it"), (Listing.ENDED, "lists it as ended")],
+    [(Listing.ABSENT, "did not list it"), (Listing.ENDED, "listed it as ended")],
 )
 @pytest.mark.parametrize("seconds", [30, 30.000001, 3600])
 def test_row_10_unlisted_past_the_grace_lingers(seconds: float, listing: Listing, said: str) -> None:
     result = decide(RUNNING, None, saw(Liveness.ALIVE, listing=listing), at(seconds))
-    reason = f"the agent's store {said} past the grace and no fuse vouches; the process lingers"
+    reason = f"the agent's store {said}, although process 42 was alive"
     after = result.session
     assert result.rule == 10
     assert (after.status, after.outcome, after.reason) == (Status.STOPPED, Outcome.UNLISTED, reason)
@@ -266,7 +266,7 @@ def test_an_agent_without_its_shim_is_noted_and_goes_on() -> None:
     result = decide(RUNNING, fused(), ALIVE._replace(supervised=False), at(60))
     assert result.session == RUNNING._replace(unsupervised=True)
     assert result.shown is Status.RUNNING
-    assert result.reason.endswith("; its shim is gone, so its exit cannot be recorded")
+    assert result.reason.endswith("; its shim was killed, so its exit code will not be known)")
     assert result.effects == ()
 
 

@@ -211,7 +211,7 @@ def test_row_3_an_agent_that_ended_is_shown_as_stopping_until_its_shim_recorded_
     assert result.session is session
     assert result.fuse is fuse
     assert (result.shown, result.effects) == (Status.STOPPING, ())
-    assert result.reason == "agent ended, not yet recorded: liveness lock held, pid 42 gone"
+    assert result.reason == f"the agent has ended, but this is not yet recorded: {ENDING.evidence}"
 
 
 # Row 4: gone without a record.
@@ -322,7 +322,7 @@ def test_a_lingering_row_learns_its_code_and_frees_its_directory_once_gone(
         ReleaseLocks(),
         AppendEvent(
             "session.gone",
-            "the lingering process has gone",
+            "the process has ended",
             {"exit_code": code, "evidence": seen.evidence},
         ),
     )

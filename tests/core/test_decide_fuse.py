@@ -113,7 +113,7 @@ def test_row_7_a_vouching_fuse_and_a_live_process_outweigh_the_store(
     result = decide(RUNNING, fused(action), seen, START + timedelta(hours=1))
     assert (result.rule, result.shown) == (7, Status.RUNNING)
     assert (result.session, result.effects) == (RUNNING, ())
-    assert result.reason == "process alive, its fuse vouches for another 1h"
+    assert result.reason == "running (process 42 is alive)"
 
 
 def test_row_7_ends_with_the_deadline_where_the_fuse_stops_nothing() -> None:

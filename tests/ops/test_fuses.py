@@ -82,7 +82,7 @@ def test_a_verdict_from_before_an_extension_cannot_fire_the_fuse(session: str, r
     verdict = decide(row, fuse, ALIVE, fuse.deadline)
     assert verdict.rule == 6
     extended = extend(runtime, session, timedelta(hours=1))
-    assert commit(runtime, db, row, fuse, verdict) is None
+    assert commit(runtime, db, verdict) is None
     now = fuses.for_session(db, session)
     assert now is not None
     assert (now.state, now.deadline) == (FuseState.ARMED, extended.deadline)

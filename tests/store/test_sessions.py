@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agentctl.core.model import Fuse, FuseAction, Outcome, Session, Status, StopCause
+from agentctl.core.model import Fuse, FuseAction, Outcome, Session, Source, Status, StopCause
 from agentctl.store import db as store
 from agentctl.store import events, fuses, locks, outbox, sessions
 from agentctl.store.db import Database
@@ -74,7 +74,7 @@ def test_text_that_is_not_utf8_comes_back(db: Database, plant: Plant, t0: dateti
 
 def test_an_external_session_has_no_row(db: Database, t0: datetime) -> None:
     with pytest.raises(ValueError, match="not tracked"), store.transaction(db):
-        sessions.insert(db, session("a", t0, source="external"))
+        sessions.insert(db, session("a", t0, source=Source.EXTERNAL))
 
 
 def test_update_is_compare_and_set(db: Database, plant: Plant, t0: datetime) -> None:

@@ -16,7 +16,7 @@ from agentctl.adapters import registry
 from agentctl.adapters.base import Adapter, Capability, NativeSession, Process
 from agentctl.core import variables
 from agentctl.core.ids import external_id, resolve
-from agentctl.core.model import AgentVerdict, Outcome, Session, Status, Tokens
+from agentctl.core.model import AgentVerdict, Outcome, Session, Source, Status, Tokens, as_stored
 from agentctl.errors import AgentctlError
 from agentctl.host import flock, processes
 from agentctl.ops.external.cache import sessions_of
@@ -245,7 +245,7 @@ def _found(
     session = Session(
         id=external_id(module.NAME, native.store_path, native.native_id),
         adapter=module.NAME,
-        source="external",
+        source=Source.EXTERNAL,
         cwd=native.cwd or "",
         status=status,
         outcome=outcome,
@@ -268,7 +268,7 @@ def _found(
         transcript_path=result.transcript_path or native.store_path,
         adapter_version=result.adapter_version,
     )
-    return Found(session=session, fuse=None, shown=status, reason=reason, log_path=None)
+    return Found(as_stored(session))
 
 
 def _judge(

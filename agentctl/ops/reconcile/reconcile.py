@@ -17,7 +17,7 @@ from typing import NamedTuple
 from agentctl.core.deadlines import decide_fuse, decide_lock
 from agentctl.core.decide import decide
 from agentctl.core.effects import AppendEvent, Signal, Sweep
-from agentctl.core.model import Fuse, Liveness, Lock, Observation, Session, Verdict
+from agentctl.core.model import Fuse, Lock, Session, Verdict, as_stored
 from agentctl.ops.reconcile.observe import observe
 from agentctl.runtime import OPTIONAL, Runtime
 from agentctl.store import fuses, locks, outbox, sessions
@@ -26,32 +26,17 @@ from agentctl.store.db import CannotWrite, Database, reading, transaction
 RECORD_ATTEMPTS = 20
 """A row changes a handful of times in its life: losing it more often means something else is wrong."""
 
-NOTHING_SEEN = Observation(liveness=Liveness.UNKNOWN, evidence="not looked at")
-
-
-class Judged(NamedTuple):
-    """A session as it was read, what was seen of it, and the verdict."""
-
-    before: Session
-    fuse: Fuse | None
-    seen: Observation
-    verdict: Verdict
-
-    @property
-    def changes(self) -> bool:
-        return self.verdict.session != self.before or self.verdict.fuse != self.fuse
-
 
 class Reconciled(NamedTuple):
-    """Every session that was not settled, judged; and whether that could be written down."""
+    """The verdict on every session that was not settled, and whether these could be written down."""
 
-    judged: tuple[Judged, ...]
+    verdicts: tuple[Verdict, ...]
     written: bool = True
-    notes: tuple[str, ...] = ()
 
     @property
-    def verdicts(self) -> tuple[Verdict, ...]:
-        return tuple(judged.verdict for judged in self.judged)
+    def ended(self) -> tuple[Session, ...]:
+        """The sessions that these verdicts ended."""
+        return tuple(verdict.session for verdict in self.verdicts if verdict.is_ending)
 
 
 def reconcile(
@@ -59,8 +44,8 @@ def reconcile(
 ) -> Reconciled:
     """Bring every unsettled session (or those of `only`) up to what is true at `now`.
 
-    Where the state is busy or read-only, the verdicts are computed all the same and
-    `written` is False: the next invocation that can write finds the same.
+    Where the state is busy or read-only, `written` is False and the verdicts are computed
+    anyway: the next invocation that can write comes to the same.
     """
     now = now or runtime.now
     wanted = None if only is None else frozenset(only)
@@ -70,17 +55,25 @@ def reconcile(
         free_fuses = [fuse for fuse in fuses.armed(db) if fuse.session_id is None and fuse.is_due(now)]
         expired = [lock for lock in locks.all(db) if decide_lock(lock, now)] if wanted is None else []
         is_due = wanted is None and outbox.count_due(db, now) > 0
-    judged = [_judge(runtime, row, burning.get(row.id), now) for row in rows]
+    verdicts: dict[str, Verdict] = {}
+    changed: list[Verdict] = []
+    for row in rows:
+        fuse = burning.get(row.id)
+        verdict = decide(row, fuse, observe(row, fuse, runtime.paths.session(row.id), now), now)
+        verdicts[row.id] = verdict
+        if verdict.session != row or verdict.fuse != fuse:
+            changed.append(verdict)
     if db.read_only:
-        return Reconciled(tuple(judged), written=False)
+        return Reconciled(tuple(verdicts.values()), written=False)
     if is_due:
         _start_deliverer(runtime)
-    if not free_fuses and not expired and not any(one.changes for one in judged):
-        return Reconciled(tuple(judged))
+    if not free_fuses and not expired and not changed:
+        return Reconciled(tuple(verdicts.values()))
     try:
-        return Reconciled(tuple(_apply(runtime, db, judged, free_fuses, expired, now)))
-    except CannotWrite as error:
-        return Reconciled(tuple(judged), written=False, notes=(error.message,))
+        applied = _apply(runtime, db, changed, free_fuses, expired, now)
+    except CannotWrite:
+        return Reconciled(tuple(verdicts.values()), written=False)
+    return Reconciled(tuple((verdicts | applied).values()))
 
 
 def _unsettled(db: Database, wanted: frozenset[str] | None) -> list[Session]:
@@ -98,103 +91,87 @@ def record_end(runtime: Runtime, db: Database, session_id: str) -> None:
     """
     for _ in range(RECORD_ATTEMPTS):
         reconciled = reconcile(runtime, db, only=[session_id], now=runtime.clock())
-        if all(judged.verdict.session.is_settled for judged in reconciled.judged):
+        if all(verdict.session.is_settled for verdict in reconciled.verdicts):
             return
 
 
-def commit(
-    runtime: Runtime, db: Database, before: Session, fuse: Fuse | None, verdict: Verdict
-) -> Session | None:
+def commit(runtime: Runtime, db: Database, verdict: Verdict) -> Session | None:
     """Apply one verdict that was asked for: the stored row, or None if row or fuse had moved on."""
     from agentctl.ops.reconcile.effects import record_effects
 
-    one = Judged(before, fuse, NOTHING_SEEN, verdict)
     with transaction(db):
-        stored = _write(db, one)
-        queued = 0
-        if stored is not None:
-            queued = record_effects(runtime, db, stored, verdict.effects, runtime.clock())
-    if stored is None:
-        return None
-    _after_commit(runtime, db, one._replace(verdict=verdict._replace(session=stored)))
+        stored = _write(db, verdict)
+        if stored is None:
+            return None
+        queued = record_effects(runtime, db, stored, verdict.effects, runtime.clock())
+    _after_commit(runtime, db, verdict._replace(session=stored))
     if queued:
         _start_deliverer(runtime)
     return stored
 
 
-def _judge(runtime: Runtime, session: Session, fuse: Fuse | None, now: datetime) -> Judged:
-    seen = observe(session, fuse, runtime.paths.session(session.id), now)
-    return Judged(session, fuse, seen, decide(session, fuse, seen, now))
-
-
 def _apply(
     runtime: Runtime,
     db: Database,
-    judged: Sequence[Judged],
+    changed: Sequence[Verdict],
     free_fuses: Sequence[Fuse],
     expired: Sequence[Lock],
     now: datetime,
-) -> list[Judged]:
+) -> dict[str, Verdict]:
+    """Write what has changed; session id → the verdict as it is stored, by us or by whoever was first."""
     from agentctl.ops.reconcile.effects import record_effects
 
-    settled: list[Judged] = []
-    won: list[Judged] = []
+    applied: dict[str, Verdict] = {}
+    won: list[Verdict] = []
     queued = 0
     with transaction(db, busy=OPTIONAL if runtime.only_reads else None):
-        for one in judged:
-            if not one.changes:
-                settled.append(one)
-                continue
-            stored = _write(db, one)
+        for verdict in changed:
+            stored = _write(db, verdict)
             if stored is None:
-                settled.append(_reread(db, one))
+                applied[verdict.session.id] = _reread(db, verdict)
                 continue
-            queued += record_effects(runtime, db, stored, one.verdict.effects, now)
-            applied = one._replace(verdict=one.verdict._replace(session=stored))
-            settled.append(applied)
-            won.append(applied)
+            queued += record_effects(runtime, db, stored, verdict.effects, now)
+            won.append(verdict._replace(session=stored))
         for fuse in free_fuses:
             queued += _expire(runtime, db, fuse, now)
         for lock in expired:
             _free(runtime, db, lock, now)
-    for one in won:
-        _after_commit(runtime, db, one)
+    for verdict in won:
+        applied[verdict.session.id] = verdict
+        _after_commit(runtime, db, verdict)
     if queued:
         _start_deliverer(runtime)
-    return settled
+    return applied
 
 
-def _write(db: Database, one: Judged) -> Session | None:
+def _write(db: Database, verdict: Verdict) -> Session | None:
     """Store a verdict if row and fuse are still the ones that were judged; None if not.
 
-    Inside BEGIN IMMEDIATE nobody else writes, so comparing first and writing after is
-    one step, and a fuse that was extended meanwhile cannot fire.
+    A verdict keeps the revisions of what it judged. Inside BEGIN IMMEDIATE nobody else
+    writes, so comparing first and writing after is one step, and a fuse that was extended
+    meanwhile cannot fire.
     """
-    session_id = one.before.id
-    current = sessions.get(db, session_id)
-    if current is None or current.revision != one.before.revision:
+    session, fuse = verdict.session, verdict.fuse
+    current, burning = sessions.get(db, session.id), fuses.for_session(db, session.id)
+    if current is None or current.revision != session.revision:
         return None
-    if fuses.for_session(db, session_id) != one.fuse:
+    if fuse is not None and burning is not None:
+        if (burning.id, burning.revision) != (fuse.id, fuse.revision):
+            return None
+        if burning != fuse:
+            fuses.update(db, fuse)
+    elif fuse is not burning:
         return None
-    if one.verdict.fuse is not None and one.verdict.fuse != one.fuse:
-        fuses.update(db, one.verdict.fuse)
-    if one.verdict.session == one.before:
-        return current
-    return sessions.update(db, one.verdict.session)
+    return current if session == current else sessions.update(db, session)
 
 
-def _reread(db: Database, one: Judged) -> Judged:
+def _reread(db: Database, lost: Verdict) -> Verdict:
     """A row lost to another process is read again, not fought over."""
-    current = sessions.get(db, one.before.id) or one.before
-    fuse = fuses.for_session(db, current.id)
-    verdict = Verdict(
-        rule=one.verdict.rule,
-        session=current,
-        fuse=fuse,
-        shown=current.status,
-        reason=current.reason or one.verdict.reason,
-    )
-    return Judged(current, fuse, one.seen, verdict)
+    current = sessions.get(db, lost.session.id)
+    if current is None:
+        return lost
+    verdict = as_stored(current, fuses.for_session(db, current.id))
+    return verdict._replace(reason=current.reason or lost.reason)
 
 
 def _expire(runtime: Runtime, db: Database, fuse: Fuse, now: datetime) -> int:
@@ -215,17 +192,17 @@ def _free(runtime: Runtime, db: Database, lock: Lock, now: datetime) -> None:
 
     if locks.release(db, lock.id):
         data = {"directory": lock.directory, "holder": lock.holder}
-        append_event(runtime, db, AppendEvent("lock.expired", "its time is over", data), None, now)
+        append_event(runtime, db, AppendEvent("lock.expired", "its time limit has passed", data), None, now)
 
 
-def _after_commit(runtime: Runtime, db: Database, one: Judged) -> None:
+def _after_commit(runtime: Runtime, db: Database, verdict: Verdict) -> None:
     """What only the winner does, with no transaction open."""
     from agentctl.ops.reconcile import manifest, terminate
 
-    session = one.verdict.session
+    session = verdict.session
     files = runtime.paths.session(session.id)
     manifest.keep_in_step(runtime, db, session.id)
-    for effect in one.verdict.effects:
+    for effect in verdict.effects:
         match effect:
             case Signal():
                 terminate.send(session, effect, terminate.stoppers(files))

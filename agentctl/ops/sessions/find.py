@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 from agentctl.core.ids import resolve
-from agentctl.core.model import Fuse, Session
+from agentctl.core.model import Fuse, Session, Verdict, as_stored
 from agentctl.errors import NotFound
 from agentctl.ops.found import Found
 from agentctl.ops.reconcile.reconcile import reconcile
@@ -25,36 +25,23 @@ def find_all(runtime: Runtime, texts: Sequence[str]) -> list[Found]:
     db = runtime.readable_state
     known = {one.session.id: one for one in live(runtime, db)}
     external = cache(lambda: _external(runtime, db))
-    found: dict[str, Found] = {}
-    for text in texts:
-        session = _resolve(runtime, db, text, known.values(), external)
-        found[session.session.id] = session
-    return list(found.values())
+    meant = [_resolve(runtime, db, text, known.values(), external) for text in texts]
+    return list({one.session.id: one for one in meant}.values())
 
 
 def live(runtime: Runtime, db: Database) -> list[Found]:
     """Every session that is not settled, as reconcile now judges it."""
-    return [
-        Found(
-            session=verdict.session,
-            fuse=verdict.fuse,
-            shown=verdict.shown,
-            reason=verdict.reason,
-            log_path=runtime.paths.session(verdict.session.id).log,
-        )
-        for verdict in reconcile(runtime, db).verdicts
-    ]
+    return [found(runtime, verdict) for verdict in reconcile(runtime, db).verdicts]
+
+
+def found(runtime: Runtime, verdict: Verdict) -> Found:
+    """The answer about a tracked session, whose log is ours."""
+    return Found(verdict, runtime.paths.session(verdict.session.id).log)
 
 
 def settled(runtime: Runtime, session: Session, fuse: Fuse | None) -> Found:
     """A row that needs no judging."""
-    return Found(
-        session=session,
-        fuse=fuse,
-        shown=session.status,
-        reason=session.reason,
-        log_path=runtime.paths.session(session.id).log,
-    )
+    return found(runtime, as_stored(session, fuse))
 
 
 def in_group(runtime: Runtime, group: str) -> list[Found]:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from agentctl.adapters import registry
-from agentctl.core.model import Status
+from agentctl.core.model import FINAL, Status
 from agentctl.ops.external.which import discovering
 from agentctl.ops.found import Found
 from agentctl.ops.sessions.find import live, settled
@@ -41,7 +41,7 @@ def list_sessions(runtime: Runtime, request: ListRequest) -> list[Found]:
     if request.adapter is not None:
         _refuse_unknown(db, request.adapter)
     found = {one.session.id: one for one in live(runtime, db)}
-    wants_ended = request.ended or any(status in ("stopped", "error") for status in request.statuses)
+    wants_ended = request.ended or not FINAL.isdisjoint(request.statuses)
     horizon = request.since or runtime.now - RECENT
     if wants_ended:
         with reading(db):

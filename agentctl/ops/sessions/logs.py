@@ -88,7 +88,7 @@ def _output(
     """The end of a session's output through its adapter and `show`. One found elsewhere has a transcript."""
     adapter = adapter_of(session)
     path = runtime.paths.session(session.id).log
-    if session.source == "external" and adapter is not None:
+    if session.is_external and adapter is not None:
         if until is not None:
             _refuse_external(session)
         return iter(last(show(adapter.messages(session, path)), count))
@@ -133,7 +133,7 @@ def adapter_of(session: Session) -> Adapter | None:
 
 
 def _refuse_external(session: Session) -> None:
-    if session.source == "external":
+    if session.is_external:
         raise UsageFault(
             f"session {short(session.id)} was not launched by agentctl: it has no output log",
             hint=f"agentctl peek {short(session.id)} shows what its agent has said",

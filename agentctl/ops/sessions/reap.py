@@ -6,12 +6,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-from agentctl.core.model import Session
+from agentctl.core.model import Session, StopCause
 from agentctl.host.files import keep_end
 from agentctl.host.waiting import poll
 from agentctl.ops.reconcile import deliver, manifest
 from agentctl.ops.reconcile.deliver import Delivered
-from agentctl.ops.reconcile.reconcile import Reconciled, reconcile, record_end
+from agentctl.ops.reconcile.reconcile import reconcile, record_end
 from agentctl.ops.sessions.stop import Stopped, end_lingering, see_out
 from agentctl.runtime import Runtime
 from agentctl.store import fuses, sessions
@@ -50,7 +50,7 @@ def tick(runtime: Runtime, session_id: str) -> None:
     reconcile(runtime, db, only=[session_id])
     with reading(db):
         session = sessions.get(db, session_id)
-    if session is not None and not session.is_final and session.stop_cause != "none":
+    if session is not None and not session.is_final and session.stop_cause is not StopCause.NONE:
         see_out(runtime, db, [session])
 
 
@@ -61,7 +61,7 @@ def reap(runtime: Runtime) -> Reaped:
     stopping = [
         verdict.session
         for verdict in reconciled.verdicts
-        if not verdict.session.is_final and verdict.session.stop_cause != "none"
+        if not verdict.session.is_final and verdict.session.stop_cause is not StopCause.NONE
     ]
     stopped = see_out(runtime, db, stopping)
     with reading(db):
@@ -69,15 +69,7 @@ def reap(runtime: Runtime) -> Reaped:
     stopped += [end_lingering(runtime, db, session) for session in lingering]
     delivered = deliver.deliver_alone(runtime, db)
     _trim_logs(runtime, db)
-    return Reaped(_ended(reconciled), tuple(stopped), delivered)
-
-
-def _ended(reconciled: Reconciled) -> tuple[Session, ...]:
-    return tuple(
-        judged.verdict.session
-        for judged in reconciled.judged
-        if judged.verdict.session.is_final and not judged.before.is_final
-    )
+    return Reaped(reconciled.ended, tuple(stopped), delivered)
 
 
 def _trim_logs(runtime: Runtime, db: Database) -> None:

@@ -17,4 +17,4 @@ def refreshed(runtime: Runtime, one: Found) -> Found:
         result = registry.load(one.session.adapter).result(one.session, one.log_path)
     except AdapterUnavailable:
         return one
-    return one._replace(session=learn(one.session, result))
+    return one._replace(verdict=one.verdict._replace(session=learn(one.session, result)))

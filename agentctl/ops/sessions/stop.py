@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from agentctl.core.ids import short
-from agentctl.core.model import Liveness, Outcome, Session, Status
+from agentctl.core.model import Liveness, Outcome, Session, Status, as_stored
 from agentctl.core.requests import stop_asked
 from agentctl.errors import Locked, OperationFailed
 from agentctl.host import process_tree, waiting
@@ -139,7 +139,7 @@ def _ask(runtime: Runtime, db: Database, session: Session, request: StopRequest)
         verdict = stop_asked(current, fuse, runtime.clock(), force=request.force, patience=request.patience)
         if verdict.session == current and verdict.fuse == fuse:
             return _Stopping(current, remembered)
-        stored = commit(runtime, db, current, fuse, verdict)
+        stored = commit(runtime, db, verdict)
         if stored is not None:
             return _Stopping(stored, remembered)
 
@@ -156,7 +156,7 @@ def _watch(runtime: Runtime, db: Database, stopping: Iterable[_Stopping]) -> Non
         reconciled = reconcile(runtime, db, only=waiting_for, now=runtime.clock())
         for verdict in reconciled.verdicts:
             waiting_for[verdict.session.id].session = verdict.session
-        left = {judged.session.id for judged in reconciled.verdicts if not judged.session.is_final}
+        left = {verdict.session.id for verdict in reconciled.verdicts if not verdict.session.is_final}
         waiting_for = {key: one for key, one in waiting_for.items() if key in left}
         if not waiting_for:
             return
@@ -232,7 +232,7 @@ def _ended_outside(found: Found) -> Found:
     session = found.session._replace(
         status=Status.STOPPED, outcome=Outcome.CANCELLED, reason=reason, pid=None, start_token=None
     )
-    return found._replace(session=session, shown=Status.STOPPED, reason=reason)
+    return found._replace(verdict=as_stored(session))
 
 
 def _pids(targets: Iterable[Identity]) -> tuple[int, ...]:

@@ -104,12 +104,7 @@ def _look_again(runtime: Runtime, one: Found, *, thorough: bool, asks_stores: bo
     session = one.session
     db = runtime.readable_state
     for verdict in reconcile(runtime, db, only=[session.id], now=now).verdicts:
-        return one._replace(
-            session=verdict.session,
-            fuse=verdict.fuse,
-            shown=verdict.shown,
-            reason=verdict.reason,
-        )
+        return one._replace(verdict=verdict)
     with reading(db):
         current = sessions.get(db, session.id)
         fuse = fuses.for_session(db, session.id)

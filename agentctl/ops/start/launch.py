@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from agentctl.adapters import registry
 from agentctl.core.ids import short
-from agentctl.core.model import AgentRecord, FuseAction, Liveness, Session, Status
+from agentctl.core.model import AgentRecord, FuseAction, Liveness, Outcome, Session, Status
 from agentctl.core.requests import abandoned, started
 from agentctl.errors import (
     AdapterUnavailable,
@@ -79,7 +79,7 @@ def launch(
     if not request.settle:
         return Launched(launched, notes)
     ended = _settle(runtime, db, launched, request.settle)
-    if ended is None or ended.outcome == "succeeded":
+    if ended is None or ended.outcome is Outcome.SUCCEEDED:
         return Launched(ended or launched, notes)
     adapter = registry.load(ended.adapter)
     files = runtime.paths.session(ended.id)
@@ -89,7 +89,7 @@ def launch(
         again = _launch_once(runtime, db, request, before_start)
         note = f"session {short(ended.id)} failed before it began ({ended.reason}); launched again"
         ended = _settle(runtime, db, again, request.settle)
-        if ended is None or ended.outcome == "succeeded":
+        if ended is None or ended.outcome is Outcome.SUCCEEDED:
             return Launched(ended or again, (*notes, note))
     raise _ended_early(runtime, ended, planned)
 
@@ -299,7 +299,7 @@ def _record_start(runtime: Runtime, db: Database, plan: Plan, files: SessionFile
         if current is None or current.status is not Status.STARTING:
             break
         try:
-            stored = commit(runtime, db, current, fuse, started(current, fuse, agent))
+            stored = commit(runtime, db, started(current, fuse, agent))
         except StateUnusable:
             # The user is told that nothing was started: then nothing may be at work.
             _undo(plan.session, agent)
@@ -328,7 +328,7 @@ def _give_up(runtime: Runtime, db: Database, session: Session, error: BaseExcept
     with reading(db):
         current, fuse = sessions.get(db, session.id), fuses.for_session(db, session.id)
     if current is not None and not current.is_final:
-        commit(runtime, db, current, fuse, abandoned(current, fuse, reason, runtime.clock()))
+        commit(runtime, db, abandoned(current, fuse, reason, runtime.clock()))
 
 
 def _settle(runtime: Runtime, db: Database, session: Session, settle: timedelta) -> Session | None:

@@ -15,7 +15,7 @@ from agentctl.runtime import Runtime
 def rerun_request(runtime: Runtime, text: str, options: Mapping[str, Any]) -> LaunchRequest:
     """A launch of the same prompt and options; values of --env come from this environment."""
     session = ended(runtime, text)
-    if session.source == "external":
+    if session.is_external:
         raise UsageFault(
             f"session {short(session.id)} was not launched by agentctl, so how it was started is not known",
             hint="launch it anew, or go on with it: agentctl resume",

@@ -101,13 +101,10 @@ def _try_to_rebuild(runtime: Runtime) -> Rebuilt | None:
 def _judged(runtime: Runtime, rebuilt: Rebuilt) -> Rebuilt:
     """The same, once reconcile has looked at what came back."""
     db = runtime.state
-    judged = reconcile(runtime, db).judged
-    ended = [
-        one.verdict.session for one in judged if one.verdict.session.is_final and not one.before.is_final
-    ]
+    ended = reconcile(runtime, db).ended
     with reading(db):
         live = sum(not row.is_final for row in sessions.unsettled(db))
-    return replace(rebuilt, live=live, ended=tuple(ended))
+    return replace(rebuilt, live=live, ended=ended)
 
 
 @contextmanager
@@ -153,7 +150,7 @@ def _manifests(
     known = {session.id for session in salvaged.sessions}
     for name in strays(runtime, _forgotten(salvaged)):
         read = manifest.read(runtime, name)
-        if read is not None and read[0].id == name and read[0].source == "tracked":
+        if read is not None and read[0].id == name and not read[0].is_external:
             found[name] = read
         elif name not in known:
             unreadable.append(runtime.paths.session(name).directory)
