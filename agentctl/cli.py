@@ -1,6 +1,6 @@
 """The command line: a table of commands, and the one place where errors become exit codes.
 
-Imports nothing of ours at module level, so that `--help`, `--version` and completion
+Imports no module of agentctl at module level, so that `--help`, `--version` and completion
 cost what Click costs. Must not know what any command does.
 """
 
@@ -24,15 +24,15 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Sessions": {
         "launch": ("agentctl.commands.launch", "Start an agent in the background and print its id."),
         "list": ("agentctl.commands.list", "List live sessions, newest first."),
-        "status": ("agentctl.commands.status", "Show all that is known of sessions."),
+        "status": ("agentctl.commands.status", "Show one or more sessions in detail."),
         "why": ("agentctl.commands.why", "Show the evidence behind a session's status."),
         "peek": ("agentctl.commands.peek", "Show the latest messages of an agent."),
         "logs": ("agentctl.commands.logs", "Print or follow the output of a session."),
         "wait": ("agentctl.commands.wait", "Wait until sessions have ended."),
         "compare": ("agentctl.commands.compare", "Compare the sessions of one group."),
         "stop": ("agentctl.commands.stop", "Stop sessions, gently first."),
-        "resume": ("agentctl.commands.resume", "Go on with an ended session's conversation."),
-        "rerun": ("agentctl.commands.rerun", "Launch an ended session's prompt and options again."),
+        "resume": ("agentctl.commands.resume", "Continue a finished conversation."),
+        "rerun": ("agentctl.commands.rerun", "Launch a finished session's prompt and options again."),
     },
     "Directories and deadlines": {
         "fuse": ("agentctl.commands.fuse", "List, set, extend and cancel deadlines."),
@@ -44,19 +44,19 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "worktree": ("agentctl.commands.worktree", "List, remove and restore worktrees of agents."),
     },
     "Events and hooks": {
-        "events": ("agentctl.commands.events", "Print or follow what has happened."),
+        "events": ("agentctl.commands.events", "Print or follow events."),
         "hooks": ("agentctl.commands.hooks", "List and retry deliveries of hooks and webhooks."),
         "metrics": ("agentctl.commands.metrics", "Print metrics in the text format of Prometheus."),
     },
     "Upkeep": {
-        "reap": ("agentctl.commands.reap", "Bring everything up to date; made for cron."),
+        "reap": ("agentctl.commands.reap", "Do all work that is due; made for cron."),
         "prune": ("agentctl.commands.prune", "Forget ended sessions and delete their files."),
     },
     "Setup": {
         "adapters": ("agentctl.commands.adapters", "List adapters and what each can do."),
         "doctor": ("agentctl.commands.doctor", "Check the installation and repair the state."),
         "config": ("agentctl.commands.config", "Show and change settings."),
-        "import": ("agentctl.commands.import_", "Take over what the TypeScript agentctl kept."),
+        "import": ("agentctl.commands.import_", "Import from the TypeScript agentctl."),
         "completion": ("agentctl.commands.completion", "Print a completion script for your shell."),
     },
 }
@@ -159,15 +159,15 @@ Examples:
 \b
 Exit status:
   0    done, or nothing to show
-  1    it was tried and failed
+  1    tried and failed
   2    usage error
-  3    some of several were done
-  10   no such object, or an ambiguous one
+  3    partly done
+  10   no such object, or an ambiguous name
   11   held by somebody else, or still running
   12   adapter or program unavailable
-  13   state unusable
+  13   the state cannot be read or written
   70   a bug in agentctl
-  124  gave up waiting
+  124  timed out
   130  interrupted
 """,
 )
@@ -176,7 +176,7 @@ def root() -> None:
     """Supervise coding agents from any shell, without a daemon.
 
     Launch agents as detached processes; look at them, wait for them, stop or resume them
-    from any shell, script or cron job. What is shown is found out at that moment.
+    from any shell, script or cron job. Each command checks the processes before it answers.
     """
 
 

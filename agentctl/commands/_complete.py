@@ -1,7 +1,7 @@
 """What exists, for shell completion: sessions, names, groups, adapters, held directories.
 
 Reads the state as it is recorded and reconciles nothing: a completion must be quick
-and change nothing. It never fails: whatever goes wrong, there are no completions.
+and change nothing. It never fails: if anything goes wrong, it offers nothing.
 """
 
 from __future__ import annotations

@@ -176,7 +176,7 @@ class Count(click.ParamType):  # type: ignore[type-arg]  # generic only since Cl
 class Known(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.4
     """Text as it is, completed from what exists. `source` is a function of `agentctl.commands._complete`.
 
-    Whether the object exists is the operation's business; only a text without the `form` that
+    Whether the object exists is the operation's business; only a string without the `form` that
     all of them have is refused here.
     """
 
@@ -192,7 +192,7 @@ class Known(click.ParamType):  # type: ignore[type-arg]  # generic only since Cl
             import re
 
             if not re.fullmatch(self.form, text):
-                self.fail(f"'{text}' is no {self.name}: {self.looks}.", param, ctx)
+                self.fail(f"'{text}' is not a {self.name}: {self.looks}.", param, ctx)
         return text
 
     def shell_complete(

@@ -24,9 +24,9 @@ def command(runtime: Runtime, names: tuple[str, ...], as_json: bool) -> None:
     """List adapters and what each can do.
 
     Shows where each agent program was found, the versions its adapter was checked against,
-    and what it can do. With NAME, also its settings: what its agent may do unasked is one of
-    them. They stand below [adapters.NAME] in the configuration. Other packages can provide
-    more adapters.
+    and what it can do. With NAME, also the settings of that adapter, such as what its agent may do
+    without asking; set them in [adapters.NAME] of the configuration. Other packages can
+    provide more adapters.
 
     \b
     Examples:
@@ -93,7 +93,7 @@ def _where(one: AdapterFacts) -> str | None:
     if one.error:
         return None
     if one.program is None:
-        return "needs none"
+        return "not needed"
     return one.found or f"{one.program} not found"
 
 

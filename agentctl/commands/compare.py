@@ -22,13 +22,13 @@ _WIDEST_HOOK = 40
 
 @click.command("compare")
 @click.argument("group", type=GROUP)
-@click.option("--base", metavar="REF", help="Compare with this commit.  [default: where each began]")
+@click.option("--base", metavar="REF", help="Compare with this commit.  [default: where each branch began]")
 @json_option
 @pass_runtime
 def command(runtime: Runtime, group: str, base: str | None, as_json: bool) -> int:
     """Compare the sessions of one group.
 
-    For each: how it ended, how long it took, model, tokens and cost as the agent reports
+    Shows for each session: how it ended, how long it took, model, tokens and cost as the agent reports
     them, what differs from the base in its worktree (committed, uncommitted and untracked),
     and what its on-complete hook said. Files that several touched are listed below. Nothing
     is changed, and nothing is fetched. A worktree that is gone is told of by its branch,

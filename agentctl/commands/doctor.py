@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 @click.command("doctor")
 @click.option("--rebuild", is_flag=True, help="Make a new database from the sessions' own files.")
-@click.option("--force", is_flag=True, help="With --rebuild: also where the database is healthy.")
+@click.option("--force", is_flag=True, help="With --rebuild: rebuild even a healthy database.")
 @json_option
 @pass_runtime
 def command(runtime: Runtime, rebuild: bool, force: bool, as_json: bool) -> int:
     """Check the installation and repair the state.
 
-    Every finding has a level (ok, warn or fail), a fact, and the way out where there is one.
+    Every finding has a level (ok, warn or fail), a fact, and a remedy if there is one.
 
     --rebuild makes a new database when the old one is damaged or gone. The old one is kept
     under another name. Running agents go on, and what ended meanwhile is found. Events,
@@ -52,7 +52,7 @@ def command(runtime: Runtime, rebuild: bool, force: bool, as_json: bool) -> int:
         _show.answer(rebuilt, as_json=as_json, document=_rebuilt_fields, text=_tell_rebuilt)
         return 0
     if force:
-        raise click.UsageError("--force goes with --rebuild.")
+        raise click.UsageError("--force needs --rebuild.")
     return _examine(runtime, as_json=as_json)
 
 
@@ -99,15 +99,15 @@ def _rebuilt_fields(rebuilt: Rebuilt) -> Mapping[str, object]:
 
 
 def _tell_rebuilt(rebuilt: Rebuilt) -> None:
-    _show.note(f"a new database knows {rebuilt.sessions} sessions, {rebuilt.live} of them live")
+    _show.note(f"the new database has {rebuilt.sessions} sessions, {rebuilt.live} of them live")
     for session in rebuilt.ended:
-        _show.note(f"session {session.id[:8]} has ended meanwhile: {session.reason}")
+        _show.note(f"session {session.id[:8]} has ended in the meantime: {session.reason}")
     if rebuilt.carried:
         carried = ", ".join(f"{count} {name}" for name, count in rebuilt.carried.items())
-        _show.note(f"brought over from the old one: {carried}")
+        _show.note(f"copied from the old database: {carried}")
     if rebuilt.lost:
-        _show.note(f"lost, wholly or in part: {'; '.join(rebuilt.lost)}")
+        _show.note(f"lost, in whole or in part: {'; '.join(rebuilt.lost)}")
     for directory in rebuilt.unreadable:
-        _show.note(f"{directory} is left as it is: its manifest cannot be read")
+        _show.note(f"{directory} is not in the new database: its manifest cannot be read")
     if rebuilt.set_aside:
-        _show.note(f"the old database is {rebuilt.set_aside}")
+        _show.note(f"the old database is kept as {rebuilt.set_aside}")

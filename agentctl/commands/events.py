@@ -38,13 +38,13 @@ class Position(click.ParamType):  # type: ignore[type-arg]  # generic only since
     "--since",
     type=Position(),
     metavar="CURSOR|TIME",
-    help="All after this cursor, or since: 2h, or a time.  [default: the last 20]",
+    help="Only events after this cursor or time (2h, or a time).  [default: the last 20]",
 )
-@click.option("-n", "count", type=COUNT_FROM_0, metavar="N", help="At most N of them.")
-@click.option("-f", "--follow", is_flag=True, help="Go on printing what happens, until interrupted.")
-@click.option("--type", "types", multiple=True, metavar="TYPE", help="Only this type; repeatable.")
+@click.option("-n", "count", type=COUNT_FROM_0, metavar="N", help="Print at most N events.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new events until interrupted.")
+@click.option("--type", "types", multiple=True, metavar="TYPE", help="Only events of this type; repeatable.")
 @click.option("--session", metavar="ID", type=ANY_SESSION, help="Only events of this session.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document per line.")
 @pass_runtime
 def command(
     runtime: Runtime,
@@ -55,14 +55,14 @@ def command(
     session: str | None,
     as_json: bool,
 ) -> None:
-    """Print or follow what has happened.
+    """Print or follow events.
 
     Every event has a cursor, the number at the beginning of its line. A program that keeps
     the last cursor it has seen, and gives it to --since, misses nothing and sees nothing
-    twice. Events outlive the sessions they speak of.
+    twice. Events are kept when their sessions are forgotten.
 
-    Without --since, -n says how many of the newest are printed; with it, how many after
-    that point.
+    Without --since, -n limits the output to the newest N events; with --since, to the first
+    N after that point.
 
     \b
     Examples:
@@ -72,7 +72,7 @@ def command(
 
     \b
     Exit status:
-      0    printed; also when the reader of -f has left
+      0    printed; also if the reader of -f has closed the pipe
       2    usage error
       10   no such session
       13   the state cannot be read
@@ -91,7 +91,7 @@ def command(
     )
     ledger = open_ledger(runtime, request)
     if isinstance(since, int) and since > ledger.newest:
-        _show.note(f"cursor {since} is beyond the newest event ({ledger.newest}): was the state made anew?")
+        _show.note(f"cursor {since} is beyond the newest event ({ledger.newest}): was the database rebuilt?")
     _print(runtime, request, ledger, follow=follow, as_json=as_json)
 
 

@@ -68,7 +68,8 @@ Examples:
 def command() -> None:
     """List, set, extend and cancel deadlines.
 
-    A fuse belongs to a session, which it stops, or to a directory, where it is a free timer.
+    A fuse is a deadline. The fuse of a session stops the session; the fuse of a directory is a
+    timer that runs a command, posts a webhook or records an event.
     TARGET is a session (id, name, native id, or the beginning of an id), a directory (with a
     slash, or . or ..), or the id of a fuse.
 
@@ -79,7 +80,7 @@ def command() -> None:
 
 
 @command.command("list")
-@click.option("-a", "--all", "ended", is_flag=True, help="Also those that have fired or were cancelled.")
+@click.option("-a", "--all", "ended", is_flag=True, help="Also list fuses that have fired or were cancelled.")
 @quiet_option
 @json_option
 @pass_runtime
@@ -111,16 +112,18 @@ def _table(runtime: Runtime, found: list[Fuse]) -> str:
 
 @command.command("set")
 @target_argument
-@click.option("--for", "length", type=DURATION, help="How long from now.  [default for directories: 10m]")
-@click.option("--at", "deadline", type=Time(), help="When, as 2026-01-31T18:00 or with an offset.")
+@click.option(
+    "--for", "length", type=DURATION, help="Time from now until the deadline.  [default for directories: 10m]"
+)
+@click.option("--at", "deadline", type=Time(), help="The deadline, as 2026-01-31T18:00 or with an offset.")
 @click.option(
     "--action",
     type=click.Choice(ACTIONS),
     help="Sessions: stop or none. Directories: script, webhook or event.  [default: stop; event]",
 )
-@click.option("--command", "script", metavar="CMD", help="Shell command of the action script.")
-@click.option("--url", help="Address of the action webhook, in place of the configured one.")
-@click.option("--warn", type=DURATION, help="Run the on_fuse_warn hook so long before the deadline.")
+@click.option("--command", "script", metavar="CMD", help="Shell command for the action script.")
+@click.option("--url", help="Address for the action webhook, instead of the configured one.")
+@click.option("--warn", type=DURATION, help="Run the on_fuse_warn hook this long before the deadline.")
 @json_option
 @pass_runtime
 def set_command(
@@ -134,13 +137,14 @@ def set_command(
     warn: timedelta | None,
     as_json: bool,
 ) -> None:
-    """Arm a fuse, in place of the one that is armed.
+    """Arm a fuse, replacing the one that is armed.
 
-    The fuse of a session stops it, or with --action none only says how long to trust a live
-    process that its agent's store does not list. The fuse of a directory runs a command
-    there, posts a webhook, or just leaves an event.
+    The fuse of a session stops the session. With --action none, it only makes the session
+    count as running until the deadline if its process is alive, even if the agent's store
+    does not list the session. The fuse of a directory runs a command there, posts a webhook,
+    or just records an event.
 
-    The agent itself saw its deadline at launch, in AGENTCTL_DEADLINE: that does not change.
+    The agent's AGENTCTL_DEADLINE does not change: it is the deadline at launch.
 
     \b
     Examples:
@@ -152,7 +156,7 @@ def set_command(
     Exit status:
       0   armed
       1   the session has ended, is being stopped, or is not agentctl's own
-      2   the deadline has passed, or options that do not go together
+      2   the deadline has passed, or the options contradict each other
       10  no such session or directory
     """
     from agentctl.core.model import FuseAction
@@ -174,16 +178,16 @@ def set_command(
 
 @command.command()
 @target_argument
-@click.option("--by", type=DURATION, required=True, help="How much later.")
+@click.option("--by", type=DURATION, required=True, help="How much later the fuse fires.")
 @json_option
 @pass_runtime
 def extend(runtime: Runtime, target: str, by: timedelta, as_json: bool) -> None:
-    """Move a deadline, and its warning, further away.
+    """Move a deadline, and its warning, later.
 
     \b
     Exit status:
       0   extended
-      1   it has fired already, or its session has ended
+      1   the fuse has already fired, or its session has ended
       10  no such session or directory, or no fuse is armed
     """
     from agentctl.ops.directories import fuses
@@ -201,7 +205,7 @@ def cancel(runtime: Runtime, target: str, as_json: bool) -> None:
     \b
     Exit status:
       0   cancelled
-      1   it has fired already, or its session has ended
+      1   the fuse has already fired, or its session has ended
       10  no such session or directory, or no fuse is armed
     """
     from agentctl.ops.directories import fuses

@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 def command() -> None:
     """List and retry deliveries of hooks and webhooks.
 
-    A hook that failed is not run again by itself: it may have done half its work. A webhook
-    is posted again by later invocations, at growing intervals, and given up in the end.
+    A hook that failed is not retried automatically, because it may have done half its work. A
+    webhook is retried by later calls of agentctl, at growing intervals, and finally given up.
     """
 
 
 @command.command("list")
 @click.argument("session", metavar="[ID]", required=False, type=ANY_SESSION)
-@click.option("--failed", is_flag=True, help="Only those that were given up.")
+@click.option("--failed", is_flag=True, help="Only deliveries that were given up.")
 @json_option
 @pass_runtime
 def list_(runtime: Runtime, session: str | None, failed: bool, as_json: bool) -> None:
     """List deliveries, newest first.
 
-    With the ID of a session: those of this session, and what its hooks printed.
+    With the ID of a session: only its deliveries, with what its hooks printed.
 
     \b
     Examples:
@@ -68,7 +68,7 @@ def _text(runtime: Runtime, found: Sequence[Delivery], *, with_output: bool) -> 
 
 @command.command("retry")
 @click.argument("deliveries", metavar="[DELIVERY_ID...]", nargs=-1, type=click.IntRange(min=1))
-@click.option("--all", "everything", is_flag=True, help="Every delivery that has not arrived.")
+@click.option("--all", "everything", is_flag=True, help="Retry every delivery that has not arrived.")
 @json_option
 @pass_runtime
 def retry(runtime: Runtime, deliveries: tuple[int, ...], everything: bool, as_json: bool) -> int:
@@ -88,9 +88,9 @@ def retry(runtime: Runtime, deliveries: tuple[int, ...], everything: bool, as_js
     from agentctl.ops.state.hooks import retry as run
 
     if deliveries and everything:
-        raise click.UsageError(f"--all means delivery {deliveries[0]}, too: name deliveries or give --all.")
+        raise click.UsageError("give delivery numbers or --all, not both.")
     if not deliveries and not everything:
-        raise click.UsageError("no delivery is named: give numbers of `agentctl hooks list`, or --all.")
+        raise click.UsageError("give delivery numbers (see `agentctl hooks list`), or --all.")
     retried = run(runtime, None if everything else deliveries)
     _show.answer(retried, as_json=as_json, document=_retried_fields, text=_tell)
     return 1 if retried.failed else 0
@@ -107,9 +107,9 @@ def _retried_fields(retried: Retried) -> Mapping[str, object]:
 
 def _tell(retried: Retried) -> None:
     for number in retried.over:
-        _show.note(f"delivery {number} had arrived already")
+        _show.note(f"delivery {number} has already arrived")
     for number in retried.busy:
-        _show.note(f"delivery {number} is in the hands of another process")
+        _show.note(f"delivery {number} is being made by another process")
     for number in retried.done:
         _show.note(f"delivery {number} has arrived")
     for one in retried.failed:

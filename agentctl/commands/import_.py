@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 
 @click.command("import")
 @click.argument("directory", required=False, type=click.Path())
-@click.option("--dry-run", is_flag=True, help="Only say what would be taken.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be imported.")
 @json_option
 @pass_runtime
 def command(runtime: Runtime, directory: str | None, dry_run: bool, as_json: bool) -> None:
-    """Take over what the TypeScript agentctl kept.
+    """Import from the TypeScript agentctl.
 
-    DIRECTORY is where it had its state.json, locks.json, fuses.json and config.json; without
-    it ~/.agentctl. Sessions come as ended ones, locks of people and future fuses of
-    directories as they are, and settings where none is set here. Nothing there is changed,
-    no process is touched, and a second import takes nothing twice. Stop the old daemon first.
+    DIRECTORY contains its state.json, locks.json, fuses.json and config.json; the default is
+    ~/.agentctl. Sessions are imported as ended sessions, locks of people and future fuses of
+    directories unchanged, and settings only if they are not set here. The old files are not
+    changed, no process is touched, and importing again duplicates nothing. Stop the old daemon
+    first.
 
     \b
     Examples:
@@ -37,8 +38,8 @@ def command(runtime: Runtime, directory: str | None, dry_run: bool, as_json: boo
 
     \b
     Exit status:
-      0   done; what was left is named with its reason
-      1   a file is not what it should be: nothing was imported
+      0   done; whatever was not imported is listed with the reason
+      1   a file is invalid: nothing was imported
       10  no such files
       13  the state cannot be written
     """

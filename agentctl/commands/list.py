@@ -27,13 +27,15 @@ STATUSES = ("starting", "running", "idle", "stopping", "stopped", "error")
 
 
 @click.command("list")
-@click.option("-a", "--all", "ended", is_flag=True, help="Also those that ended in the last 7 days.")
+@click.option("-a", "--all", "ended", is_flag=True, help="Also list sessions that ended in the last 7 days.")
 @click.option("--adapter", type=ADAPTER, help="Only sessions of this adapter.")
-@click.option("--status", type=click.Choice(STATUSES), multiple=True, help="Only this status; repeatable.")
+@click.option(
+    "--status", type=click.Choice(STATUSES), multiple=True, help="Only sessions with this status; repeatable."
+)
 @click.option("--group", type=GROUP, help="Only sessions of this group.")
-@click.option("--name", help="Only the sessions of this name.")
-@click.option("--since", type=SINCE, help="Only what is newer: 2h, or a time. Implies nothing else.")
-@click.option("--limit", type=COUNT_FROM_1, help="At most this many.")
+@click.option("--name", help="Only sessions with this name.")
+@click.option("--since", type=SINCE, help="Only sessions newer than this (2h, or a time).")
+@click.option("--limit", type=COUNT_FROM_1, help="List at most this many sessions.")
 @click.option("--tree", is_flag=True, help="Show sessions below those that launched them.")
 @quiet_option
 @json_option
@@ -54,8 +56,8 @@ def command(
     """List live sessions, newest first.
 
     Shows sessions that agentctl launched and those found in the agents' own stores. A
-    status with a star (stopped*) belongs to a session that its agent's store no longer
-    lists although its process is still there: `agentctl reap` ends it.
+    status with a star (stopped*) means that the agent's store no longer lists the session,
+    but its process lingers (is still there): `agentctl reap` ends the process.
 
     \b
     Examples:

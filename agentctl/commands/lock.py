@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @click.command("lock")
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=str))
-@click.option("--by", "holder", metavar="WHO", help="Who holds it.  [default: your user name]")
-@click.option("--reason", help="Why; shown to whoever is refused.")
-@click.option("--for", "ttl", type=DURATION, help="Free it after this long.  [default: never]")
+@click.option("--by", "holder", metavar="WHO", help="Who holds the directory.  [default: your user name]")
+@click.option("--reason", help="The reason; shown when a launch is refused.")
+@click.option("--for", "ttl", type=DURATION, help="Free the directory after this long.  [default: never]")
 @json_option
 @pass_runtime
 def command(
@@ -31,7 +31,7 @@ def command(
 ) -> None:
     """Hold a directory so that no agent starts in it.
 
-    `agentctl launch` refuses a held directory unless it is told --force. Directories above
+    `agentctl launch` refuses a held directory unless it is given --force. Directories above
     and below it are not affected. Locking again as the same holder replaces the reason and
     the time.
 
@@ -45,7 +45,7 @@ def command(
       0   held
       2   not a directory
       10  no such directory
-      11  somebody else holds it; who is named
+      11  somebody else holds it; the message says who
     """
     from agentctl.ops.directories import locks
 

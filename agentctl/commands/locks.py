@@ -25,7 +25,7 @@ def command(runtime: Runtime, quiet: bool, as_json: bool) -> None:
     """List held directories and their holders.
 
     A session holds the directory it works in until it has ended; a person holds one from
-    `agentctl lock` to `agentctl unlock`, or for as long as was said.
+    `agentctl lock` to `agentctl unlock`, or until the time given by --for.
 
     \b
     Examples:

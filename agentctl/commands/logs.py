@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     metavar="N",
     help="Begin with the last N lines (with --json: entries).  [default: logs.lines, 50]",
 )
-@click.option("-f", "--follow", is_flag=True, help="Go on printing until the session has ended.")
-@click.option("--raw", is_flag=True, help="Print the log byte by byte, as the agent wrote it.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing until the session has ended.")
+@click.option("--raw", is_flag=True, help="Print the log exactly as the agent wrote it.")
 @json_option
 @pass_runtime
 def command(
@@ -36,12 +36,12 @@ def command(
 ) -> None:
     """Print or follow the output of a session.
 
-    ID is an id, its beginning, a name, or the agent's own id. What an agent writes for
-    programs is made readable, and nothing that a terminal would obey is printed, except
-    with --raw. Standard error is part of the output.
+    ID is a session id, the beginning of one, a session's name, or the agent's own id. Output
+    that an agent writes for programs is made readable, and control sequences are removed;
+    --raw prints everything unchanged. The output includes standard error.
 
-    With --json and --follow every entry is a document on a line of its own. A session that
-    agentctl did not launch has no log: its transcript is shown.
+    With --json and --follow, every entry is a document on its own line. For a session that
+    agentctl did not launch, logs shows the transcript.
 
     \b
     Examples:
@@ -52,7 +52,7 @@ def command(
     \b
     Exit status:
       0    printed; with --follow, the session has ended
-      2    usage error; --follow or --raw of a session that has no log
+      2    usage error; --follow or --raw for a session without a log
       10   no such session, or more than one
       130  interrupted
     """

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 def command(runtime: Runtime, output: str | None, as_json: bool) -> None:
     """Print metrics in the text format of Prometheus.
 
-    For the textfile collector of the node exporter, fed by cron. Totals count sessions that
-    were forgotten since, too. With --output the file is readable by everybody and is never
-    seen half written.
+    For the textfile collector of the node exporter, fed by cron. Totals also count
+    sessions that have been forgotten. With --output, the file is readable by everybody and is
+    replaced in one step.
 
     \b
     Examples:
@@ -36,8 +36,8 @@ def command(runtime: Runtime, output: str | None, as_json: bool) -> None:
     Exit status:
       0   done
       1   the file cannot be written
-      2   usage; what --output names is no file
-      10  the directory of --output is not there
+      2   usage error; --output is not a regular file
+      10  the directory of --output does not exist
       13  the state cannot be read
     """
     from agentctl.core.exposition import exposition

@@ -32,9 +32,9 @@ SEPARATOR = "---"
 def command(runtime: Runtime, session: str, count: int | None, as_json: bool) -> None:
     """Show the latest messages of an agent.
 
-    ID is an id, its beginning, a name, or the agent's own id. Messages come oldest first,
-    with a line of dashes between them; prompts and tools are left out. The output of an
-    adapter without conversations (exec) is shown in their place.
+    ID is a session id, the beginning of one, a session's name, or the agent's own id. The
+    oldest message comes first, and a line of dashes separates the messages; prompts and tool
+    calls are not shown. For an adapter without conversations (exec), peek shows the output.
 
     \b
     Examples:

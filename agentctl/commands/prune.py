@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
 @click.command("prune")
 @click.option(
-    "--older-than", type=DURATION_OR_ZERO, help="Age since the end.  [default: prune.older_than, 7d]"
+    "--older-than",
+    type=DURATION_OR_ZERO,
+    help="Only sessions that ended this long ago.  [default: prune.older_than, 7d]",
 )
 @click.option("--worktrees", is_flag=True, help="Remove their worktrees too, where nothing would be lost.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be forgotten.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be forgotten.")
 @quiet_option
 @json_option
 @pass_runtime
@@ -37,10 +39,10 @@ def command(
 ) -> None:
     """Forget ended sessions and delete their files.
 
-    Their logs and rows are gone for good; events stay. Sessions that are live or lingering
-    are never touched, nor those with a hook or webhook still to be delivered. With
-    --worktrees a session whose worktree has changes, or commits that are nowhere else, is
-    kept; see `agentctl worktree clean`.
+    Their logs and records are deleted permanently; their events stay. Sessions that are live,
+    whose process lingers (stopped*), or that have a hook or webhook still to be delivered are
+    kept. With --worktrees, sessions whose worktree has changes, or commits that exist nowhere
+    else, are kept too; see `agentctl worktree clean`.
 
     \b
     Examples:
@@ -67,13 +69,13 @@ def command(
     )
     if pruned.unknown:
         _show.note(
-            f"{len(pruned.unknown)} directories belong to sessions that this database does not know;"
-            " agentctl doctor --rebuild brings them back"
+            f"{len(pruned.unknown)} directories belong to sessions that are not in this database;"
+            " agentctl doctor --rebuild restores them"
         )
     if pruned.left:
         raise PartlyDone(
             f"could not be deleted: {', '.join(pruned.left)}",
-            hint="look at the owners and modes of the files",
+            hint="check the owners and modes of the files",
         )
 
 

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 @click.command("reap")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing unless something could not be done.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing unless something could not be done.")
 @json_option
 @pass_runtime
 def command(runtime: Runtime, quiet: bool, as_json: bool) -> None:
-    """Bring everything up to date; made for cron.
+    """Do all work that is due; made for cron.
 
-    Records endings, enforces fuses, ends lingering processes, runs hooks and posts webhooks
-    that are due, frees locks whose time is over.
+    Records endings, fires fuses, ends the lingering processes of stopped* sessions, runs hooks
+    and posts webhooks that are due, and frees locks that have expired.
 
     \b
     Examples:
@@ -59,10 +59,10 @@ def command(runtime: Runtime, quiet: bool, as_json: bool) -> None:
     if survivors:
         raise PartlyDone(
             f"these processes could not be ended: {', '.join(map(str, survivors))}",
-            hint="look whose they are: ps -fp PID; the next reap tries again",
+            hint="ps -fp PID shows whose processes they are; the next reap tries again",
         )
     if reaped.delivered.failed:
         raise PartlyDone(
             f"{reaped.delivered.failed} deliveries of hooks or webhooks failed",
-            hint="agentctl hooks list tells why; webhooks are posted again later, hooks only by hooks retry",
+            hint="agentctl hooks list shows why; webhooks are retried later, hooks only by hooks retry",
         )

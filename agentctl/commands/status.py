@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 @json_option
 @pass_runtime
 def command(runtime: Runtime, sessions: tuple[str, ...], quiet: bool, as_json: bool) -> None:
-    """Show all that is known of sessions.
+    """Show one or more sessions in detail.
 
-    ID is an id, its beginning, a name, or the agent's own id.
+    ID is a session id, the beginning of one, a session's name, or the agent's own id.
 
     \b
     Examples:

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 @click.argument("sessions", metavar="[ID...]", nargs=-1, type=SESSION)
 @click.option("--group", type=GROUP, help="Stop every session of this group.")
 @click.option("--all", "everything", is_flag=True, help="Stop every session that agentctl launched.")
-@click.option("--tree", is_flag=True, help="Also the sessions that they launched, and so on.")
-@click.option("--force", is_flag=True, help="Kill at once, without asking it to end.")
+@click.option("--tree", is_flag=True, help="Also stop the sessions that these sessions launched, and so on.")
+@click.option("--force", is_flag=True, help="Kill the agent at once, without asking it to end.")
 @click.option(
     "--timeout",
     type=DURATION_OR_ZERO,
-    help="How long it gets before it is killed.  [default: stop.timeout, else the adapter's, 10s]",
+    help="How long to wait before killing the agent.  [default: stop.timeout, else the adapter's, 10s]",
 )
 @quiet_option
 @json_option
@@ -51,11 +51,11 @@ def command(
 ) -> None:
     """Stop sessions, gently first.
 
-    The agent is asked to end, in the way its adapter prescribes, and killed if it does not.
-    Then everything it started is ended as well: its descendants, its process group and
-    whatever carries its session id in the environment. Of one that had ended already, what
-    still carries its id is ended. Sessions that it launched through agentctl go on, unless
-    --tree is given.
+    Asks the agent to end, in the way its adapter prescribes, and kills the agent if it does
+    not. Then ends everything that the agent started: its descendants, its process group and
+    every process with the session's id in its environment. If the session has already ended,
+    only such processes are ended. Sessions that the agent launched through agentctl continue,
+    unless --tree is given.
 
     \b
     Examples:
@@ -66,10 +66,10 @@ def command(
 
     \b
     Exit status:
-      0   nothing is left of them
-      3   some processes could not be ended; they are named
+      0   the sessions have ended, and so have all their processes
+      3   some processes could not be ended; they are listed
       10  no such session
-      11  an external session whose process is not proved to be its own
+      11  the process of an external session could not be identified
     """
     from agentctl.ops.sessions.find import find_all, in_group, live
     from agentctl.ops.sessions.stop import StopRequest, stop, stop_trees
@@ -94,7 +94,7 @@ def command(
     if left := [one for one in stopped if one.survivors or not one.is_over]:
         raise PartlyDone(
             "\n".join(map(_remains, left)),
-            hint=f"agentctl why {left[0].found.session.id[:8]} tells what is left; --force kills at once",
+            hint=f"agentctl why {left[0].found.session.id[:8]} shows what is left; --force kills at once",
         )
 
 

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @click.command("unlock")
 @click.argument("directory", metavar="DIR", type=LOCKED_DIRECTORY)
-@click.option("--force", is_flag=True, help="Take it from a live session, which goes on working there.")
+@click.option("--force", is_flag=True, help="Free it even if a live session holds it; the session continues.")
 @json_option
 @pass_runtime
 def command(runtime: Runtime, directory: str, force: bool, as_json: bool) -> None:
     """Free a held directory.
 
-    Frees what people hold, whoever they are. The directory itself may be gone. What a live
-    session holds is freed when it ends, or now with --force: the session is not stopped.
+    Removes the lock of any person. The directory itself may be gone. The lock of a live
+    session is removed when the session ends, or now with --force; that does not stop the session.
 
     \b
     Examples:
@@ -35,7 +35,7 @@ def command(runtime: Runtime, directory: str, force: bool, as_json: bool) -> Non
     Exit status:
       0   freed
       10  nobody holds it
-      11  a live session holds it; which is named
+      11  a live session holds it; the message says which
     """
     from agentctl.ops.directories.locks import unlock
 

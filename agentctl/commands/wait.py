@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 @click.command("wait")
 @click.argument("sessions", metavar="[ID...]", nargs=-1, type=ANY_SESSION)
 @click.option("--group", type=GROUP, help="Wait for the sessions of this group.")
-@click.option("--any", "any_of_them", is_flag=True, help="Until the first has ended.")
-@click.option("--all", "_all", is_flag=True, help="Until all have ended.  [default]")
-@click.option("--first-success", is_flag=True, help="Until the first has succeeded, or all have ended.")
-@click.option("--stop-rest", is_flag=True, help="Then stop the others; with --any or --first-success.")
+@click.option("--any", "any_of_them", is_flag=True, help="Wait until the first has ended.")
+@click.option("--all", "_all", is_flag=True, help="Wait until all have ended.  [default]")
+@click.option("--first-success", is_flag=True, help="Wait until the first has succeeded, or all have ended.")
+@click.option("--stop-rest", is_flag=True, help="Afterwards, stop the others; with --any or --first-success.")
 @click.option(
     "--timeout", type=DURATION_OR_ZERO, help="Give up after this long.  [default: wait.timeout, else never]"
 )
-@click.option("--exit-code", is_flag=True, help="Exit as the agent itself did; for one ID.")
+@click.option("--exit-code", is_flag=True, help="Exit with the agent's own exit code; for one ID.")
 @quiet_option
 @json_option
 @pass_runtime
@@ -64,24 +64,24 @@ def command(
     \b
     Exit status:
       0    all succeeded; with --first-success one did
-      1    one neither succeeded nor was lost
+      1    a session ended as neither succeeded nor lost
       3    with --stop-rest: one of the others could not be ended
-      4    one was lost: it is gone, and nobody recorded how
+      4    a session was lost: the process is gone, and nobody recorded how it ended
       10   no such session
-      124  gave up waiting
+      124  timed out
     """
     from agentctl.ops.sessions.find import find_all, in_group
-    from agentctl.ops.sessions.wait import wait
+    from agentctl.ops.sessions.wait import is_over, wait
 
     if bool(sessions) == (group is not None):
         raise click.UsageError("name sessions, or give --group.")
     if sum([any_of_them, _all, first_success]) > 1:
         raise click.UsageError("--any, --all and --first-success exclude each other.")
     if stop_rest and not (any_of_them or first_success):
-        raise click.UsageError("--stop-rest needs --any or --first-success: else there is no rest.")
+        raise click.UsageError("--stop-rest needs --any or --first-success.")
     targets = in_group(runtime, group) if group is not None else find_all(runtime, sessions)
     if exit_code and len(targets) != 1:
-        raise click.UsageError("--exit-code passes on one session's code: give one ID.")
+        raise click.UsageError("--exit-code needs exactly one ID.")
     timeout = runtime.usual.wait_timeout if timeout is None else timeout
     waited = wait(runtime, targets, any_of_them=any_of_them, first_success=first_success, timeout=timeout)
     left = False
@@ -96,7 +96,7 @@ def command(
         ids=_ids,
     )
     if waited.gave_up:
-        _show.note("gave up waiting: the time of --timeout, or of wait.timeout, is over")
+        _show.note(_timed_out(timeout, [one for one in waited.found if not is_over(one)]))
     if exit_code and not waited.gave_up and waited.found[0].session.exit_code is not None:
         return waited.found[0].session.exit_code
     return waited.exit_code or (3 if left else 0)
@@ -116,10 +116,20 @@ def _ids(waited: Waited) -> list[str]:
     return [one.session.id for one in waited.found if is_over(one)]
 
 
+def _timed_out(timeout: timedelta | None, running: Sequence[Found]) -> str:
+    from agentctl.core.durations import format_duration
+
+    names = " and ".join(
+        f'"{one.session.name}"' if one.session.name else one.session.id[:8] for one in running
+    )
+    waited = "" if timeout is None else f" after {format_duration(timeout)}"
+    return f"timed out{waited}; {names} {'is' if len(running) == 1 else 'are'} still running"
+
+
 def _stop_rest(
     runtime: Runtime, targets: Sequence[Found], waited: Waited, *, first_success: bool
 ) -> tuple[Waited, bool]:
-    """Stop those that are still at work; what was waited for, with them, and whether something is left."""
+    """Stop the sessions still running. Returns the final state of all, and whether a process is left."""
     from dataclasses import replace
 
     from agentctl.ops.sessions.find import find_all

@@ -68,7 +68,7 @@ def test_retry_fails_again_and_then_succeeds(run: Run, failed: str, tmp_path: Pa
     (tmp_path / "mended").touch()
     assert f"delivery {number} has arrived" in run(f"hooks retry {number}").stderr
     assert (rows(run)[0]["state"], rows(run)[0]["attempts"]) == ("done", 3)
-    assert "arrived already" in run(f"hooks retry {number}").stderr
+    assert "has already arrived" in run(f"hooks retry {number}").stderr
     assert rows(run)[0]["attempts"] == 3
 
 
@@ -92,7 +92,7 @@ def test_one_that_another_process_is_delivering_is_left_to_it(
         outbox.retry(db, number, now)
         assert outbox.claim(db, number, now=now, until=now + timedelta(minutes=5)) is not None
     db.close()
-    assert "in the hands of another process" in run(f"hooks retry {number}").stderr
+    assert "being made by another process" in run(f"hooks retry {number}").stderr
     assert rows(run)[0]["attempts"] == 2
 
 
@@ -105,9 +105,9 @@ def test_what_is_to_be_retried_must_be_said_and_exist(run: Run, failed: str) -> 
 
 def test_numbers_and_all_exclude_each_other_and_one_must_be_given(run: Run) -> None:
     both = run("hooks retry --all 5", exit=2).stderr
-    assert "--all means delivery 5, too: name deliveries or give --all." in both
+    assert "give delivery numbers or --all, not both." in both
     neither = run("hooks retry", exit=2).stderr
-    assert "no delivery is named: give numbers of `agentctl hooks list`, or --all." in neither
+    assert "give delivery numbers (see `agentctl hooks list`), or --all." in neither
 
 
 def test_a_reap_whose_deliveries_fail_is_partly_done(run: Run, sealed_home: Path) -> None:

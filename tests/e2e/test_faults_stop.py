@@ -90,7 +90,7 @@ def test_stopping_what_has_ended_is_success_and_changes_nothing(
     wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     before = row(session_id)
     for options in ([], ["--force"]):
-        assert "had ended already" in run(["stop", session_id, *options]).stderr
+        assert "has already ended" in run(["stop", session_id, *options]).stderr
     assert row(session_id) == before
     assert endings(session_id) == ["session.error"]
 

@@ -147,7 +147,7 @@ def test_stop_leaves_no_tool_behind(
     told = status(run_real, session)
     assert (told["status"], told["outcome"], told["exit_code"]) == ("stopped", "cancelled", 143)
     assert told["reason"].startswith("stopped on request after")
-    assert run_real(["stop", session]).stderr.count("had ended already") == 1
+    assert run_real(["stop", session]).stderr.count("has already ended") == 1
     assert [event["type"] for event in events(run_real, session)].count("session.stopped") == 1
 
 
