@@ -33,7 +33,7 @@ def to_json(value: object) -> str:
     """`value` as JSON in ASCII on one line: times, dataclasses and any text an agent may write included."""
     text = json.dumps(value, default=_encoded)
     if "\\ud" in text or "NaN" in text or "Infinity" in text:
-        # Half a surrogate pair and infinite numbers are no JSON, but agents' stores contain both.
+        # Half a surrogate pair and infinite numbers are not valid JSON, but agents' stores contain both.
         return json.dumps(_sound(json.loads(text)))
     return text
 

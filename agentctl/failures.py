@@ -22,7 +22,7 @@ BUG = 70
 _USED_UP = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 )
-"""What the machine lacks or refuses, wherever it happens: not a bug of ours."""
+"""What the machine lacks or refuses, wherever it happens: not a bug in agentctl."""
 
 _LOG_LIMIT = 1_000_000
 
@@ -72,7 +72,7 @@ def _say(slug: str, message: str, hint: str | None, *, as_json: bool, label: str
 
 
 def _environment_fault(error: OSError, *, as_json: bool) -> int | None:
-    """The exit code if a reader has gone or a resource is used up; None if it is a bug of ours."""
+    """The exit code if a reader has gone or a resource is used up; None if it is a bug in agentctl."""
     if (broken := flush_error(sys.stdout)) is not None:
         return output_lost(broken, code=0, as_json=as_json)
     if error.errno == errno.EPIPE:

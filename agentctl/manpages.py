@@ -230,7 +230,7 @@ def _tail(context: click.Context, *, see: list[str], given: Mapping[str, str]) -
     yield ".Sh FILES"
     yield from _list("Pa", FILES)
     yield ".Sh EXIT STATUS"
-    # Commands of a group mostly share theirs; the first to speak of a code explains it.
+    # Commands of a group mostly share theirs; the first one with a code explains it.
     statuses: dict[str, str] = {}
     for code, meaning in (pair for each in helps for pair in each.statuses):
         statuses.setdefault(code, meaning)

@@ -262,7 +262,7 @@ def record(pairs: Iterable[tuple[str, object]]) -> str:
 
 
 def session_record(view: Found, *, now: datetime, home: str | None, color: bool) -> str:
-    """Everything known of one session, for `status`."""
+    """Everything known about one session, for `status`."""
     session = view.session
     status = view.status + ("* (lingering: its process is still there)" if session.lingering else "")
     length = elapsed(session, now)

@@ -31,8 +31,8 @@ def command(runtime: Runtime, group: str, base: str | None, as_json: bool) -> in
     Shows for each session: how it ended, how long it took, model, tokens and cost as the agent reports
     them, what differs from the base in its worktree (committed, uncommitted and untracked),
     and what its on-complete hook said. Files that several touched are listed below. Nothing
-    is changed, and nothing is fetched. A worktree that is gone is told of by its branch,
-    or by the state that its removal saved.
+    is changed, and nothing is fetched. If a worktree is gone, its branch is
+    compared instead, or the state that its removal saved.
 
     \b
     Examples:

@@ -74,8 +74,8 @@ def _text(runtime: Runtime, found: Sequence[Delivery], *, with_output: bool) -> 
 def retry(runtime: Runtime, deliveries: tuple[int, ...], everything: bool, as_json: bool) -> int:
     """Try failed deliveries again, now.
 
-    A DELIVERY_ID is a number that `agentctl hooks list` shows. One that has arrived
-    already is left alone.
+    A DELIVERY_ID is a number that `agentctl hooks list` shows. One that has already
+    arrived is left alone.
 
     \b
     Examples:

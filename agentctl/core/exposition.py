@@ -30,7 +30,7 @@ class Family(NamedTuple):
 
 
 def exposition(families: Iterable[Family]) -> str:
-    """The families as text, each with HELP and TYPE first. ValueError for a name that is none."""
+    """The families as text, each with HELP and TYPE first. ValueError for an invalid name."""
     lines: list[str] = []
     for family in families:
         name = _checked(_METRIC, family.name)
@@ -56,7 +56,7 @@ def _number(value: float) -> str:
 
 def _checked(form: re.Pattern[str], name: str) -> str:
     if not form.fullmatch(name):
-        raise ValueError(f"{name!r} is no name of a metric or label")
+        raise ValueError(f"{name!r} is not a valid name for a metric or label")
     return name
 
 

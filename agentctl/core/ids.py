@@ -1,6 +1,6 @@
 """Session ids: making them, and finding the one a person means.
 
-Must not read the store: whoever resolves a text hands in the candidates.
+Must not read the store: the caller passes in the candidates.
 """
 
 from __future__ import annotations

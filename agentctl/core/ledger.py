@@ -1,4 +1,4 @@
-"""What is written down for good: events, and deliveries still to be made of them."""
+"""The permanent record: events, and the deliveries that are still to be made of them."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -49,7 +49,7 @@ class OldLock(NamedTuple):
 
 
 def session_of(key: str, record: object, *, saved_at: datetime) -> Session:
-    """The record under `key` as an ended session. `saved_at` is when the file was last written."""
+    """The record under `key` as a session that has ended. `saved_at` is when the file was last written."""
     values = _mapping(record)
     status = values.get("status")
     if not isinstance(status, str) or status not in _STATUSES:
@@ -77,7 +77,7 @@ def session_of(key: str, record: object, *, saved_at: datetime) -> Session:
         requested_model=model,
         prompt=_optional(values.get("prompt")),
         started_at=started_at,
-        # Last known of, where nobody wrote down when it ended; never before it began.
+        # Where the end was not recorded: when the record last changed, but never before the start.
         ended_at=max(started_at, stopped_at or saved_at),
         tokens=Tokens(input=_whole((tokens or {}).get("in")), output=_whole((tokens or {}).get("out"))),
         cost_usd=_number(values.get("cost")),
@@ -118,7 +118,7 @@ def fuses_of(record: object, *, now: datetime) -> list[Fuse]:
     action = values.get("onExpire") if isinstance(values.get("onExpire"), Mapping) else {}
     script, url = _optional((action or {}).get("script")), _optional((action or {}).get("webhook"))
     if url is not None and not is_web_address(url):
-        raise ValueError("its webhook is no address that can be posted to")
+        raise ValueError("its webhook is not a valid address")
     found = []
     if script is not None:
         found.append(_fuse(directory, deadline, FuseAction.SCRIPT, now)._replace(command=script))
@@ -149,7 +149,7 @@ def _ending(status: object, code: int | None) -> tuple[Outcome, str]:
 
 def _mapping(record: object) -> Mapping[str, Any]:
     if not isinstance(record, Mapping):
-        raise ValueError("it is no object")
+        raise ValueError("it is not an object")
     return record
 
 
@@ -163,7 +163,7 @@ def _text(values: Mapping[str, Any], name: str) -> str:
 def _directory(values: Mapping[str, Any], name: str) -> str:
     path = _text(values, name)
     if not path.startswith("/"):
-        raise ValueError(f"its {name} is no absolute path")
+        raise ValueError(f"its {name} is not an absolute path")
     return path
 
 
@@ -188,12 +188,12 @@ def _instant(values: Mapping[str, Any], name: str) -> datetime:
     value = values.get(name)
     try:
         at = datetime.fromisoformat(value) if isinstance(value, str) else None
-        # Far from the ends of what can be reckoned with.
+        # Far enough from the limits of datetime to calculate with.
         if at is not None and at.tzinfo is not None and 1970 <= at.year < 9000:
             return at.astimezone(UTC)
     except ValueError:
         pass
-    raise ValueError(f"its {name} is {_shown(value)}, which is no time")
+    raise ValueError(f"its {name} is {_shown(value)}, which is not a time")
 
 
 def _shown(value: object) -> str:

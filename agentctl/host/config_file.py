@@ -134,7 +134,7 @@ def alone(config_path: str) -> Iterator[None]:
     """No other process that asks for the same changes the file meanwhile: read, change and write in here.
 
     It is the directory that is locked: the file itself is replaced by every change. Where
-    that cannot be done, `write` tells why or the file system has no locks.
+    that cannot be done, `write` says why or the file system has no locks.
     """
     directory = os.path.dirname(os.path.realpath(config_path))
     descriptor = None

@@ -94,7 +94,7 @@ def _yaml(path: str, text: str) -> tuple[object, Lines]:
 def _walk(node: Node, path: Path, seen: set[int]) -> Iterator[tuple[Path, int]]:
     """Each place of a YAML document with its line, once: an alias leads to nodes that were there before.
 
-    PyYAML itself takes the last of two equal keys without a word.
+    PyYAML itself silently takes the last of two equal keys.
     """
     from yaml.nodes import MappingNode, SequenceNode
 

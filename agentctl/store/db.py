@@ -250,7 +250,7 @@ def _use_wal(connection: sqlite3.Connection, path: str, busy: timedelta) -> None
         # write lock, which does wait, and try again.
         _patiently(connection, "BEGIN IMMEDIATE", (), busy)
         connection.execute("ROLLBACK")
-    # Going on without WAL would keep the database without it for good.
+    # Going on without WAL would keep the database without it permanently.
     raise busy_for(path, busy)
 
 
@@ -320,7 +320,7 @@ def _is_missing(path: str) -> bool:
     except FileNotFoundError:
         return True
     except OSError:
-        return False  # something is in its way, or it may not be seen: opening it tells what
+        return False  # something is in its way, or it may not be seen: opening it will show which
     return False
 
 

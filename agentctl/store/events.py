@@ -1,4 +1,4 @@
-"""The ledger: append-only, outlives the sessions it speaks of. Appending needs a transaction."""
+"""The ledger: append-only, outlives the sessions. Appending needs a transaction."""
 
 from __future__ import annotations
 

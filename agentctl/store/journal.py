@@ -17,7 +17,7 @@ COMPANIONS = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database, under the database's name."""
 
 # WAL needs memory shared by all who open the file; over a network there is none,
-# and the database would be damaged without a word.
+# and the database would be silently damaged.
 # fmt: off
 NETWORK_TYPES = frozenset({
     "9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "drvfs", "gpfs", "glusterfs", "lustre",

@@ -261,7 +261,7 @@ def test_locks_that_cannot_be_taken(run: Run, write: Write, tmp_path: Path) -> N
         str(tmp_path / "link"): "bob holds the directory here",
         "/nowhere/at/all": "the directory is not there",
         str(tmp_path): "it belonged to a session of the daemon",
-        "a record without a directory": "it is no object",
+        "a record without a directory": "it is not an object",
     }
 
 

@@ -1,1 +1,1 @@
-"""Observe, decide, apply: what every command that speaks of sessions begins with."""
+"""Observe, decide, apply: the first step of every command about sessions."""

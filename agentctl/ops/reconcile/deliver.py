@@ -44,7 +44,7 @@ def start_deliverer(runtime: Runtime) -> None:
     """Start one detached deliverer unless one is at work; the command goes on meanwhile."""
     if flock.probe(_lock_path(runtime)) is Held.YES:
         return
-    # Marked: it may be started by an agent's tool, and is no part of that agent's tree.
+    # Marked: it may be started by an agent's tool, but is not part of that agent's tree.
     environ = {**runtime.environ, variables.SHIM: "deliverer"}
     spawn.forget(spawn.start_agentctl(["_deliver"], environ))
 
@@ -146,7 +146,7 @@ def _run_hook(runtime: Runtime, row: Delivery, command: str) -> Ran:
     environ[variables.HOOK] = "1"
     cwd, repo = row.payload["cwd"] or "/", row.payload.get("repo")
     if repo and not os.path.isdir(cwd):
-        cwd = repo  # the session's worktree is gone; what is told of it is not
+        cwd = repo  # the session's worktree is gone, but the hook still has to run
     return shell.run(
         command,
         cwd=cwd,

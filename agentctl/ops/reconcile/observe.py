@@ -37,11 +37,11 @@ def observe(session: Session, fuse: Fuse | None, files: SessionFiles, now: datet
     if session.is_final:
         return seen
     if seen.exit is not None:
-        # The row has no code yet, but the adapter must know that it speaks of an ended run.
+        # The row has no code yet, but the adapter must know that the run has ended.
         told = session._replace(exit_code=seen.exit.code)
         seen = seen._replace(result=report_of(told, files, ended=True))
     elif seen.liveness is Liveness.DEAD:
-        # Nobody recorded how it ended; what it has said and spent is in its log all the same.
+        # Nobody recorded how it ended; its log still shows what the agent said and spent.
         said = report_of(session, files, ended=True)
         seen = seen._replace(result=said._replace(verdict=AgentVerdict.SILENT))
     elif session.native_id is None and session.adapter not in registry.NAMELESS:
@@ -104,7 +104,7 @@ def read_agent(files: SessionFiles) -> AgentRecord | None:
 
 
 def report_of(session: Session, files: SessionFiles, *, ended: bool) -> Result:
-    """What the agent says of itself: everything once it has ended, its native id until then."""
+    """The agent's own report: everything once it has ended, its native id until then."""
     try:
         adapter = registry.load(session.adapter)
     except AdapterUnavailable as error:
@@ -123,7 +123,7 @@ def report_of(session: Session, files: SessionFiles, *, ended: bool) -> Result:
 def _same_conversation(session: Session, result: Result) -> Result:
     """The report, an error if it is of another conversation than the one that was asked for.
 
-    Some programs begin a new one without a word where the id is none they know.
+    Some programs silently begin a new one if they do not know the id.
     """
     if session.native_id is None or result.native_id in (None, session.native_id):
         return result

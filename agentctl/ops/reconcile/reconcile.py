@@ -1,4 +1,4 @@
-"""Observe, decide, apply: the first step of every command that speaks of sessions.
+"""Observe, decide, apply: the first step of every command about sessions.
 
 Verdicts are applied by compare-and-set in one transaction with their events and outbox
 rows, so that of any number of simultaneous invocations exactly one wins a transition.
@@ -87,7 +87,7 @@ def _unsettled(db: Database, wanted: frozenset[str] | None) -> list[Session]:
 def record_end(runtime: Runtime, db: Database, session_id: str) -> None:
     """Reconcile a session whose end was seen, again if the row was lost to somebody who wrote other news.
 
-    Its launcher may be recording the start of an agent that has ended already.
+    Its launcher may be recording the start of an agent that has already ended.
     """
     for _ in range(RECORD_ATTEMPTS):
         reconciled = reconcile(runtime, db, only=[session_id], now=runtime.clock())

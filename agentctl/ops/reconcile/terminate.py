@@ -40,7 +40,7 @@ def declared(files: Iterable[SessionFiles]) -> Iterator[None]:
     paths = [one.stopper(pid) for one in files]
     try:
         for path in paths:
-            with suppress(OSError):  # on a full disk it is stopped all the same
+            with suppress(OSError):  # a full disk must not prevent the stop
                 write_private(path, token)
         yield
     finally:

@@ -56,7 +56,7 @@ class _Stopping:
 
 
 def stop(runtime: Runtime, targets: Sequence[Found], request: StopRequest) -> list[Stopped]:
-    """Stop every target side by side; those that had ended already are done, not errors.
+    """Stop every target side by side; a target that has already ended is not an error.
 
     Raises Locked for an external session whose process cannot be proved its own.
     """
@@ -227,7 +227,7 @@ def _stop_external(found: Found, request: StopRequest) -> Stopped:
 
 
 def _ended_outside(found: Found) -> Found:
-    """What is known of it now: what was found of it before is no longer true."""
+    """The session as it is now; what was found earlier is no longer true."""
     reason = f"its process {found.session.pid} was ended on request"
     session = found.session._replace(
         status=Status.STOPPED, outcome=Outcome.CANCELLED, reason=reason, pid=None, start_token=None

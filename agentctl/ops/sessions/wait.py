@@ -92,7 +92,7 @@ def is_over(one: Found) -> bool:
 
 
 def _look_again(runtime: Runtime, one: Found, *, thorough: bool, asks_stores: bool) -> Found:
-    """The session now. Without `thorough`, one that is plainly still at work is not judged anew."""
+    """The session now. Without `thorough`, a session that is plainly still running is not judged again."""
     if is_over(one):
         return one
     if one.is_external:

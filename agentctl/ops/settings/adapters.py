@@ -36,7 +36,7 @@ class AdapterFacts:
     source: str
     """`built in`, or the module that another package provides."""
     program: str | None = None
-    """None for an adapter that needs none."""
+    """None for an adapter that does not need a program."""
     found: str | None = None
     """Where the program is."""
     install: str | None = None

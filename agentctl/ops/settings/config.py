@@ -1,6 +1,6 @@
 """Reading and changing single settings of the configuration file.
 
-A file with other mistakes can be mended key by key: a change is refused only for its
+A file with other mistakes can be fixed key by key: a change is refused only for its
 own. Must not know TOML: `host.settings` reads and writes it.
 """
 

@@ -1,1 +1,1 @@
-"""The state as a whole: looking at it, mending it, forgetting."""
+"""The state as a whole: inspecting it, repairing it, pruning it."""

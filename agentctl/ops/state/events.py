@@ -76,7 +76,7 @@ def open_ledger(runtime: Runtime, request: EventsRequest) -> Ledger:
 
 
 def _refuse_unknown(db: Database, type_: str) -> None:
-    """A type of another version is fine where it is on record."""
+    """A type of another version is fine if such an event is recorded."""
     if type_ in EVENT_TYPES:
         return
     with reading(db):

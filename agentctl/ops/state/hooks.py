@@ -17,7 +17,7 @@ from agentctl.store.db import reading
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retried:
-    """What became of each: `busy` ones are in the hands of another process, `over` ones had arrived."""
+    """What became of each: another process is making the `busy` ones; the `over` ones had arrived before."""
 
     done: tuple[int, ...] = ()
     failed: tuple[Delivery, ...] = ()
@@ -38,7 +38,7 @@ def deliveries(runtime: Runtime, session: str | None, *, failed_only: bool) -> l
 
 
 def retry(runtime: Runtime, ids: Sequence[int] | None) -> Retried:
-    """Try these deliveries now (None: every undelivered one). NotFound for an id that is none."""
+    """Try these deliveries now (None: every undelivered one). NotFound for an unknown id."""
     db = runtime.state
     reconcile(runtime, db)
     with reading(db):

@@ -125,7 +125,7 @@ def _write(runtime: Runtime, db: Database, plan: _Plan) -> None:
 
 
 def _consider(plan: _Plan, kind: str, name: str, make: Callable[[], Item]) -> None:
-    """Note what `make` takes, or why it is left: a record that is no good does not stop the others."""
+    """Note what `make` takes, or why it is left out: an invalid record does not stop the others."""
     try:
         plan.taken.append(make())
     except ValueError as error:
@@ -292,7 +292,7 @@ def _read(path: str) -> Any:
         ) from error
     except (ValueError, RecursionError) as error:
         raise OperationFailed(
-            f"{path} is not valid JSON: {error}", hint="nothing was imported; mend or remove the file"
+            f"{path} is not valid JSON: {error}", hint="nothing was imported; fix or remove the file"
         ) from error
 
 
@@ -327,4 +327,6 @@ def _notes(place: str) -> tuple[str, ...]:
     path = os.path.join(place, PID_FILE)
     if not os.path.exists(path):
         return ()
-    return (f"{path} is there: if the old daemon is at work, stop it, or it goes on with what was imported",)
+    return (
+        f"{path} is there: if the old daemon is running, stop it, or it keeps using what was imported",
+    )

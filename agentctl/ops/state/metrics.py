@@ -49,7 +49,7 @@ def publish(text: str, path: str) -> None:
     if os.path.exists(target) and not os.path.isfile(target):
         # A rename would put a plain file in the place of /dev/null.
         raise UsageFault(
-            f"{path} is no regular file", hint="without --output the text goes to standard output"
+            f"{path} is not a regular file", hint="without --output the text goes to standard output"
         )
     try:
         write_shared(target, text.encode())

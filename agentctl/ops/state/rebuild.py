@@ -136,7 +136,7 @@ def _refuse_healthy(runtime: Runtime) -> None:
         return
     raise Locked(
         f"database {path} is healthy and knows every session directory: a rebuild would gain nothing",
-        hint="--force rebuilds it all the same; events, locks put by people and fuses of directories"
+        hint="--force rebuilds it anyway; events, locks put by people and fuses of directories"
         " are in no session's files, and come over only where they can be read",
     )
 
