@@ -1,4 +1,4 @@
-"""The liveness lock: a flock that the kernel frees when its last holder has gone."""
+"""Locks on files, such as the liveness lock: the kernel frees one when its last holder has gone."""
 
 from __future__ import annotations
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 from agentctl.core.model import Tokens
 from agentctl.store import db as store
 from agentctl.store import sessions
+from tests.git_tools import commit, git
 
 Run = Callable[..., Any]
 Wait = Callable[..., Any]
@@ -29,31 +28,16 @@ SHOWN = [name.replace("\udcff", "\N{REPLACEMENT CHARACTER}") for name in ODD]
 """The same as JSON has them, which knows no bytes."""
 
 
-def git(cwd: Path, *words: str) -> str:
-    environ = {**os.environ, "LC_ALL": "C"}
-    who = ["-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"]
-    done = subprocess.run(
-        ["git", *who, *words], cwd=cwd, env=environ, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
-
-
-def commit(cwd: Path, message: str = "x") -> str:
-    git(cwd, "add", "-A")
-    git(cwd, "commit", "-q", "--allow-empty", "-m", message)
-    return git(cwd, "rev-parse", "HEAD")
-
-
 @pytest.fixture
 def repo(tmp_path: Path) -> Path:
     """A repository with two files of ten lines on `main`."""
     made = tmp_path / "repo"
     made.mkdir()
-    git(made, "init", "-q")
+    git(made, "init", "-q", "-b", "main")
     for name in ("a.py", "b.py"):
         (made / name).write_text("".join(f"{number}\n" for number in range(10)))
     (made / ".gitignore").write_text("*.o\n")
-    commit(made)
+    commit(made, "x")
     return made
 
 
@@ -120,7 +104,7 @@ def test_odd_names_of_files_are_told_as_they_are(run: Run, repo: Path, launch: L
         launch(branch, "true", repo=str(repo))
         for name in ODD:
             (repo.parent / branch / name).write_text(f"{branch}\n")
-    commit(repo.parent / "committed")
+    commit(repo.parent / "committed", "x")
     git(repo.parent / "staged", "add", "--all")
     comparison = told(run)
     for sibling in comparison["sessions"]:
@@ -193,14 +177,14 @@ def test_the_table_shows_who_did_what(run: Run, launch: Launch) -> None:
 def test_commits_that_came_to_the_base_later_are_not_theirs(run: Run, repo: Path, launch: Launch) -> None:
     launch("one", "echo x >> a.py")
     (repo / "later.py").write_text("x\n")
-    commit(repo)
+    commit(repo, "x")
     assert list(files(told(run)["sessions"][0])) == ["a.py"]
 
 
 def test_another_base_can_be_named(run: Run, repo: Path, launch: Launch) -> None:
     (repo / "a.py").write_text("")
     git(repo, "tag", "before", "HEAD")
-    commit(repo)
+    commit(repo, "x")
     launch("one", "echo x >> b.py")
     assert list(files(told(run)["sessions"][0])) == ["b.py"]
     assert list(files(told(run, f"{GROUP} --base before")["sessions"][0])) == ["a.py", "b.py"]
@@ -240,7 +224,7 @@ def test_a_branch_that_went_on_after_a_state_was_saved_is_told_of(
     run(["worktree", "clean", "--force", session])
     git(repo, "checkout", "-q", "one")
     (repo / "b.py").write_text("")
-    commit(repo)
+    commit(repo, "x")
     git(repo, "checkout", "-q", "main")
     assert files(told(run)["sessions"][0]) == {"b.py": (0, 10)}
 
@@ -294,7 +278,7 @@ def test_a_repository_without_commits_and_a_bare_one(
 ) -> None:
     young = tmp_path / "young"
     young.mkdir()
-    git(young, "init", "-q")
+    git(young, "init", "-q", "-b", "main")
     launch("main", "echo x > staged; git add staged; echo y > untracked", cwd=young)
     assert files(told(run)["sessions"][0]) == {"staged": (1, 0), "untracked": (1, 0)}
     git(tmp_path, "clone", "-q", "--bare", str(repo), "bare.git")
@@ -308,7 +292,7 @@ def test_a_repository_that_git_cannot_read_is_named_and_the_others_shown(
 ) -> None:
     broken = tmp_path / "broken"
     broken.mkdir()
-    git(broken, "init", "-q")
+    git(broken, "init", "-q", "-b", "main")
     launch("main", "true", cwd=broken)
     launch("two", "echo y >> b.py")
     (broken / ".git" / "config").write_text("[core\n")

@@ -22,15 +22,6 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory to work in, which is the current one."""
-    directory = tmp_path / "work"
-    directory.mkdir()
-    monkeypatch.chdir(directory)
-    return directory
-
-
-@pytest.fixture
 def launch(run: Run, work: Path) -> Launch:
     """Launch a session that sleeps; its id."""
 

@@ -18,15 +18,6 @@ from tests.git_tools import branches, commit, git, make_repository, with_origin,
 HANGING = ("--", "sh", "-c", "exec sleep 300")
 
 
-@pytest.fixture
-def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository, which is the current directory too."""
-    monkeypatch.setenv("AGENTCTL_DEMO_PACE", "0")
-    made = make_repository(tmp_path / "site")
-    monkeypatch.chdir(made)
-    return made
-
-
 def slots(*models: str | None, adapter: str = "demo") -> list[str]:
     words = []
     for model in models:

@@ -20,15 +20,6 @@ ODD = ["a b", 'it\'s "x"', "two\nlines", os.fsdecode(b"caf\xe9"), "~odd", "-x", 
 
 
 @pytest.fixture
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory to lock, which is the current one."""
-    directory = tmp_path / "work"
-    directory.mkdir()
-    monkeypatch.chdir(directory)
-    return directory
-
-
-@pytest.fixture
 def launch(run: Run, work: Path) -> Callable[..., str]:
     """Launch a session that sleeps in the directory; its id."""
 

@@ -21,14 +21,6 @@ ODD = ["plain", "with space", "new\nline", "-dash", "ünï✓", "quo'te\"", "tab
 
 
 @pytest.fixture
-def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("AGENTCTL_DEMO_PACE", "0")
-    made = make_repository(tmp_path / "site")
-    monkeypatch.chdir(made)
-    return made
-
-
-@pytest.fixture
 def ended(run: Run, repo: Path, wait_until: WaitUntil) -> tuple[str, Path]:
     """A session that has ended, and its worktree, on branch `b`."""
     session_id = run("launch demo -p x --branch b --wait").stdout.strip()

@@ -327,6 +327,4 @@ def _notes(place: str) -> tuple[str, ...]:
     path = os.path.join(place, PID_FILE)
     if not os.path.exists(path):
         return ()
-    return (
-        f"{path} is there: if the old daemon is running, stop it, or it keeps using what was imported",
-    )
+    return (f"{path} is there: if the old daemon is running, stop it, or it keeps using what was imported",)

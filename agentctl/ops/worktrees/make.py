@@ -237,7 +237,7 @@ def take_back_untouched(planned: PlannedWorktree) -> str | None:
     found = planned.repository
     try:
         with repository.turn(found):
-            seen = inspect(found, next(one for one in found.checkouts() if same(one.path, planned.path)))
+            seen = inspect(found, next(one for one in found.checkouts() if _same(one.path, planned.path)))
             touched = seen.obstacles or seen.checkout.head != planned.base_commit
             if not touched:
                 _undo(planned)
@@ -247,7 +247,7 @@ def take_back_untouched(planned: PlannedWorktree) -> str | None:
     return f"its worktree {planned.path} was kept: agentctl worktree clean removes it"
 
 
-def same(path: str, other: str) -> bool:
+def _same(path: str, other: str) -> bool:
     return os.path.realpath(path) == os.path.realpath(other)
 
 
@@ -255,7 +255,7 @@ def _undo(planned: PlannedWorktree) -> None:
     """Remove everything that `make_worktree` got to make; a branch with commits from a hook is kept."""
     found = planned.repository
     found.ask("worktree", "remove", "--force", planned.path, limit=git.LONG)
-    if not any(same(one.path, planned.path) for one in found.checkouts()):
+    if not any(_same(one.path, planned.path) for one in found.checkouts()):
         # git no longer lists it, or never did: the directory is only part of a work tree.
         remove_directory(planned.path)
     if planned.new_branch:
