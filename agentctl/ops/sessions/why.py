@@ -18,7 +18,7 @@ class Explanation:
 
     found: Found
     seen: Observation | None
-    """None for an external session, which has nothing of ours to look at."""
+    """None for an external session, which has no files of agentctl to look at."""
     at: datetime
 
 
