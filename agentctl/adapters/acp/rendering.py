@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from agentctl.adapters.acp import log
+from agentctl.adapters.acp.runner.records import Phase
 from agentctl.adapters.base import Message, Role
 from agentctl.adapters.reading import json_object, timestamp
 from agentctl.adapters.showing import printed, telling
@@ -56,7 +57,7 @@ class _Reader:
     def _show(self, record: Mapping[str, Any]) -> Iterator[Message]:
         if record.get("type") == "in":
             frame = mapping(record.get("frame"))
-            if frame.get("method") == "session/update" and record.get("phase") != "replay":
+            if frame.get("method") == "session/update" and record.get("phase") != Phase.REPLAY:
                 update = mapping(mapping(frame.get("params")).get("update"))
                 yield from self._update(update, string(record.get("phase")), timestamp(record.get("at")))
             elif "method" not in frame:
@@ -69,7 +70,7 @@ class _Reader:
         kind = update.get("sessionUpdate")
         if kind in ("agent_message_chunk", "agent_thought_chunk"):
             # Before the turn an agent may send a banner in this way, which is not part of its answer.
-            role = Role.ASSISTANT if kind == "agent_message_chunk" and phase == "turn" else Role.LOG
+            role = Role.ASSISTANT if kind == "agent_message_chunk" and phase == Phase.TURN else Role.LOG
             key = (role, f"{phase} {update.get('messageId')}")
             yield from self._piece(key, mapping(update.get("content")), at)
         elif kind in ("tool_call", "tool_call_update"):

@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -28,10 +29,17 @@ INSTALL_EXTRA = 'install it: pip install "agentctl[openclaw]"'
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-class Secret(NamedTuple):
-    """A shared secret of the gateway; `kind` is `token` or `password`."""
+class Kind(StrEnum):
+    """What OpenClaw calls a secret."""
 
-    kind: str
+    TOKEN = "token"  # noqa: S105  (a name)
+    PASSWORD = "password"  # noqa: S105  (a name)
+
+
+class Secret(NamedTuple):
+    """A shared secret of the gateway."""
+
+    kind: Kind
     value: str
 
     def __repr__(self) -> str:
@@ -134,7 +142,7 @@ def _cleaned(url: str) -> str:
 
 
 def _from_environment(environ: Mapping[str, str]) -> Secret | None:
-    for kind in ("token", "password"):
+    for kind in Kind:
         if value := environ.get(f"OPENCLAW_GATEWAY_{kind.upper()}"):
             return Secret(kind, value)
     return None
@@ -143,7 +151,7 @@ def _from_environment(environ: Mapping[str, str]) -> Secret | None:
 def _secret(gateway: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Secret | None, str | None]:
     """The secret in OpenClaw's own order, or why the configured one cannot be used."""
     auth, remote = mapping(gateway.get("auth")), mapping(gateway.get("remote"))
-    kinds = ("password", "token") if auth.get("mode") == "password" else ("token", "password")
+    kinds = [*reversed(Kind)] if auth.get("mode") == Kind.PASSWORD else [*Kind]
     first, last = (remote, auth) if gateway.get("mode") == "remote" else (auth, remote)
     for table in (first, None, last):
         if table is None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING or __package__:
     from agentctl.adapters.acp.runner.records import (
         Frame,
         Log,
+        Phase,
         StopRequested,
         Trouble,
         listed,
@@ -46,7 +47,7 @@ if TYPE_CHECKING or __package__:
     from agentctl.adapters.acp.runner.turn import Turn
 else:
     from link import NO_METHOD, Agent, Order
-    from records import Frame, Log, StopRequested, Trouble, listed, mapping, model_option
+    from records import Frame, Log, Phase, StopRequested, Trouble, listed, mapping, model_option
     from turn import Turn
 
 PROTOCOL = 1
@@ -155,9 +156,9 @@ def open_session(agent: Agent, hello: Frame) -> tuple[str, Frame]:
     if mapping(can.get("sessionCapabilities")).get("resume") is not None:
         return "resume", agent.call("session/resume", where)
     if can.get("loadSession") is True:
-        agent.phase = "replay"
+        agent.phase = Phase.REPLAY
         told = agent.call("session/load", where)
-        agent.phase = "setup"
+        agent.phase = Phase.SETUP
         return "load", told
     raise Trouble(
         "the agent cannot continue an earlier session: it announces neither session/resume nor session/load"

@@ -17,6 +17,7 @@ if TYPE_CHECKING or __package__:
     from agentctl.adapters.acp.runner.records import (
         Frame,
         Log,
+        Phase,
         StopRequested,
         Trouble,
         current_model,
@@ -31,6 +32,7 @@ else:
     from records import (
         Frame,
         Log,
+        Phase,
         StopRequested,
         Trouble,
         current_model,
@@ -71,7 +73,7 @@ class Agent:
 
     def __init__(self, order: Order, log: Log, turn: Turn) -> None:
         self.order, self.log, self.turn = order, log, turn
-        self.phase = "setup"
+        self.phase = Phase.SETUP
         self.session: str | None = None
         self.stop: int | None = None
         self.exit: int | None = None
@@ -126,7 +128,7 @@ class Agent:
         if self.stop is not None:
             raise StopRequested
         if is_prompt:
-            self.phase, self._prompt = "turn", number
+            self.phase, self._prompt = Phase.TURN, number
         self.send({"id": number, "method": method, "params": params})
         if not self.wait(lambda: number in self._answers or self.stop is not None or self.is_over, seconds):
             raise Trouble(f"the agent did not answer {method} within {seconds:g} s")
@@ -286,7 +288,7 @@ class Agent:
             return
         number, params = frame.get("id"), mapping(frame.get("params"))
         is_aside = frame.get("method") == "session/update" and not self._is_ours(params.get("sessionId"))
-        self.log.frame("in", "aside" if is_aside else self.phase, text)
+        self.log.frame("in", Phase.ASIDE if is_aside else self.phase, text)
         if "method" in frame:
             if "id" in frame:
                 self._serve_request(number, str(frame["method"]), params)
@@ -295,7 +297,7 @@ class Agent:
         elif isinstance(number, int):
             self._answers[number] = frame
             if number == self._prompt:
-                self.phase = "closing"
+                self.phase = Phase.CLOSING
 
     def _is_ours(self, session: object) -> bool:
         """The stream may also have a subagent's session; ours can come before its id is known."""
@@ -306,11 +308,11 @@ class Agent:
         cost = mapping(update.get("cost"))
         amount = cost.get("amount")
         if isinstance(amount, int | float) and cost.get("currency") == "USD":
-            if self.phase in ("turn", "closing"):
+            if self.phase in (Phase.TURN, Phase.CLOSING):
                 self.turn.cost = amount
             else:
                 self.turn.cost_before = amount
-        if self.phase == "turn":
+        if self.phase is Phase.TURN:
             self.turn.take(update)
 
     def _serve_request(self, number: object, method: str, params: Frame) -> None:
@@ -332,7 +334,7 @@ class Agent:
 
     def end(self) -> None:
         """End the agent: end of input, TERM, KILL; then everything that is left in its group."""
-        self.phase = "closing"
+        self.phase = Phase.CLOSING
         self.close_input()
         grace = self.order.grace
         for number, seconds in ((0, grace / 2), (signal.SIGTERM, grace * 0.3), (signal.SIGKILL, 5)):

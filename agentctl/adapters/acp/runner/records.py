@@ -9,9 +9,20 @@ import json
 import os
 import signal
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 Frame = dict[str, Any]
+
+
+class Phase(StrEnum):
+    """Where a session is when a frame passes; ASIDE is for frames of another session."""
+
+    SETUP = "setup"
+    REPLAY = "replay"
+    TURN = "turn"
+    CLOSING = "closing"
+    ASIDE = "aside"
 
 
 class Trouble(Exception):
@@ -36,7 +47,7 @@ class Log:
     def record(self, kind: str, **fields: object) -> None:
         self._write(kind, json.dumps(fields, ensure_ascii=False)[1:-1])
 
-    def frame(self, kind: str, phase: str, text: str) -> None:
+    def frame(self, kind: str, phase: Phase, text: str) -> None:
         """A frame in the sender's own words: known fields, unknown ones, and their order."""
         self._write(kind, f'"phase": "{phase}", "frame": {text}')
 
