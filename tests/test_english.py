@@ -57,20 +57,10 @@ BANNED = {
 """Pattern → what a native reader would expect in its place."""
 
 WAITING = {
-    "agentctl/commands/_launching.py",
-    "agentctl/commands/launch.py",
-    "agentctl/commands/rerun.py",
-    "agentctl/commands/resume.py",
     "agentctl/core/decide.py",
     "agentctl/core/model.py",
     "agentctl/core/options.py",
-    "agentctl/core/plan.py",
     "agentctl/core/settings.py",
-    "agentctl/ops/start/launch.py",
-    "agentctl/ops/start/plan.py",
-    "agentctl/ops/start/prompt.py",
-    "agentctl/ops/start/rerun.py",
-    "agentctl/ops/start/resume.py",
     "README.md",
     "man",
 }

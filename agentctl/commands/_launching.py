@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -16,7 +19,7 @@ from agentctl.errors import OperationFailed
 
 if TYPE_CHECKING:
     from agentctl.ops.start.launch import Launched
-    from agentctl.ops.start.plan import LaunchRequest
+    from agentctl.ops.start.plan import LaunchRequest, StartOptions
     from agentctl.ops.start.prompt import ContextRequest
     from agentctl.runtime import Runtime
 
@@ -32,38 +35,114 @@ _SHELL_OWNED = frozenset(
 _OURS = (variables.SESSION_ID, variables.SHIM, variables.SET)
 """Beginnings of names that are agentctl's own to set."""
 
-_OPTIONS = (
-    click.option("--name", help="A name to call it by; unique among live sessions."),
-    click.option("--fuse", type=DURATION, help="Stop it after this long. Without: never; see --no-fuse."),
-    click.option("--no-fuse", is_flag=True, help="No deadline at all, not even the 4 h that only vouch."),
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedOptions:
+    """What every command that starts an agent is given, as Click delivers it."""
+
+    name: str | None
+    fuse: timedelta | None
+    no_fuse: bool
+    fuse_warn: timedelta | None
+    env: tuple[str, ...]
+    on_create: str | None
+    on_complete: str | None
+    on_fuse_warn: str | None
+    callback_session: str | None
+    callback_agent: str | None
+    force: bool
+    settle: timedelta | None
+    wait: bool
+    as_json: bool
+
+    def start_options(self, runtime: Runtime) -> StartOptions:
+        """The same, checked, for the operation."""
+        from agentctl.ops.start.plan import StartOptions
+
+        if self.fuse is not None and self.no_fuse:
+            raise click.UsageError("--fuse and --no-fuse exclude each other.")
+        if self.fuse_warn is not None and self.no_fuse:
+            raise click.UsageError("--fuse-warn needs a fuse; --no-fuse sets none.")
+        if self.name is not None:
+            check_name(self.name)
+        hooks = {
+            "on_create": self.on_create,
+            "on_complete": self.on_complete,
+            "on_fuse_warn": self.on_fuse_warn,
+        }
+        # The keys are those that receivers of webhooks know from the TypeScript agentctl.
+        meta = {
+            "openclaw_callback_session_key": self.callback_session,
+            "openclaw_callback_agent_id": self.callback_agent,
+        }
+        return StartOptions(
+            name=self.name,
+            fuse=self.fuse,
+            no_fuse=self.no_fuse,
+            fuse_warn=self.fuse_warn,
+            env=parse_env(self.env),
+            force=self.force,
+            hooks={name: command for name, command in hooks.items() if command is not None},
+            meta={key: value for key, value in meta.items() if value is not None},
+            settle=runtime.settings.settle if self.settle is None else self.settle,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextOptions:
+    """The files and the issue for a prompt, as Click delivers them."""
+
+    spec: str | None
+    files: tuple[str, ...]
+    max_file_size: int | None
+    issue: int | None
+    repo: str | None
+
+    def request(self, spec: str | None) -> ContextRequest:
+        """The same, checked; `spec` is the one of a matrix file, which --spec beats."""
+        from agentctl.ops.start.prompt import MAX_FILE_SIZE, ContextRequest
+
+        if self.repo is not None and self.issue is None:
+            raise click.UsageError("--repo says where an issue is: it needs --issue.")
+        if self.repo is not None and (not _REPOSITORY.fullmatch(self.repo) or self.repo.startswith("-")):
+            raise click.UsageError(f"--repo {self.repo}: give it as OWNER/NAME.")
+        if self.max_file_size is not None and self.spec is None and not self.files:
+            raise click.UsageError("--max-file-size needs --spec or --file.")
+        return ContextRequest(
+            spec=spec if self.spec is None else self.spec,
+            files=self.files,
+            issue=self.issue,
+            repo=self.repo,
+            max_file_size=MAX_FILE_SIZE if self.max_file_size is None else self.max_file_size,
+        )
+
+
+_SHARED = (
+    click.option("--name", help="A name for the session; unique among live sessions."),
+    click.option("--fuse", type=DURATION, help="Stop the session after this long.  [default: never]"),
+    click.option("--no-fuse", is_flag=True, help="Set no deadline, not even the 4 h one that stops nothing."),
     click.option("--fuse-warn", type=DURATION, help="Run the on-fuse-warn hook this long before the fuse."),
-    click.option("--env", "env", metavar="K=V", multiple=True, help="A variable for the agent; repeatable."),
-    click.option("--on-create", metavar="CMD", help="Run before the agent starts; a failure prevents it."),
-    click.option("--on-complete", metavar="CMD", help="Run once when the session has ended."),
-    click.option("--on-fuse-warn", metavar="CMD", help="Run when the fuse is about to blow."),
+    click.option("--env", metavar="K=V", multiple=True, help="Set a variable for the agent; repeatable."),
+    click.option("--on-create", metavar="CMD", help="Run this before the agent; a failure prevents it."),
+    click.option("--on-complete", metavar="CMD", help="Run this once when the session has ended."),
+    click.option("--on-fuse-warn", metavar="CMD", help="Run this when the fuse is about to blow."),
     click.option("--callback-session", metavar="KEY", help="Session that webhooks name for the answer."),
     click.option("--callback-agent", metavar="ID", help="Agent that webhooks name for the answer."),
-    click.option("--force", is_flag=True, help="Start although somebody holds the directory."),
+    click.option("--force", is_flag=True, help="Start even if the directory is in use or locked."),
     click.option(
         "--settle",
         type=DURATION_OR_ZERO,
         help="How long to watch for an early failure; 0s for not at all.  [default: 1s]",
     ),
-    click.option("--wait", "wait", is_flag=True, help="Wait for its end; exit as `agentctl wait` does."),
+    click.option("--wait", is_flag=True, help="Wait for the session to end; exit as `agentctl wait` does."),
     json_option,
 )
 
-_CALLBACKS = {
-    "callback_session": "openclaw_callback_session_key",
-    "callback_agent": "openclaw_callback_agent_id",
-}
-"""Option → its key in the `meta` of a webhook, as receivers know it from the TypeScript agentctl."""
-
-_CONTEXT_OPTIONS = (
+_CONTEXT = (
     click.option("--spec", type=click.Path(), help="Put this file before the prompt, as the specification."),
-    click.option("--file", "files", type=click.Path(), multiple=True, help="Put this file in; repeatable."),
+    click.option("--file", "files", type=click.Path(), multiple=True, help="Add this file; repeatable."),
     click.option("--max-file-size", type=SIZE, help="Largest such file.  [default: 50KiB]"),
-    click.option("--issue", type=COUNT_FROM_1, help="Put this issue of GitHub in, read with gh."),
+    click.option("--issue", type=COUNT_FROM_1, help="Add this GitHub issue, read with gh."),
     click.option("--repo", metavar="OWNER/NAME", help="The issue's repository.  [default: the directory's]"),
 )
 
@@ -71,65 +150,32 @@ _REPOSITORY = re.compile(r"(?:[\w.-]+/)?[\w.-]+/[\w.-]+", re.ASCII)
 
 
 def context_options(command: F) -> F:
-    """The options that put text of files and issues into a prompt; `context_of` reads them."""
-    for option in reversed(_CONTEXT_OPTIONS):
-        command = option(command)
-    return command
+    """The options that add text of files and issues to a prompt; the command gets them as `context`."""
+    return _gathered(command, _CONTEXT, ContextOptions, "context")
 
 
-def context_of(options: Mapping[str, Any], *, spec: str | None = None) -> ContextRequest:
-    """What is to go into the prompt, as a request of its own; --spec beats the `spec` of a matrix file."""
-    from agentctl.ops.start.prompt import MAX_FILE_SIZE, ContextRequest
-
-    repo, size = options["repo"], options["max_file_size"]
-    if repo is not None and options["issue"] is None:
-        raise click.UsageError("--repo says where an issue is: it needs --issue.")
-    if repo is not None and (not _REPOSITORY.fullmatch(repo) or repo.startswith("-")):
-        raise click.UsageError(f"--repo {repo}: give it as OWNER/NAME.")
-    if size is not None and options["spec"] is None and not options["files"]:
-        raise click.UsageError("--max-file-size needs --spec or --file.")
-    return ContextRequest(
-        spec=spec if options["spec"] is None else options["spec"],
-        files=tuple(options["files"]),
-        issue=options["issue"],
-        repo=repo,
-        max_file_size=MAX_FILE_SIZE if size is None else size,
-    )
+def shared_options(command: F) -> F:
+    """The options of every way to start an agent; the command gets them as `shared`."""
+    return _gathered(command, _SHARED, SharedOptions, "shared")
 
 
-def launching_options(command: F) -> F:
-    """The options that every way of starting an agent has."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+def _gathered(
+    command: F, options: Sequence[Callable[[F], F]], kind: type[ContextOptions | SharedOptions], into: str
+) -> F:
+    """Add the options to a command, which gets their values as one argument of type `kind`."""
+    names = [field.name for field in fields(kind)]
 
+    def gather(**values: Any) -> Any:
+        return command(**{into: kind(**{name: values.pop(name) for name in names})}, **values)
 
-def common(runtime: Runtime, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The shared options as fields of a LaunchRequest."""
-    if options["fuse"] is not None and options["no_fuse"]:
-        raise click.UsageError("--fuse and --no-fuse exclude each other.")
-    if options["fuse_warn"] is not None and options["no_fuse"]:
-        raise click.UsageError("--fuse-warn needs a fuse; --no-fuse sets none.")
-    if options["name"] is not None:
-        check_name(options["name"])
-    hooks = {name: options[name] for name in ("on_create", "on_complete", "on_fuse_warn") if options[name]}
-    settle = options["settle"]
-    meta = {name: options[option] for option, name in _CALLBACKS.items() if options[option]}
-    return {
-        "name": options["name"],
-        "fuse": options["fuse"],
-        "no_fuse": options["no_fuse"],
-        "fuse_warn": options["fuse_warn"],
-        "env": parse_env(options["env"]),
-        "force": options["force"],
-        "hooks": hooks,
-        "meta": meta,
-        "settle": runtime.settings.settle if settle is None else settle,
-    }
+    wrapped = cast("F", update_wrapper(gather, command))
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped
 
 
 def check_name(name: str) -> None:
-    """A name must be one that a shell and a table can carry."""
+    """Refuse a name that a shell or a table cannot carry."""
     if name.startswith("~") or "/" in name or name in (".", ".."):
         raise click.UsageError("--name must not look like a path: no '/', no leading '~', not '.' or '..'.")
     if not name.strip() or name.startswith("-") or not name.isprintable() or len(name) > 100:
@@ -151,21 +197,23 @@ def parse_env(pairs: Sequence[str]) -> dict[str, str]:
     return environ
 
 
-def read_text(path: str) -> str:
-    """A prompt from a file, or from standard input for `-`; bytes that are no text are kept."""
+def read_prompt(path: str, what: str) -> str:
+    """The prompt in a file, or any bytes from standard input for `-`; a person knows it as a `what`."""
+    if path != "-":
+        from agentctl.ops.start import prompt
+
+        return prompt.read_prompt(path)
+    if sys.stdin.isatty():
+        _show.note(f"reading the {what} from standard input; end it with ctrl-D")
     try:
-        if path == "-":
-            raw = sys.stdin.buffer.read()
-        else:
-            with open(path, "rb") as file:
-                raw = file.read()
+        raw = sys.stdin.buffer.read()
     except OSError as error:
-        raise click.UsageError(f"prompt file {path}: {error.strerror}.") from error
+        raise click.UsageError(f"standard input cannot be read: {error.strerror}.") from error
     return raw.decode("utf-8", "surrogateescape")
 
 
 def start(runtime: Runtime, request: LaunchRequest, *, wait: bool, as_json: bool) -> int:
-    """Launch, print the id (or the document), and wait if that was asked for; the exit code."""
+    """Launch, print the id (or the document), and wait if asked to; the exit code."""
     from agentctl.ops.start.launch import launch
 
     launched = launch(runtime, request)
@@ -192,7 +240,7 @@ def _answer(runtime: Runtime, launched: Launched, *, as_json: bool) -> None:
 
 
 def print_id(session_id: str) -> None:
-    """The id at once; if it cannot be written, it is named in the error: the agent is at work."""
+    """Print the id at once; if it cannot be written, the error names it: the agent is running."""
     try:
         click.echo(session_id)
         sys.stdout.flush()

@@ -61,7 +61,9 @@ def pass_runtime(function: Callable[Concatenate[Runtime, P], R]) -> Callable[P, 
     """Call a command with the Runtime as its first argument. The decorator next to the function."""
 
     def with_runtime(*args: P.args, **kwargs: P.kwargs) -> R:
-        runtime = runtime_of(click.get_current_context())
+        ctx = click.get_current_context()
+        refuse_empty(ctx)
+        runtime = runtime_of(ctx)
         if sys.stderr.isatty():
             runtime.progress = _tell_progress
         try:
@@ -71,6 +73,26 @@ def pass_runtime(function: Callable[Concatenate[Runtime, P], R]) -> Callable[P, 
                 click.echo(f"agentctl: warning: {notice}", err=True)
 
     return update_wrapper(with_runtime, function)
+
+
+_MAY_BE_EMPTY = frozenset({"prompt", "values"})
+"""Parameters that others judge: an adapter whether it needs a prompt, a setting what it may be."""
+
+
+def refuse_empty(ctx: click.Context) -> None:
+    """Raise UsageError for an empty argument or value, such as a script's variable that is not set."""
+    for param in ctx.command.params:
+        value = ctx.params.get(param.name or "")
+        if param.name not in _MAY_BE_EMPTY and (value == "" or (isinstance(value, tuple) and "" in value)):
+            raise click.UsageError(f"{_called(param)} is empty.", ctx)
+
+
+def _called(param: click.Parameter) -> str:
+    if isinstance(param, click.Option):
+        return max(param.opts, key=len)
+    if isinstance(param.type, Known):
+        return "session ID" if param.type.name == "session" else param.type.name
+    return param.human_readable_name.strip("[].")
 
 
 def _tell_progress(agent: str, done: int, of: int) -> None:

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
 from agentctl.commands._launching import (
-    common,
-    context_of,
+    ContextOptions,
+    SharedOptions,
     context_options,
-    launching_options,
-    read_text,
+    read_prompt,
+    shared_options,
     start,
 )
 from agentctl.commands._options import ADAPTER, COUNT_FROM_0, COUNT_FROM_1, pass_runtime
 
 if TYPE_CHECKING:
+    from agentctl.ops.worktrees.make import WorktreeRequest
     from agentctl.runtime import Runtime
 
 AGENT_ARGS = "agentctl.agent_args"
-
-
 ORDER = "agentctl.adapters_and_models"
 
 
 class LaunchCommand(click.Command):
     """Keeps what follows `--` away from our own arguments, and the order of --adapter and --model.
 
-    What follows `--` is the agent's. A --model belongs to the --adapter before it, which
-    Click's parameters do not tell.
+    What follows `--` is the agent's. A --model belongs to the --adapter before it, and
+    Click's parameters do not show that order.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -42,7 +42,7 @@ class LaunchCommand(click.Command):
         return super().parse_args(ctx, args)
 
     def _in_order(self, ctx: click.Context, args: list[str]) -> list[tuple[str, str]]:
-        """`adapters` and `models` with their values, as they stand on the line."""
+        """`adapters` and `models` with their values, in the order of the command line."""
         values, _, order = self.make_parser(ctx).parse_args(args=args.copy())
         left = {name: iter(values.get(name) or ()) for name in ("adapters", "models")}
         return [(param.name, next(left[param.name])) for param in order if param.name in left]
@@ -54,7 +54,7 @@ class LaunchCommand(click.Command):
 @click.command("launch", cls=LaunchCommand)
 @click.argument("adapter", required=False, type=ADAPTER)
 @click.argument("dash", metavar="[-]", required=False)
-@click.option("-p", "--prompt", help="What the agent is to do.")
+@click.option("-p", "--prompt", help="What the agent should do.")
 @click.option("--prompt-file", type=click.Path(), help="Read the prompt from this file; - is standard input.")
 @click.option("--model", "models", multiple=True, help="Model, in the agent's own notation.")
 @click.option("--cwd", type=click.Path(), help="Directory to work in.  [default: this one]")
@@ -63,9 +63,9 @@ class LaunchCommand(click.Command):
     "adapters",
     type=ADAPTER,
     multiple=True,
-    help="One of several agents, side by side; repeatable. A --model belongs to the one before it.",
+    help="Start several agents side by side; repeatable. A --model belongs to the --adapter before it.",
 )
-@click.option("--matrix", type=click.Path(), help="Several agents, described in this YAML or TOML file.")
+@click.option("--matrix", type=click.Path(), help="Start the agents that this YAML or TOML file describes.")
 @click.option(
     "--worktree",
     metavar="REPO",
@@ -74,15 +74,15 @@ class LaunchCommand(click.Command):
 )
 @click.option("--branch", help="Branch of the worktree, new or not.  [default: try/GROUP/ADAPTER]")
 @click.option(
-    "--base-branch", help="What a new branch begins at.  [default: origin's of that name, else HEAD]"
+    "--base-branch", help="Where a new branch starts.  [default: origin's branch of that name, else HEAD]"
 )
 @click.option(
     "--max-running",
     type=COUNT_FROM_1,
-    help="Refuse if more sessions would be live than this.  [default: defaults.max_running]",
+    help="Refuse if more sessions than this would be live.  [default: defaults.max_running]",
 )
 @context_options
-@launching_options
+@shared_options
 @click.option("--max-depth", type=COUNT_FROM_0, help="How deep agents may launch agents.  [default: 3]")
 @click.pass_context
 @pass_runtime
@@ -90,29 +90,37 @@ def command(
     runtime: Runtime,
     ctx: click.Context,
     /,
+    *,
     adapter: str | None,
     dash: str | None,
     prompt: str | None,
     prompt_file: str | None,
+    models: tuple[str, ...],
     cwd: str | None,
+    adapters: tuple[str, ...],
+    matrix: str | None,
+    worktree: str | None,
+    branch: str | None,
+    base_branch: str | None,
     max_running: int | None,
     max_depth: int | None,
-    **options: Any,
+    context: ContextOptions,
+    shared: SharedOptions,
 ) -> int:
     """Start an agent in the background and print its id.
 
-    ADAPTER is an agent (see `agentctl adapters`); without it the configured one, else the
-    first one installed. A lone - reads the prompt from standard input. What follows -- goes
-    to the agent's program as it is; with adapter exec it is the command to run.
+    ADAPTER is an agent (see `agentctl adapters`).  [default: the configured one, else the
+    first one installed]  A lone - reads the prompt from standard input. What follows -- goes
+    to the agent's program unchanged; with adapter exec it is the command to run.
 
     The directory is held until the session has ended: a second launch in it is refused.
-    Every session has a fuse. With --fuse it is stopped at that deadline: on time while its
-    session lives, else by the first agentctl after it. Without, a fuse of 4 h ends nothing;
-    it vouches for the process while the agent's own store does not list it.
+    Every session has a fuse. With --fuse the session is stopped at that deadline, or by the
+    first agentctl command after it. Without --fuse, a fuse of 4 h stops nothing: until it
+    ends, a running process counts as alive even if the agent's own store does not list it.
 
-    Several agents, by --adapter or --matrix, are one group: each works in a worktree and on
-    a branch of its own, and one that cannot be started leaves neither. The ids are printed
-    one a line, the group and a table go to standard error.
+    Several agents, started with --adapter or --matrix, form a group. Each works in its own
+    worktree on its own branch; an agent that cannot be started leaves neither behind. The
+    ids go to standard output, one a line; the group and a table go to standard error.
 
     \b
     Examples:
@@ -129,12 +137,12 @@ def command(
     \b
     Exit status:
       0   started (or ended well already); with --wait as `agentctl wait`
-      1   it could not be started, or ended badly within --settle; of several: none was
-      2   usage; a file that is too large or no text
+      1   it could not be started, or ended badly within --settle; of several: none started
+      2   usage; a file that is too large or not text
       3   some of several were started
-      10  no such file, issue or repository
+      10  no such file, directory, issue or repository
       11  the directory, the branch or the name is taken, or --max-running is reached
-      12  the adapter or its program is not there; gh is not
+      12  the adapter, its program or gh is not installed
     """
     from agentctl.commands import _parallel
     from agentctl.ops.start.plan import MAX_DEPTH, LaunchRequest
@@ -143,31 +151,58 @@ def command(
         adapter, dash = None, "-"
     if dash not in (None, "-"):
         raise click.UsageError(
-            f"unexpected argument '{dash}'. A prompt is given with -p; the agent's own arguments follow --."
+            f"unexpected argument '{dash}'. Give the prompt with -p, and the agent's own arguments after --."
         )
-    if cwd is not None and options["worktree"] is not None:
+    if cwd is not None and worktree is not None:
         raise click.UsageError(
             "--cwd and --worktree exclude each other: a worktree is a directory of its own."
         )
+    options = shared.start_options(runtime)
+    prompt = _prompt(prompt, prompt_file, from_stdin=dash is not None)
+    line = _parallel.on_line(ctx.meta.get(ORDER, ()))
+    wanted = _parallel.agents(runtime, line, adapter=adapter, matrix=matrix)
+    place = cwd or (wanted.cwd if worktree is None else None) or "."
+    first, *others = wanted.slots
+    tree = _worktree(
+        worktree or place,
+        branch or (None if others else first.branch),
+        base_branch or (None if others else first.base_branch),
+        is_asked=worktree is not None,
+    )
+    first, *others = _parallel.composed(
+        runtime,
+        context.request(wanted.spec),
+        wanted.slots,
+        prompt=wanted.prompt if prompt is None else prompt,
+        cwd=place if tree is None else tree.repository,
+    )
     request = LaunchRequest(
-        adapter=adapter,
-        prompt=_prompt(prompt, prompt_file, from_stdin=dash is not None),
-        cwd=cwd or ".",
+        adapter=first.adapter,
+        prompt=first.prompt,
+        cwd=place,
+        model=line.model if others else first.model or line.model,
         args=ctx.meta.get(AGENT_ARGS, ()),
+        options=replace(options, hooks={**wanted.hooks, **options.hooks}),
         max_depth=MAX_DEPTH if max_depth is None else max_depth,
         max_running=max_running or runtime.settings.max_running,
-        **common(runtime, options),
+        worktree=tree,
     )
-    named, model = _parallel.slots_in_order(ctx.meta.get(ORDER, ()))
-    request, slots, spec = _parallel.gather(
-        request, named, model=model, has_cwd=cwd is not None, options=options
-    )
-    request, slots = _parallel.with_context(runtime, request, slots, context_of(options, spec=spec))
-    if len(slots) > 1:
+    if others:
         return _parallel.start_group(
-            runtime, request, slots, wait=options["wait"], as_json=options["as_json"]
+            runtime, request, [first, *others], wait=shared.wait, as_json=shared.as_json
         )
-    return start(runtime, request, wait=options["wait"], as_json=options["as_json"])
+    return start(runtime, request, wait=shared.wait, as_json=shared.as_json)
+
+
+def _worktree(
+    repository: str, branch: str | None, base: str | None, *, is_asked: bool
+) -> WorktreeRequest | None:
+    """--branch alone is enough: the repository is then the one of the directory."""
+    if not is_asked and branch is None and base is None:
+        return None
+    from agentctl.ops.worktrees.make import WorktreeRequest
+
+    return WorktreeRequest(repository, branch, base)
 
 
 def _prompt(prompt: str | None, prompt_file: str | None, *, from_stdin: bool) -> str | None:
@@ -175,5 +210,5 @@ def _prompt(prompt: str | None, prompt_file: str | None, *, from_stdin: bool) ->
     if sum(given) > 1:
         raise click.UsageError("give the prompt once: with -p, with --prompt-file, or with -.")
     if from_stdin:
-        return read_text("-")
-    return prompt if prompt_file is None else read_text(prompt_file)
+        return read_prompt("-", "prompt")
+    return prompt if prompt_file is None else read_prompt(prompt_file, "prompt")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from agentctl.commands._launching import common, launching_options, read_text, start
+from agentctl.commands._launching import SharedOptions, read_prompt, shared_options, start
 from agentctl.commands._options import ENDED_SESSION, pass_runtime
 
 if TYPE_CHECKING:
@@ -19,22 +19,23 @@ if TYPE_CHECKING:
 @click.option(
     "--prompt-file", type=click.Path(), help="Read the message from this file; - is standard input."
 )
-@click.option("--model", help="Another model than before.")
-@launching_options
+@click.option("--model", help="Use another model than before.")
+@shared_options
 @pass_runtime
 def command(
     runtime: Runtime,
     /,
+    *,
     session: str,
     message: str | None,
     prompt_file: str | None,
     model: str | None,
-    **options: Any,
+    shared: SharedOptions,
 ) -> int:
-    """Go on with an ended session's conversation.
+    """Continue a finished conversation.
 
-    Starts a new session in the same directory whose agent knows what was said before. MESSAGE
-    - reads it from standard input. Refused while the old one is still running.
+    Start a new session in the same directory, whose agent knows what was said before. The
+    MESSAGE - is read from standard input. Refused while the old session is still running.
 
     \b
     Examples:
@@ -45,16 +46,15 @@ def command(
     Exit status:
       0   started; with --wait as `agentctl wait`
       1   it could not be started, or ended badly within --settle
-      10  no such session
-      11  it is still running, or its directory is taken
+      10  no such session or file
+      11  the session is still running, or its directory is taken
       12  its adapter cannot resume
     """
     from agentctl.ops.start.resume import resume_request
 
     if (message is None) == (prompt_file is None):
         raise click.UsageError("give the message once: as MESSAGE or with --prompt-file.")
-    text = read_text(prompt_file) if prompt_file is not None else message or ""
-    if message == "-":
-        text = read_text("-")
-    request = resume_request(runtime, session, text, model, common(runtime, options))
-    return start(runtime, request, wait=options["wait"], as_json=options["as_json"])
+    from_file = "-" if message == "-" else prompt_file
+    text = message or "" if from_file is None else read_prompt(from_file, "message")
+    request = resume_request(runtime, session, text, model, shared.start_options(runtime))
+    return start(runtime, request, wait=shared.wait, as_json=shared.as_json)

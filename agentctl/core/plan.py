@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from math import prod
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from agentctl.core.near import did_you_mean, near_matches
+from agentctl.core.slots import Matrix, Slot
 
 MAX_SLOTS = 32
 """Agents that one launch may start."""
@@ -27,26 +27,6 @@ ENTRY_KEYS = ("adapter", "model", "branch", "base_branch", "prompt")
 
 OLD_NAMES = {"baseBranch": "base_branch"}
 """Spellings of the TypeScript agentctl → ours."""
-
-
-class Slot(NamedTuple):
-    """One agent of a parallel launch; None where the launch as a whole or a default decides."""
-
-    adapter: str
-    model: str | None = None
-    branch: str | None = None
-    base_branch: str | None = None
-    prompt: str | None = None
-
-
-class Matrix(NamedTuple):
-    """A matrix file: what is said for all slots, and the slots."""
-
-    slots: tuple[Slot, ...]
-    prompt: str | None = None
-    cwd: str | None = None
-    spec: str | None = None
-    hooks: Mapping[str, str] = MappingProxyType({})
 
 
 Path = tuple[str | int, ...]
@@ -146,10 +126,10 @@ def _text(path: Path, value: object, wrong: list[MatrixProblem]) -> str | None:
     if isinstance(value, str):
         wrong.append(MatrixProblem(path, "must not contain NUL" if "\0" in value else "must not be empty"))
     elif value is None or isinstance(value, Mapping | list | tuple):
-        wrong.append(MatrixProblem(path, "must be a text"))
+        wrong.append(MatrixProblem(path, "must be a string"))
     else:
         wrong.append(
-            MatrixProblem(path, f"must be a text, not {type(value).__name__} {value}", "put it in quotes")
+            MatrixProblem(path, f"must be a string, not {type(value).__name__} {value}", "put it in quotes")
         )
     return None
 
@@ -160,7 +140,7 @@ def _unknown(path: Path, table: Mapping[Any, object], known: Sequence[str]) -> l
         if name in known:
             continue
         hint = did_you_mean(near_matches(str(name), known)) or f"known here: {', '.join(known)}"
-        problems.append(MatrixProblem((*path, str(name)), "is no key of a matrix file", hint))
+        problems.append(MatrixProblem((*path, str(name)), "is not a key of a matrix file", hint))
     return problems
 
 

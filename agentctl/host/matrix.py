@@ -1,4 +1,4 @@
-"""Reading a matrix file, YAML or TOML, and finding the line of what is wrong in it.
+"""Reading a matrix file, YAML or TOML, and finding the line of each mistake in it.
 
 Must not know what the keys mean: that is `core.plan`.
 """
@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from agentctl.core.plan import Matrix, MatrixError, MatrixProblem, Path, dotted, read_matrix
-from agentctl.errors import NotFound, UsageFault
+from agentctl.core.plan import MatrixError, MatrixProblem, Path, dotted, read_matrix
+from agentctl.core.slots import Matrix
+from agentctl.errors import UsageFault
+from agentctl.host.text_file import read_text_file
 
 if TYPE_CHECKING:
     from yaml.nodes import Node
@@ -21,19 +23,7 @@ LARGEST = 1_000_000
 
 def load(path: str) -> Matrix:
     """The matrix in this file: TOML if its name ends so, else YAML. Raises UsageFault or NotFound."""
-    try:
-        with open(path, "rb") as file:
-            raw = file.read(LARGEST + 1)
-    except FileNotFoundError:
-        raise NotFound(f"matrix file {path} is not there") from None
-    except OSError as error:
-        raise UsageFault(f"matrix file {path} cannot be read: {error.strerror}") from error
-    if len(raw) > LARGEST:
-        raise UsageFault(f"matrix file {path} is larger than {LARGEST} bytes")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageFault(f"matrix file {path} is not UTF-8 text (byte {error.start})") from error
+    text = read_text_file(path, what="matrix file", limit=LARGEST, hint="a matrix file is YAML or TOML")
     try:
         data, lines = _toml(path, text) if path.endswith(".toml") else _yaml(path, text)
     except RecursionError as error:
@@ -77,7 +67,7 @@ def _yaml(path: str, text: str) -> tuple[object, Lines]:
             twice = []
             for place, line in _walk(node, (), set()):
                 if place in lines:
-                    twice.append(MatrixProblem(place, f"is there twice, again in line {line}"))
+                    twice.append(MatrixProblem(place, f"appears twice, again in line {line}"))
                 lines.setdefault(place, line)
             if twice:
                 raise _fault(path, lines, twice)
@@ -88,7 +78,7 @@ def _yaml(path: str, text: str) -> tuple[object, Lines]:
         what = getattr(error, "problem", None) or str(error).partition("\n")[0]
         raise UsageFault(f"{path}{where}: {what}", hint="the file must be valid YAML") from error
     except ValueError as error:  # a date such as 2026-13-40
-        raise UsageFault(f"{path}: {error}", hint="put texts that look like dates in quotes") from error
+        raise UsageFault(f"{path}: {error}", hint="put strings that look like dates in quotes") from error
 
 
 def _walk(node: Node, path: Path, seen: set[int]) -> Iterator[tuple[Path, int]]:

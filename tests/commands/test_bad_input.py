@@ -231,7 +231,7 @@ def test_a_program_that_is_there_but_may_not_be_run_is_told_so(run: Run) -> None
     assert error["message"] == "adapter exec: /etc/passwd is not executable"
     assert "chmod +x" in error["hint"]
     assert "/etc is a directory" in run("launch exec -- /etc", exit=12).stderr
-    assert "program /etc/none is not to be found" in run("launch exec -- /etc/none", exit=12).stderr
+    assert "/etc/none: command not found" in run("launch exec -- /etc/none", exit=12).stderr
 
 
 def test_a_launch_is_refused_over_a_setting_that_its_adapter_does_not_read(

@@ -268,7 +268,7 @@ def test_what_a_directory_cannot_have(run: Run, work: Path) -> None:
         assert message in run(["fuse", "set", ".", *words], exit=code).stderr
     assert "No such file" in run("fuse set ./gone", exit=10).stderr
     assert "not a directory" in run("fuse set ./file", exit=2).stderr
-    assert "is an empty string" in run(["fuse", "set", ""], exit=2).stderr
+    assert "TARGET is empty" in run(["fuse", "set", ""], exit=2).stderr
     assert listed(run, "-a") == []
 
 

@@ -117,7 +117,7 @@ def test_a_specification_or_an_issue_may_be_the_whole_prompt_but_a_file_may_not(
 ) -> None:
     (project / "plan.md").write_text("Be quick.")
     assert sent(run, f"--spec {project}/plan.md", project).endswith("Be quick.\n```")
-    assert "what is to be done" in run(f"launch exec --file {project}/plan.md -- cat", exit=2).stderr
+    assert "what to do with it" in run(f"launch exec --file {project}/plan.md -- cat", exit=2).stderr
 
 
 def test_rerun_sends_what_was_composed_then(run: Run, project: Path) -> None:
@@ -170,12 +170,12 @@ def test_what_cannot_be_put_into_a_prompt_is_named(run: Run, project: Path, opti
     (project / "latin").write_bytes(b"caf\xe9")
     (project / "nul").write_bytes(b"a\0b")
     (project / "bom").write_bytes(b"\xef\xbb\xbftext")
-    assert f"no file {project}/none" in refused(f"{project}/none", 10)
-    assert f"no file {project}/nul/below" in refused(f"{project}/nul/below", 10)
+    assert f"file {project}/none does not exist" in refused(f"{project}/none", 10)
+    assert f"file {project}/nul/below does not exist" in refused(f"{project}/nul/below", 10)
     assert f"{project} is a directory" in refused(str(project), 2)
-    assert "is not text: byte 3 is no UTF-8" in refused(f"{project}/latin", 2)
-    assert "is not text: it has NUL bytes" in refused(f"{project}/nul", 2)
-    assert "names no file" in refused("", 2)
+    assert "is not text: byte 3 is not UTF-8" in refused(f"{project}/latin", 2)
+    assert "is not text: it contains NUL bytes" in refused(f"{project}/nul", 2)
+    assert f"{option} is empty" in refused("", 2)
     assert "cannot be read: Too many levels" in refused(_loop(project), 1)
     assert run("list -a -q").stdout == ""
     assert "```\ntext\n```" in sent(run, f"{option} {project}/bom -p Go", project)

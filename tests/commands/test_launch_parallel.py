@@ -56,7 +56,7 @@ def test_a_model_belongs_to_the_adapter_before_it(run: Run, repo: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("--model x --adapter demo --adapter demo", "--model x stands before any --adapter"),
+        ("--model x --adapter demo --adapter demo", "--model x comes before any --adapter"),
         ("--adapter demo --model x --model y", "--adapter demo has two models"),
         ("demo --adapter demo", "either as an argument or with --adapter"),
         ("demo --matrix m.yaml", "--matrix names the agents"),

@@ -210,8 +210,8 @@ def test_what_cannot_be_locked(run: Run, work: Path) -> None:
     assert "No such file" in run("lock gone", exit=10).stderr
     assert "Too many levels" in run("lock loop", exit=10).stderr
     assert "not a directory" in run("lock file", exit=2).stderr
-    assert "is an empty string" in run(["lock", ""], exit=2).stderr
-    assert "is an empty string" in run(["unlock", ""], exit=2).stderr
+    assert "DIR is empty" in run(["lock", ""], exit=2).stderr
+    assert "directory is empty" in run(["unlock", ""], exit=2).stderr
     assert run("lock gone --json", exit=10).error()["code"] == "not_found"
     assert held(run) == []
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from agentctl.core import plan
-from agentctl.core.plan import MAX_SLOTS, MatrixError, Slot, branches, read_matrix, slug, suffixes
+from agentctl.core.plan import MAX_SLOTS, MatrixError, branches, read_matrix, slug, suffixes
+from agentctl.core.slots import Slot
 
 EXPANDED: list[tuple[list[Any], list[Slot]]] = [
     ([{"adapter": "a"}], [Slot("a")]),
@@ -60,14 +61,14 @@ WRONG: list[tuple[object, tuple[Any, ...], str]] = [
     ({"matrix": [{"adapter": "a\0"}]}, ("matrix", 0, "adapter"), "NUL"),
     ({"matrix": [{"adapter": "a", "model": 4.5}]}, ("matrix", 0, "model"), "not float 4.5"),
     ({"matrix": [{"adapter": "a", "model": ["x", True]}]}, ("matrix", 0, "model", 1), "not bool True"),
-    ({"matrix": [{"adapter": "a", "model": ["x", None]}]}, ("matrix", 0, "model", 1), "must be a text"),
-    ({"matrix": [{"adapter": "a", "model": [["x"]]}]}, ("matrix", 0, "model", 0), "must be a text"),
+    ({"matrix": [{"adapter": "a", "model": ["x", None]}]}, ("matrix", 0, "model", 1), "must be a string"),
+    ({"matrix": [{"adapter": "a", "model": [["x"]]}]}, ("matrix", 0, "model", 0), "must be a string"),
     ({"matrix": [{"adapter": "a", "model": []}]}, ("matrix", 0, "model"), "empty list"),
-    ({"matrix": [{"adapter": "a", "modle": "x"}]}, ("matrix", 0, "modle"), "is no key"),
-    ({"matrix": [{"adapter": "a"}], "promt": "x"}, ("promt",), "is no key"),
+    ({"matrix": [{"adapter": "a", "modle": "x"}]}, ("matrix", 0, "modle"), "is not a key"),
+    ({"matrix": [{"adapter": "a"}], "promt": "x"}, ("promt",), "is not a key"),
     ({"matrix": [{"adapter": "a"}], "prompt": 3}, ("prompt",), "not int 3"),
     ({"matrix": [{"adapter": "a"}], "hooks": "make"}, ("hooks",), "must be a table"),
-    ({"matrix": [{"adapter": "a"}], "hooks": {"on_start": "x"}}, ("hooks", "on_start"), "is no key"),
+    ({"matrix": [{"adapter": "a"}], "hooks": {"on_start": "x"}}, ("hooks", "on_start"), "is not a key"),
 ]
 
 

@@ -64,6 +64,20 @@ def is_clean(printed: str) -> bool:
     )
 
 
+def is_text(prompt: bytes) -> bool:
+    try:
+        return "\0" not in prompt.decode()
+    except UnicodeDecodeError:
+        return False
+
+
+@pytest.mark.parametrize("name", ["invalid UTF-8", "escapes", *WITH_NUL])
+def test_a_prompt_file_that_is_not_text_is_refused(name: str, tmp_path: Path, run: Run) -> None:
+    file = tmp_path / "prompt"
+    file.write_bytes((PROMPTS | WITH_NUL)[name])
+    assert "is not text" in run(["launch", "exec", "--prompt-file", str(file), "--", "cat"], exit=2).stderr
+
+
 @pytest.mark.parametrize("way", ["file", "stdin", "stdin by name", "option", "long option"])
 def test_every_prompt_arrives_byte_for_byte_is_stored_so_and_shown_cleaned(
     way: str, tmp_path: Path, run: Run, wait_until: WaitUntil
@@ -74,6 +88,8 @@ def test_every_prompt_arrives_byte_for_byte_is_stored_so_and_shown_cleaned(
         del prompts["one mebibyte"]  # longer than an argument may be
     else:
         prompts |= WITH_NUL  # no argument can hold one
+    if way == "file":
+        prompts = {name: prompt for name, prompt in prompts.items() if is_text(prompt)}
     launches = {name: launch_with(way, prompt, tmp_path / f"work {name}") for name, prompt in prompts.items()}
     ids = {}
     for name, each in launches.items():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agentctl.core.plan import Slot
+from agentctl.core.slots import Slot
 from agentctl.errors import NotFound, UsageFault
 from agentctl.host import matrix
 
@@ -78,18 +78,18 @@ def _written(tmp_path: Path, text: str) -> Path:
         (
             "matrix:\n- adapter: a\n  modle: x\n",
             "m.yaml",
-            "line 3: matrix[0].modle: is no key of a matrix file",
+            "line 3: matrix[0].modle: is not a key of a matrix file",
         ),
         (
             "matrix:\n- adapter: a\n- adapter: b\n  model: [x,\n    4.5]\n",
             "m.yaml",
-            "line 5: matrix[1].model[1]: must be a text, not float 4.5",
+            "line 5: matrix[1].model[1]: must be a string, not float 4.5",
         ),
         ("matrix:\n- model: x\n", "m.yaml", "m.yaml, line 2: matrix[0]: has no adapter"),
         (
             "prompt: x\nmatrix:\n- adapter: a\nprompt: y\n",
             "m.yaml",
-            "m.yaml, line 1: prompt: is there twice, again in line 4",
+            "m.yaml, line 1: prompt: appears twice, again in line 4",
         ),
         ("matrix: [\n", "m.yaml", "m.yaml, line 2, column 1: "),
         (
@@ -104,18 +104,18 @@ def _written(tmp_path: Path, text: str) -> Path:
         (
             '[[matrix]]\nadapter = "a"\n[[matrix]]\nmodle = "x"\n',
             "m.toml",
-            "m.toml, line 4: matrix[1].modle: is no key of a matrix file",
+            "m.toml, line 4: matrix[1].modle: is not a key of a matrix file",
         ),
         (
             '[[matrix]]\nadapter = "a"\n[hooks]\non_start = "x"\n',
             "m.toml",
-            "m.toml, line 4: hooks.on_start: is no key",
+            "m.toml, line 4: hooks.on_start: is not a key",
         ),
         ("matrix = [\n", "m.toml", "m.toml, end of document: "),
         (
             "[[matrix]]\nadapter = 3\n",
             "m.toml",
-            "m.toml, line 2: matrix[0].adapter: must be a text, not int 3",
+            "m.toml, line 2: matrix[0].adapter: must be a string, not int 3",
         ),
     ],
 )
@@ -123,16 +123,16 @@ def test_a_mistake_is_told_with_file_line_and_key(tmp_path: Path, text: str, nam
     assert said in fault(tmp_path, text, name).message
 
 
-def test_a_file_that_is_no_text_or_too_large_or_not_there(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_or_too_large_or_missing(tmp_path: Path) -> None:
     assert "not UTF-8" in fault(tmp_path, b"\xff\xfe").message
-    assert "larger than" in fault(tmp_path, "#" * (matrix.LARGEST + 1)).message
+    assert "is too large" in fault(tmp_path, "#" * (matrix.LARGEST + 1)).message
     with pytest.raises(NotFound):
         matrix.load(str(tmp_path / "none"))
-    with pytest.raises(UsageFault, match="cannot be read"):
+    with pytest.raises(UsageFault, match="is a directory"):
         matrix.load(str(tmp_path))
 
 
 def test_a_file_made_to_exhaust_the_reader_is_refused(tmp_path: Path) -> None:
     levels = "".join(f"l{n + 1}: &l{n + 1} [{', '.join([f'*l{n}'] * 9)}]\n" for n in range(30))
-    assert "l30: is no key" in fault(tmp_path, f"l0: &l0 [x]\n{levels}matrix:\n- adapter: a\n").message
+    assert "l30: is not a key" in fault(tmp_path, f"l0: &l0 [x]\n{levels}matrix:\n- adapter: a\n").message
     assert "nested too deeply" in fault(tmp_path, "[" * 5000).message

@@ -7,35 +7,27 @@ import os
 from agentctl.errors import NotFound, UsageFault
 
 
-def real_directory(path: str) -> str:
-    """The directory's real absolute path; UsageFault if it is not one that can be entered."""
+def existing_directory(path: str) -> str:
+    """The directory's real absolute path.
+
+    Raises NotFound if it does not exist, UsageFault if it is not a directory or cannot be entered.
+    """
     try:
         real = os.path.realpath(os.path.expanduser(path), strict=True)
+    except PermissionError as error:
+        raise UsageFault(f"directory {path} cannot be entered: permission denied") from error
     except OSError as error:
-        raise UsageFault(
-            f"directory {path}: {error.strerror}", hint="name an existing directory with --cwd"
-        ) from error
+        raise NotFound(f"directory {path}: {error.strerror}", hint="name an existing directory") from error
     if not os.path.isdir(real):
-        raise UsageFault(f"{path} is not a directory", hint="name an existing directory with --cwd")
+        raise UsageFault(f"{path} is not a directory", hint="name an existing directory")
     if not os.access(real, os.X_OK):
         raise UsageFault(f"directory {path} cannot be entered: permission denied")
     return real
 
 
-def existing_directory(path: str) -> str:
-    """The real absolute path of a directory; NotFound or UsageFault if it is none."""
-    try:
-        real = os.path.realpath(_meant(path), strict=True)
-    except OSError as error:
-        raise NotFound(f"directory {path}: {error.strerror}", hint="name an existing directory") from error
-    if not os.path.isdir(real):
-        raise UsageFault(f"{path} is not a directory", hint="name an existing directory")
-    return real
-
-
 def possible_paths(path: str) -> tuple[str, ...]:
     """The real paths under which a directory may be recorded, even if it is gone or was moved since."""
-    meant = _meant(path)
+    meant = os.path.expanduser(path)
     try:
         real = os.path.realpath(meant)
         named = meant if os.path.isabs(meant) else os.path.join(os.getcwd(), meant)
@@ -43,10 +35,3 @@ def possible_paths(path: str) -> tuple[str, ...]:
         raise NotFound(f"directory {path}: {error.strerror}", hint="name it by its absolute path") from error
     # A link may have replaced it. With ".." the path as typed could mean another directory.
     return (real,) if ".." in named.split("/") else tuple(dict.fromkeys((real, os.path.normpath(named))))
-
-
-def _meant(path: str) -> str:
-    # The real path of an empty string would be the current directory.
-    if not path:
-        raise UsageFault("the directory is an empty string", hint="the current directory is .")
-    return os.path.expanduser(path)

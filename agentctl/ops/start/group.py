@@ -12,7 +12,8 @@ from threading import Event
 
 from agentctl.adapters import registry
 from agentctl.core.ids import group_id
-from agentctl.core.plan import Matrix, Slot, branches, suffixes
+from agentctl.core.plan import branches, suffixes
+from agentctl.core.slots import Matrix, Slot
 from agentctl.errors import AgentctlError, Interrupted, NotFound, UsageFault
 from agentctl.host import matrix, repository, spawn
 from agentctl.ops.reconcile.reconcile import reconcile
@@ -70,14 +71,14 @@ def launch_group(runtime: Runtime, request: LaunchRequest, slots: Sequence[Slot]
             refuse_crowd(db, request.max_running, more=len(slots))
     group = group_id()
     planned = _plan_worktrees(runtime, request, slots, group)
-    names = suffixes(slots)
+    names, common = suffixes(slots), request.options.name
     requests = [
         replace(
             request,
             adapter=slot.adapter,
             model=slot.model or request.model,
             prompt=slot.prompt or request.prompt,
-            name=f"{request.name}-{name}" if request.name else None,
+            options=replace(request.options, name=f"{common}-{name}" if common else None),
             group=group,
             planned=own,
         )

@@ -76,9 +76,9 @@ def launch(
         request = replace(request, planned=planned)
     notes = planned.notes if planned is not None else ()
     launched = _launch_once(runtime, db, request, before_start)
-    if not request.settle:
+    if not request.options.settle:
         return Launched(launched, notes)
-    ended = _settle(runtime, db, launched, request.settle)
+    ended = _settle(runtime, db, launched, request.options.settle)
     if ended is None or ended.outcome is Outcome.SUCCEEDED:
         return Launched(ended or launched, notes)
     adapter = registry.load(ended.adapter)
@@ -88,7 +88,7 @@ def launch(
             request = replace(request, planned=planned._replace(is_made=True))
         again = _launch_once(runtime, db, request, before_start)
         note = f"session {short(ended.id)} failed before it began ({ended.reason}); launched again"
-        ended = _settle(runtime, db, again, request.settle)
+        ended = _settle(runtime, db, again, request.options.settle)
         if ended is None or ended.outcome is Outcome.SUCCEEDED:
             return Launched(ended or again, (*notes, note))
     raise _ended_early(runtime, ended, planned)
@@ -124,7 +124,7 @@ def _launch_once(
         try:
             shim = _spawn(runtime, plan, files, lock)
         except Exception as error:
-            # Not an interrupt: it may come after the fork, and then the lock tells what is true.
+            # Not an interrupt: it may come after the fork, and then the lock shows whether it runs.
             _take_back(plan, error)
             _give_up(runtime, db, plan.session, error)
             raise
@@ -153,7 +153,7 @@ def _insert(db: Database, plan: Plan, request: LaunchRequest) -> None:
             _refuse_live(db, request.predecessor, is_resume=request.is_resume)
         if request.max_running is not None:
             refuse_crowd(db, request.max_running, more=1)
-        if not request.force:
+        if not request.options.force:
             refuse_held(db, session.cwd)
         sessions.insert(db, session)
         if plan.fuse is not None:
@@ -192,7 +192,7 @@ def refuse_crowd(db: Database, most: int, *, more: int) -> None:
 
 
 def refuse_held(db: Database, directory: str) -> None:
-    """Raise Locked, naming the holder and the way out, if somebody holds the directory."""
+    """Raise Locked, naming the holder and the way out, if the directory is held."""
     held = locks.holders(db, directory)
     if not held:
         return
@@ -205,7 +205,7 @@ def refuse_held(db: Database, directory: str) -> None:
     why = f" ({first.reason})" if first.reason else ""
     raise Locked(
         f"{directory} is locked by {first.holder}{why}",
-        hint=f"agentctl unlock {directory} frees it; --force launches all the same",
+        hint=f"agentctl unlock {directory} frees it; --force launches anyway",
     )
 
 

@@ -18,7 +18,7 @@ from agentctl.core.ids import new_id
 from agentctl.core.model import DEFAULT_FUSE, Fuse, FuseAction, Session, Status
 from agentctl.errors import AdapterUnavailable, UsageFault
 from agentctl.host.programs import find_program, obstacle
-from agentctl.ops.directories.paths import real_directory
+from agentctl.ops.directories.paths import existing_directory
 from agentctl.ops.settings.tables import adapter_table
 from agentctl.runtime import Runtime
 
@@ -33,16 +33,11 @@ ARGUMENT_LIMIT = 131_071
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LaunchRequest:
-    """What the user asked for; None where the configuration or a default decides."""
+class StartOptions:
+    """What a person can ask of every start; None where the configuration or a default decides."""
 
-    adapter: str | None = None
-    prompt: str | None = None
-    cwd: str = "."
-    model: str | None = None
     name: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
-    args: tuple[str, ...] = ()
     fuse: timedelta | None = None
     no_fuse: bool = False
     fuse_warn: timedelta | None = None
@@ -51,17 +46,29 @@ class LaunchRequest:
     hooks: Mapping[str, str] = field(default_factory=dict)
     meta: Mapping[str, str] = field(default_factory=dict)
     """Sent along with every webhook of the session."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchRequest:
+    """A session to start; None where the configuration or a default decides."""
+
+    adapter: str
+    prompt: str | None
+    cwd: str
+    model: str | None
+    args: tuple[str, ...]
+    options: StartOptions
     predecessor: Session | None = None
-    """The row this one goes on from: `resume` and `rerun`."""
+    """The session that `resume` continues or `rerun` repeats."""
     is_resume: bool = False
     max_depth: int = MAX_DEPTH
     worktree: WorktreeRequest | None = None
     """Run in a worktree of its own, not in `cwd`."""
     planned: PlannedWorktree | None = None
-    """The same, planned."""
+    """The same worktree, planned."""
     group: str | None = None
     max_running: int | None = None
-    """Refuse if so many sessions were live with this one and no more."""
+    """Refuse the launch if more sessions than this would then be live."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +87,10 @@ class Plan:
 def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
     """Everything that can be decided, and refused, before anything is touched."""
     now = runtime.clock()
-    name = request.adapter or default_adapter(runtime)
+    name, options = request.adapter, request.options
     adapter = registry.load(name)
     planned = request.planned
-    cwd = planned.path if planned is not None else real_directory(request.cwd)
+    cwd = planned.path if planned is not None else existing_directory(request.cwd)
     section = adapter_table(runtime, name, adapter)
     session_id = new_id()
     environ = {key: value for key, value in runtime.environ.items() if not key.startswith(variables.SET)}
@@ -98,8 +105,8 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         args=request.args,
         program=_configured_command(section),
         config=section,
-        environ={**environ, **request.env},
-        given=frozenset(request.env),
+        environ={**environ, **options.env},
+        given=frozenset(options.env),
     )
     if request.is_resume and request.predecessor is not None:
         command = adapter.resume_command(request.predecessor, wanted)
@@ -109,7 +116,7 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         command = adapter.launch_command(wanted)
     program = find_program(command.argv[0], cwd, wanted.environ)
     if program is None and planned is not None and not planned.is_made and "/" in command.argv[0]:
-        program = os.path.join(cwd, command.argv[0])  # it may come with the worktree
+        program = os.path.join(cwd, command.argv[0])  # the worktree may bring it
     if program is None:
         why_not = obstacle(command.argv[0], cwd, wanted.environ)
         raise _not_installed(command.argv[0], name, adapter, why_not)
@@ -124,7 +131,7 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
                 f"an argument of {len(os.fsencode(word))} bytes is longer than a program can be given",
                 hint="pass long text by --prompt-file, or in a file that the command reads",
             )
-    fuse = _fuse(runtime, request, session_id)
+    fuse = _fuse(runtime, options, session_id)
     depth = _depth(runtime, request)
     previous = request.predecessor
     session = Session(
@@ -133,7 +140,7 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         cwd=cwd,
         status=Status.STARTING,
         created_at=now,
-        name=request.name,
+        name=options.name,
         ladder=adapter.LADDER,
         native_id=previous.native_id if request.is_resume and previous else command.native_id,
         parent_id=runtime.environ.get(variables.SESSION_ID) or None,
@@ -147,14 +154,14 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         requested_model=model,
         prompt=request.prompt,
         args=request.args,
-        env_keys=tuple(request.env),
-        hooks=dict(request.hooks),
-        meta=dict(request.meta),
+        env_keys=tuple(options.env),
+        hooks=dict(options.hooks),
+        meta=dict(options.meta),
         store_path=adapter.store_path(wanted.environ),
         notes=command.notes,
     )
     patch: dict[str, str | None] = {
-        **request.env,
+        **options.env,
         **command.env,
         "PWD": cwd,
         variables.SESSION_ID: session_id,
@@ -184,18 +191,18 @@ def _not_installed(program: str, name: str, adapter: Adapter, why_not: str | Non
         hint = "make it executable (chmod +x), or name another program"
         return AdapterUnavailable(f"adapter {name}: {why_not}", hint=hint)
     hint = adapter.INSTALL or "check the spelling and PATH"
-    return AdapterUnavailable(f"adapter {name}: program {program} is not to be found", hint=hint)
+    return AdapterUnavailable(f"adapter {name}: {program}: command not found", hint=hint)
 
 
-def _fuse(runtime: Runtime, request: LaunchRequest, session_id: str) -> Fuse | None:
-    """`--fuse` stops; without it the default only vouches; `--no-fuse` sets none."""
-    wanted = request.fuse or (None if request.no_fuse else runtime.settings.fuse)
-    if request.no_fuse:
+def _fuse(runtime: Runtime, options: StartOptions, session_id: str) -> Fuse | None:
+    """`--fuse` stops the session; the default fuse stops nothing; `--no-fuse` sets none."""
+    wanted = options.fuse or (None if options.no_fuse else runtime.settings.fuse)
+    if options.no_fuse:
         return None
     now = runtime.clock()
     length = wanted or DEFAULT_FUSE
-    warn = request.fuse_warn or (runtime.settings.fuse_warn if wanted else None)
-    if request.fuse_warn is not None and warn is not None and warn >= length:
+    warn = options.fuse_warn or (runtime.settings.fuse_warn if wanted else None)
+    if options.fuse_warn is not None and warn is not None and warn >= length:
         raise UsageFault(
             "the warning would come before the launch",
             hint="--fuse-warn says how long before the deadline to warn: make it shorter than the fuse",
@@ -212,13 +219,13 @@ def _fuse(runtime: Runtime, request: LaunchRequest, session_id: str) -> Fuse | N
 
 
 def _depth(runtime: Runtime, request: LaunchRequest) -> int:
-    """How many agents stand between a person and this one; refused beyond the limit."""
+    """How many agents launched each other before this one. Raises UsageFault beyond the limit."""
     told = runtime.environ.get(variables.DEPTH, "")
     depth = int(told[:9]) + 1 if told.isascii() and told.isdigit() else 0
     if depth > request.max_depth:
         raise UsageFault(
             f"agents would be launching agents {depth} deep; the limit is {request.max_depth}",
-            hint="raise it with --max-depth if this is meant",
+            hint="raise the limit with --max-depth if you mean it",
         )
     return depth
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 from agentctl.core.ids import short
 from agentctl.core.model import Session
 from agentctl.errors import Locked, UsageFault
 from agentctl.ops.sessions.find import find_one
+from agentctl.ops.start.plan import StartOptions
 from agentctl.runtime import Runtime
 
 
 def ended(runtime: Runtime, text: str) -> Session:
+    """The session that `text` means. Raises Locked while it runs, UsageFault without its worktree."""
     found = find_one(runtime, text)
     session = found.session
     if not session.is_settled:
@@ -31,10 +32,10 @@ def ended(runtime: Runtime, text: str) -> Session:
     return session
 
 
-def inherited(session: Session, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options given now, over the hooks and callbacks that the session had."""
-    return {
-        **options,
-        "hooks": {**session.hooks, **options["hooks"]},
-        "meta": {**session.meta, **options["meta"]},
-    }
+def inherited(session: Session, options: StartOptions) -> StartOptions:
+    """The options given now, over the hooks and callbacks that the session had."""
+    return replace(
+        options,
+        hooks={**session.hooks, **options.hooks},
+        meta={**session.meta, **options.meta},
+    )

@@ -1,33 +1,30 @@
-"""A launch that continues the conversation of an ended session: `resume`."""
+"""A launch that continues a finished conversation: `resume`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from agentctl.adapters import registry
-from agentctl.adapters.base import Capability
+from agentctl.adapters.base import Capability, rerun_hint
 from agentctl.core.ids import short
 from agentctl.core.model import Session
 from agentctl.errors import AdapterUnavailable, Locked, UsageFault
-from agentctl.ops.start.plan import LaunchRequest
+from agentctl.ops.start.plan import LaunchRequest, StartOptions
 from agentctl.ops.start.predecessor import ended, inherited
 from agentctl.runtime import Runtime
 
 
 def resume_request(
-    runtime: Runtime, text: str, message: str, model: str | None, options: Mapping[str, Any]
+    runtime: Runtime, text: str, message: str, model: str | None, options: StartOptions
 ) -> LaunchRequest:
-    """A launch that goes on with the conversation of the session that `text` means."""
+    """A launch that continues the conversation of the session that `text` means."""
     session = ended(runtime, text)
     _refuse_open_elsewhere(runtime, session)
     if Capability.RESUME not in registry.load(session.adapter).CAPABILITIES:
         raise AdapterUnavailable(
             f"adapter {session.adapter} cannot resume a session",
-            hint=f"start it again with the same prompt: agentctl rerun {short(session.id)}",
+            hint=rerun_hint(session),
         )
     if not message.strip():
-        raise UsageFault("an empty message", hint="say what the agent is to do next")
+        raise UsageFault("message is empty", hint="say what the agent should do next")
     return LaunchRequest(
         adapter=session.adapter,
         prompt=message,
@@ -35,18 +32,18 @@ def resume_request(
         model=model,
         args=session.args,
         predecessor=session,
+        options=inherited(session, options),
         is_resume=True,
-        **inherited(session, options),
     )
 
 
 def _refuse_open_elsewhere(runtime: Runtime, session: Session) -> None:
-    """Raise Locked where a process that agentctl did not start is at work on this conversation."""
+    """Raise Locked if a process that agentctl did not start has this conversation open."""
     from agentctl.ops.external.sessions import external_sessions
 
     if session.native_id is None:
         return
-    # A conversation that was led through ACP lies in another agent's store.
+    # A conversation held through ACP is in another agent's store.
     adapter = None if session.adapter == "acp" else session.adapter
     for one in external_sessions(runtime, runtime.readable_state, adapter=adapter, live_only=True):
         if one.session.native_id == session.native_id:
