@@ -11,7 +11,7 @@ from os import urandom
 
 from agentctl.core.model import Session
 from agentctl.core.text import one_line
-from agentctl.errors import Ambiguous, NotFound
+from agentctl.errors import Ambiguous, NotFound, UsageFault
 
 EXTERNAL_NAMESPACE = "6f0c2f3e-5d0b-4c0e-9a53-7a8f3b1f9d27"
 """Namespace of the ids of external sessions. Changing it changes every one of them."""
@@ -66,10 +66,10 @@ def resolve(text: str, candidates: Sequence[Session]) -> Session:
     """The session that `text` means: an id, a name, a native id, or a prefix of an id or native id.
 
     An exact id wins. A name or native id means its live row, else the newest. Raises NotFound,
-    or Ambiguous with the candidates.
+    Ambiguous with the candidates, or UsageFault for an empty ID.
     """
     if not text:
-        raise NotFound("an empty text names no session", hint="agentctl list -a shows all sessions")
+        raise UsageFault("session ID is empty", hint="agentctl list -a shows all sessions")
     lowered = text.lower()
     by_id = [session for session in candidates if session.id.startswith(lowered)]
     for session in by_id:

@@ -10,7 +10,7 @@ import pytest
 
 from agentctl.core.ids import external_id, group_id, new_id, resolve, short
 from agentctl.core.model import Session, Status
-from agentctl.errors import Ambiguous, NotFound
+from agentctl.errors import Ambiguous, NotFound, UsageFault
 
 THEN = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -152,6 +152,6 @@ def test_nothing_found_says_where_to_look() -> None:
     assert caught.value.hint
 
 
-def test_an_empty_text_means_nothing() -> None:
-    with pytest.raises(NotFound):
+def test_an_empty_id_is_a_usage_error() -> None:
+    with pytest.raises(UsageFault):
         resolve("", [session("aaaa")])
