@@ -247,6 +247,32 @@ def test_every_module_is_short_and_says_what_it_is_for() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+ENUMS = {
+    "status", "outcome", "action", "state", "source", "kind", "role", "stop_cause", "liveness", "listing",
+}  # fmt: skip
+"""Attributes whose values are members of enums."""
+
+
+def test_an_enum_is_compared_with_its_members() -> None:
+    """A misspelt string compares unequal without a word; a misspelt member fails."""
+    wrong = []
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Compare):
+                continue
+            sides = [
+                part
+                for side in (node.left, *node.comparators)
+                for part in (side.elts if isinstance(side, (ast.Tuple, ast.Set, ast.List)) else [side])
+            ]
+            is_enum = any(isinstance(side, ast.Attribute) and side.attr in ENUMS for side in sides)
+            if is_enum and any(
+                isinstance(side, ast.Constant) and isinstance(side.value, str) for side in sides
+            ):
+                wrong.append(f"{path.relative_to(PACKAGE)}:{node.lineno} {ast.unparse(node)}")
+    assert not wrong, "\n".join(wrong)
+
+
 def test_no_module_is_called_utils() -> None:
     vague = {"utils", "util", "helpers", "helper", "misc", "common"}
     assert not [path for path in MODULES if vague & {path.stem, *path.parent.relative_to(PACKAGE).parts}]

@@ -12,7 +12,7 @@ import pytest
 
 from agentctl import documents, render
 from agentctl.adapters.base import Message, Role
-from agentctl.core.ledger import Delivery, Event
+from agentctl.core.ledger import Delivery, DeliveryKind, Event
 from agentctl.core.model import Fuse, FuseAction, FuseState, Lock, Outcome, Session, Status, Tokens, as_stored
 from agentctl.core.text import display_width
 from agentctl.ops.found import Found
@@ -429,7 +429,7 @@ def test_fuses_locks_and_deliveries() -> None:
     assert text.splitlines()[2].split() == ["/y", "ann", "person", "release", "now", "in", "1d"]
     delivery = Delivery(
         id=3,
-        kind="hook",
+        kind=DeliveryKind.HOOK,
         name="on_complete",
         target="notify",
         event_id="e",

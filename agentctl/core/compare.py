@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from agentctl.core.ledger import Delivery, DeliveryState
+from agentctl.core.ledger import Delivery, DeliveryKind, DeliveryState
 from agentctl.core.text import clean
 
 
@@ -83,7 +83,7 @@ def in_common(changes: Mapping[str, Changes]) -> dict[str, tuple[str, ...]]:
 def hook_result(deliveries: Iterable[Delivery]) -> HookResult | None:
     """The newest on-complete hook's result, of a session's deliveries with the newest first."""
     for each in deliveries:
-        if each.kind == "hook" and each.name == "on_complete":
+        if each.kind is DeliveryKind.HOOK and each.name == "on_complete":
             told = re.fullmatch(r"exit (\d+)", each.last_error or "")
             code = 0 if each.state is DeliveryState.DONE else int(told[1]) if told else None
             return HookResult(each.state, code, each.last_error, _last_line(each.output))

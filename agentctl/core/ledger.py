@@ -44,12 +44,17 @@ class DeliveryState(StrEnum):
     FAILED = "failed"
 
 
+class DeliveryKind(StrEnum):
+    """What a delivery is made by: a shell command, or a post to an address."""
+
+    HOOK = "hook"
+    WEBHOOK = "webhook"
+
+
 class Delivery(NamedTuple):
     """An outbox row: one hook to run or one webhook to post."""
 
-    id: int
-    kind: str
-    """`hook` or `webhook`."""
+    kind: DeliveryKind
     name: str
     """Hook name (`on_complete`) or event type (`session.stopped`)."""
     target: str
@@ -66,10 +71,12 @@ class Delivery(NamedTuple):
     delivered_at: datetime | None = None
     last_error: str | None = None
     output: str | None = None
+    id: int = 0
+    """0 until it is queued."""
 
 
 def shown_target(delivery: Delivery) -> str:
     """Where it goes, as people and their logs may see it: an address without its secrets."""
     from agentctl.core.addresses import without_secrets
 
-    return without_secrets(delivery.target) if delivery.kind == "webhook" else delivery.target
+    return without_secrets(delivery.target) if delivery.kind is DeliveryKind.WEBHOOK else delivery.target

@@ -7,9 +7,8 @@ again. Must not run, post or decide when to try again.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from agentctl.store import codecs
 from agentctl.store.db import Database, change, fetch
@@ -25,25 +24,15 @@ _DUE = """state = 'pending' AND (next_attempt_at IS NULL OR next_attempt_at <= ?
     AND (claimed_until IS NULL OR claimed_until <= ?)"""
 
 
-def enqueue(
-    db: Database,
-    *,
-    kind: str,
-    name: str,
-    target: str,
-    event_id: str,
-    payload: Mapping[str, Any],
-    created_at: datetime,
-    session_id: str | None,
-) -> int:
+def enqueue(db: Database, delivery: Delivery) -> int:
     """Queue a delivery, due at once; its id. The same one queued twice stays one row."""
-    key = (event_id, kind, codecs.text(name), codecs.text(target))
+    key = (delivery.event_id, delivery.kind, codecs.text(delivery.name), codecs.text(delivery.target))
     change(
         db,
         """INSERT INTO outbox (event_id, kind, name, target, payload, created_at, session_id)
         VALUES (?, ?, CAST(? AS TEXT), CAST(? AS TEXT), ?, ?, ?)
         ON CONFLICT (event_id, kind, name, target) DO NOTHING""",
-        (*key, codecs.mapping(payload), codecs.instant(created_at), session_id),
+        (*key, codecs.mapping(delivery.payload), codecs.instant(delivery.created_at), delivery.session_id),
     )
     sql = """SELECT id FROM outbox
         WHERE event_id = ? AND kind = ? AND name = CAST(? AS TEXT) AND target = CAST(? AS TEXT)"""
@@ -123,11 +112,11 @@ def _number(row: sqlite3.Row) -> int:
 
 
 def _decode(row: sqlite3.Row) -> Delivery:
-    from agentctl.core.ledger import Delivery, DeliveryState
+    from agentctl.core.ledger import Delivery, DeliveryKind, DeliveryState
 
     return Delivery(
         id=row["id"],
-        kind=row["kind"],
+        kind=DeliveryKind(row["kind"]),
         name=row["name"],
         target=row["target"],
         event_id=row["event_id"],

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from agentctl.core.ledger import DeliveryState
+from agentctl.core.ledger import DeliveryKind, DeliveryState
 from agentctl.core.model import Fuse, Session
 from agentctl.errors import Locked, StateUnusable
 from agentctl.store import codecs
@@ -146,6 +146,7 @@ _CHECKS: Mapping[str, Mapping[str, _Reader]] = {
     "events": {"at": codecs.read_instant, "data": codecs.read_mapping},
     "locks": {"created_at": codecs.read_instant, "expires_at": codecs.read_optional_instant},
     "outbox": {
+        "kind": DeliveryKind,
         "payload": codecs.read_mapping,
         "created_at": codecs.read_instant,
         "state": DeliveryState,

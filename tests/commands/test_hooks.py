@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from agentctl.core.ledger import Delivery, DeliveryKind
 from agentctl.host.clock import utcnow
 from agentctl.store import db as store
 from agentctl.store import outbox
@@ -116,13 +117,15 @@ def test_a_reap_whose_deliveries_fail_is_partly_done(run: Run, sealed_home: Path
     with store.transaction(db):
         outbox.enqueue(
             db,
-            kind="hook",
-            name="on_complete",
-            target="exit 5",
-            event_id="key",
-            payload={"cwd": "/", "env": {}},
-            created_at=utcnow(),
-            session_id=None,
+            Delivery(
+                kind=DeliveryKind.HOOK,
+                name="on_complete",
+                target="exit 5",
+                event_id="key",
+                payload={"cwd": "/", "env": {}},
+                created_at=utcnow(),
+                session_id=None,
+            ),
         )
     db.close()
     outcome = run("reap --quiet --json", exit=3)

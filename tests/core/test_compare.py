@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from agentctl.core.compare import Changes, FileChange, HookResult, hook_result, in_common, read_numstat
-from agentctl.core.ledger import Delivery, DeliveryState
+from agentctl.core.ledger import Delivery, DeliveryKind, DeliveryState
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -19,7 +19,7 @@ def changes(place: str, *paths: str, repository: str = "/r/.git") -> Changes:
 def delivery(**changes: object) -> Delivery:
     values: dict[str, object] = {
         "id": 1,
-        "kind": "hook",
+        "kind": DeliveryKind.HOOK,
         "name": "on_complete",
         "target": "make test",
         "event_id": "e",

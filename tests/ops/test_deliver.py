@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 import pytest
 
-from agentctl.core.ledger import Delivery, DeliveryState
+from agentctl.core.ledger import Delivery, DeliveryKind, DeliveryState
 from agentctl.host.paths import Paths
 from agentctl.ops.reconcile import deliver
 from agentctl.ops.reconcile.deliver import BACKOFF, Delivered
@@ -110,13 +110,15 @@ class Post:
         with transaction(self.db):
             return outbox.enqueue(
                 self.db,
-                kind=kind,
-                name="on_complete" if kind == "hook" else "session.stopped",
-                target=target,
-                event_id=key,
-                payload=payload,
-                created_at=self.clock(),
-                session_id=None,
+                Delivery(
+                    kind=DeliveryKind(kind),
+                    name="on_complete" if kind == "hook" else "session.stopped",
+                    target=target,
+                    event_id=key,
+                    payload=payload,
+                    created_at=self.clock(),
+                    session_id=None,
+                ),
             )
 
     def hook(self, command: str, cwd: str | os.PathLike[str], key: str = "key-1", **env: str) -> int:

@@ -21,7 +21,7 @@ import pytest
 from agentctl.core import variables
 from agentctl.core.effects import AppendEvent, PostWebhook, RunHook
 from agentctl.core.ids import new_id
-from agentctl.core.ledger import Delivery, DeliveryState
+from agentctl.core.ledger import Delivery, DeliveryKind, DeliveryState
 from agentctl.host import http, process_tree, shell
 from agentctl.host.clock import utcnow
 from agentctl.ops.reconcile import deliver
@@ -52,13 +52,15 @@ def queue_hook(runtime: Runtime, command: str, cwd: Path, **variables: str) -> i
     with transaction(runtime.state):
         return outbox.enqueue(
             runtime.state,
-            kind="hook",
-            name="on_complete",
-            target=command,
-            event_id=new_id(),
-            payload=payload,
-            created_at=runtime.now,
-            session_id=None,
+            Delivery(
+                kind=DeliveryKind.HOOK,
+                name="on_complete",
+                target=command,
+                event_id=new_id(),
+                payload=payload,
+                created_at=runtime.now,
+                session_id=None,
+            ),
         )
 
 

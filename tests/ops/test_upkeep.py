@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from agentctl.adapters import exec, registry
+from agentctl.core.ledger import Delivery, DeliveryKind
 from agentctl.core.model import FuseAction, Outcome, Result, Session, Status
 from agentctl.host.clock import utcnow
 from agentctl.ops.sessions.reap import finalise, reap
@@ -80,13 +81,15 @@ def test_a_log_that_cannot_be_cut_keeps_neither_the_others_nor_a_delivery_waitin
     with transaction(runtime.state):
         outbox.enqueue(
             runtime.state,
-            kind="hook",
-            name="on_complete",
-            target="echo delivered >hook",
-            event_id="key",
-            payload={"cwd": str(tmp_path), "env": {}},
-            created_at=NOON,
-            session_id=None,
+            Delivery(
+                kind=DeliveryKind.HOOK,
+                name="on_complete",
+                target="echo delivered >hook",
+                event_id="key",
+                payload={"cwd": str(tmp_path), "env": {}},
+                created_at=NOON,
+                session_id=None,
+            ),
         )
     delivered = reap(runtime).delivered
     runtime.close()

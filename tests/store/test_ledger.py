@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from agentctl.core.ledger import Delivery, DeliveryState, Event
+from agentctl.core.ledger import Delivery, DeliveryKind, DeliveryState, Event
 from agentctl.store import counters, discovery, events, outbox
 from agentctl.store import db as store
 from agentctl.store.db import Database
@@ -20,14 +20,14 @@ def append(db: Database, kind: str, at: datetime, session_id: str | None = None)
 
 def queue(db: Database, at: datetime, target: str = "true", **values: Any) -> int:
     row: dict[str, Any] = {
-        "kind": "hook",
+        "kind": DeliveryKind.HOOK,
         "name": "on_complete",
         "event_id": "e1",
         "payload": {},
         "session_id": None,
     }
     with store.transaction(db):
-        return outbox.enqueue(db, target=target, created_at=at, **{**row, **values})
+        return outbox.enqueue(db, Delivery(target=target, created_at=at, **{**row, **values}))
 
 
 def claim(db: Database, number: int, at: datetime, until: datetime) -> Delivery | None:
@@ -86,7 +86,7 @@ def test_every_field_of_a_delivery_comes_back(db: Database, t0: datetime) -> Non
         taken = outbox.claim(db, number, now=t0 + MINUTE, until=t0 + 2 * MINUTE)
     expected = Delivery(
         id=number,
-        kind="webhook",
+        kind=DeliveryKind.WEBHOOK,
         name="session.stopped",
         target="https://example.org/\udcff",
         event_id="e9",

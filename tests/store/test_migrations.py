@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agentctl.core.ledger import DeliveryState
+from agentctl.core.ledger import Delivery, DeliveryKind, DeliveryState
 from agentctl.core.model import Fuse, Session
 from agentctl.store import counters, discovery, events, fuses, locks, migrations, outbox, sessions
 from agentctl.store import db as store
@@ -54,6 +55,24 @@ def test_every_released_version_has_a_dump() -> None:
     ]
     for number, step in enumerate(migrations.MIGRATIONS, start=1):
         assert step.__name__.startswith(f"m{number:04}_")
+
+
+def fingerprint(connection: sqlite3.Connection) -> str:
+    words = repr(schema(connection)).replace(" STRICT", "")  # older SQLite does not know that word
+    return hashlib.sha256(words.encode()).hexdigest()[:16]
+
+
+FINGERPRINTS = {1: "6c85585c6b8f4ffc"}
+"""Schema version → its tables and indexes. A new version adds a line; no line ever changes."""
+
+
+def test_a_table_changes_only_with_a_new_version() -> None:
+    with closing(sqlite3.connect(":memory:")) as made:
+        found = {}
+        for number, step in enumerate(migrations.MIGRATIONS, start=1):
+            step(made)
+            found[number] = fingerprint(made)
+    assert found == FINGERPRINTS
 
 
 @pytest.mark.parametrize("dump", DUMPS, ids=lambda dump: dump.stem)
@@ -165,13 +184,15 @@ def write_dump(path: str, full_session: Session, full_fuse: Fuse, target: Path) 
         for key in ("e1", "e2"):
             number = outbox.enqueue(
                 db,
-                kind="hook",
-                name="on_complete",
-                target="true",
-                event_id=key,
-                payload={"env": {}},
-                created_at=at,
-                session_id=full_session.id,
+                Delivery(
+                    kind=DeliveryKind.HOOK,
+                    name="on_complete",
+                    target="true",
+                    event_id=key,
+                    payload={"env": {}},
+                    created_at=at,
+                    session_id=full_session.id,
+                ),
             )
             if key == "e1":
                 outbox.finish(db, number, delivered_at=at, output="ok")

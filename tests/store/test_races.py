@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from agentctl.core.ledger import Delivery, DeliveryKind
 from agentctl.core.model import Session, Status
 from agentctl.store import counters, events, migrations, outbox, sessions
 from agentctl.store import db as store
@@ -18,6 +19,7 @@ Spawn = Callable[..., Any]
 HEAD = """
 import os, signal, sys
 from datetime import UTC, datetime, timedelta
+from agentctl.core.ledger import Delivery, DeliveryKind
 from agentctl.core.model import Status
 from agentctl.store import counters, db as store, events, migrations, outbox, sessions
 BUSY = timedelta(seconds=30)
@@ -99,8 +101,7 @@ for row in rows:
             won += 1
             me, at = str(os.getpid()), row.created_at
             events.append(db, type="session.stopped", session_id=row.id, at=at, actor=me, reason=None)
-            outbox.enqueue(db, kind="hook", name="h", target=me, event_id=row.id, payload={},
-                created_at=at, session_id=row.id)
+            outbox.enqueue(db, Delivery(DeliveryKind.HOOK, "h", me, row.id, {}, at, row.id))
 print(won)
 """
     wins = [int(text) for text in run_at_once(spawn, 5, script, path)]
@@ -117,13 +118,15 @@ def test_each_delivery_is_claimed_exactly_once(
         for number in range(30):
             outbox.enqueue(
                 db,
-                kind="hook",
-                name="h",
-                target="t",
-                event_id=f"{number}",
-                payload={},
-                created_at=full_session.created_at,
-                session_id=None,
+                Delivery(
+                    kind=DeliveryKind.HOOK,
+                    name="h",
+                    target="t",
+                    event_id=f"{number}",
+                    payload={},
+                    created_at=full_session.created_at,
+                    session_id=None,
+                ),
             )
     script = """
 db = store.connect(path, busy=BUSY)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agentctl.core.ledger import Delivery, DeliveryKind
 from agentctl.core.model import Fuse, FuseAction, Outcome, Session, Source, Status, StopCause
 from agentctl.store import db as store
 from agentctl.store import events, fuses, locks, outbox, sessions
@@ -159,13 +160,15 @@ def test_delete_takes_fuses_locks_and_done_deliveries(db: Database, plant: Plant
             for target in ("finished", "waiting"):
                 made = outbox.enqueue(
                     db,
-                    kind="hook",
-                    name="h",
-                    target=target,
-                    event_id=name,
-                    payload={},
-                    created_at=t0,
-                    session_id=name,
+                    Delivery(
+                        kind=DeliveryKind.HOOK,
+                        name="h",
+                        target=target,
+                        event_id=name,
+                        payload={},
+                        created_at=t0,
+                        session_id=name,
+                    ),
                 )
                 if target == "finished":
                     outbox.finish(db, made, delivered_at=t0, output=None)

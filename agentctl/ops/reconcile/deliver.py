@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from agentctl.core import variables
-from agentctl.core.ledger import Delivery
+from agentctl.core.ledger import Delivery, DeliveryKind
 from agentctl.core.model import Held
 from agentctl.host import flock, spawn
 from agentctl.ops.reconcile.effects import AS_CONFIGURED, configured
@@ -99,7 +99,7 @@ def claim_again(runtime: Runtime, db: Database, row: Delivery) -> Delivery | Non
 def longest(runtime: Runtime, row: Delivery) -> timedelta:
     """How long a claim must hold: what the attempt may take, and a margin."""
     settings = runtime.settings
-    return MARGIN + (settings.hook_timeout if row.kind == "hook" else settings.webhook.timeout)
+    return MARGIN + (settings.hook_timeout if row.kind is DeliveryKind.HOOK else settings.webhook.timeout)
 
 
 def attempt(runtime: Runtime, db: Database, row: Delivery) -> bool:
@@ -107,13 +107,13 @@ def attempt(runtime: Runtime, db: Database, row: Delivery) -> bool:
     output: str | None = None
     error: str | None = None
     # A hook that failed is not run again by itself: it may have done half its work.
-    may_repeat = row.kind != "hook"
+    may_repeat = row.kind is not DeliveryKind.HOOK
     # What was queued while the configuration was wrong is looked up in it, whole again.
     looked_up = row.target == AS_CONFIGURED
     target = configured(runtime.settings, row.kind, row.name) if looked_up else row.target
     if target is None:
         output = "nothing is configured for it"
-    elif row.kind == "hook":
+    elif row.kind is DeliveryKind.HOOK:
         ran = _run_hook(runtime, row, target)
         error, output, may_repeat = ran.error, ran.output, ran.is_worth_repeating
     else:

@@ -7,13 +7,14 @@ side effects are one step. Must not deliver anything.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from agentctl.core import variables
 from agentctl.core.effects import AppendEvent, Effect, PostWebhook, ReleaseLocks, RunHook
 from agentctl.core.ids import new_id
+from agentctl.core.ledger import Delivery, DeliveryKind
 from agentctl.core.metrics import FUSES_EXPIRED, counts_of
 from agentctl.core.model import Fuse, Session
 from agentctl.runtime import Runtime
@@ -71,11 +72,13 @@ def record_fuse_effects(
                     variables.EVENT_ID: event_id,
                 }
                 payload = {"cwd": fuse.directory, "env": environment}
-                queued += _queue(db, "hook", effect.name, fuse.command, event_id, payload, None, now)
+                hook = Delivery(DeliveryKind.HOOK, effect.name, fuse.command, event_id, payload, now)
+                outbox.enqueue(db, hook)
+                queued += 1
             case PostWebhook():
                 # The fuse's own address is for its expiry alone.
                 own = fuse.url if effect.type == "fuse.expired" else None
-                url = own or _target(runtime, "webhook", effect.type)
+                url = own or _target(runtime, DeliveryKind.WEBHOOK, effect.type)
                 if url is not None:
                     payload = {
                         "hook_type": effect.type,
@@ -84,7 +87,9 @@ def record_fuse_effects(
                         "timestamp": _instant(now),
                         "event_id": event_id,
                     }
-                    queued += _queue(db, "webhook", effect.type, url, event_id, payload, None, now)
+                    post = Delivery(DeliveryKind.WEBHOOK, effect.type, url, event_id, payload, now)
+                    outbox.enqueue(db, post)
+                    queued += 1
             case _:
                 pass
     return queued
@@ -115,13 +120,14 @@ def queue_hook(
     if command is None:
         return 0
     payload = {"cwd": session.cwd, "repo": session.repo, "env": hook_environment(session, event_id)}
-    return _queue(db, "hook", name, command, event_id, payload, session.id, now)
+    outbox.enqueue(db, Delivery(DeliveryKind.HOOK, name, command, event_id, payload, now, session.id))
+    return 1
 
 
 def hook_command(runtime: Runtime, session: Session, name: str) -> str | None:
     """The shell command of a hook: given at launch, else configured, else None."""
     own = session.hooks.get(name)
-    return own or _target(runtime, "hook", name)
+    return own or _target(runtime, DeliveryKind.HOOK, name)
 
 
 def hook_environment(session: Session, event_id: str) -> dict[str, str]:
@@ -145,45 +151,23 @@ def queue_webhook(
     runtime: Runtime, db: Database, session: Session, type_: str, event_id: str, now: datetime
 ) -> int:
     """Queue a post to the configured webhook; 0 where none is configured or wanted."""
-    url = _target(runtime, "webhook", type_)
+    url = _target(runtime, DeliveryKind.WEBHOOK, type_)
     if url is None:
         return 0
     payload = {**_session_payload(session, type_, now), "event_id": event_id}
-    return _queue(db, "webhook", type_, url, event_id, payload, session.id, now)
-
-
-def _queue(
-    db: Database,
-    kind: str,
-    name: str,
-    target: str,
-    event_id: str,
-    payload: Mapping[str, Any],
-    session_id: str | None,
-    now: datetime,
-) -> int:
-    outbox.enqueue(
-        db,
-        kind=kind,
-        name=name,
-        target=target,
-        event_id=event_id,
-        payload=payload,
-        created_at=now,
-        session_id=session_id,
-    )
+    outbox.enqueue(db, Delivery(DeliveryKind.WEBHOOK, type_, url, event_id, payload, now, session.id))
     return 1
 
 
-def _target(runtime: Runtime, kind: str, name: str) -> str | None:
+def _target(runtime: Runtime, kind: DeliveryKind, name: str) -> str | None:
     """`configured`; what cannot be known while the configuration is wrong is looked up at the delivery."""
     settings = runtime.sound_settings
     return AS_CONFIGURED if settings is None else configured(settings, kind, name)
 
 
-def configured(settings: Settings, kind: str, name: str) -> str | None:
+def configured(settings: Settings, kind: DeliveryKind, name: str) -> str | None:
     """Where a hook (its command) or webhook (its address) of this name goes; None if nowhere."""
-    if kind == "hook":
+    if kind is DeliveryKind.HOOK:
         return settings.hooks.get(name)
     webhook = settings.webhook
     return webhook.url if webhook.url and name in webhook.events else None
