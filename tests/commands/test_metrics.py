@@ -213,7 +213,7 @@ def test_where_it_cannot_be_written(run: Run, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert "no directory" in run(f"metrics --output {tmp_path}/none/x.prom", exit=10).stderr
     assert "names no file" in run(f"metrics --output {tmp_path}", exit=2).stderr
-    assert "no regular file" in run(f"metrics --output {tmp_path}/pipe", exit=2).stderr
+    assert "not a regular file" in run(f"metrics --output {tmp_path}/pipe", exit=2).stderr
     assert "cannot be written" in run(f"metrics --output {tmp_path}/file/x.prom", exit=1).stderr
     assert "leave --json out" in run(f"metrics --json --output {tmp_path}/x", exit=2).stderr
     (tmp_path / "old.prom").write_text("old")

@@ -122,9 +122,9 @@ def test_a_record_that_cannot_be_taken_says_why(changes: dict[str, Any]) -> None
 @pytest.mark.parametrize("junk", [None, [], "text", 3])
 def test_what_is_no_record(junk: Any) -> None:
     for read in (lock_of, lambda value: fuses_of(value, now=NOON)):
-        with pytest.raises(ValueError, match="no object"):
+        with pytest.raises(ValueError, match="not an object"):
             read(junk)
-    with pytest.raises(ValueError, match="no object"):
+    with pytest.raises(ValueError, match="not an object"):
         session_of("x", junk, saved_at=NOON)
 
 
@@ -161,5 +161,5 @@ def test_a_fuse_for_each_of_its_actions() -> None:
     assert fuses_of(timer, now=NOON)[0].id == event.id
     with pytest.raises(ValueError, match="has passed"):
         fuses_of(timer, now=NOON + timedelta(seconds=1))
-    with pytest.raises(ValueError, match="no address"):
+    with pytest.raises(ValueError, match="not a valid address"):
         fuses_of({**timer, "onExpire": {"webhook": "ftp://x"}}, now=NOON)

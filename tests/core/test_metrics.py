@@ -98,5 +98,5 @@ def test_numbers_that_are_none() -> None:
     ("name", "label"), [("1m", "a"), ("m-x", "a"), ("m", "a-b"), ("m", "a:b"), ("", "a")]
 )
 def test_a_name_that_is_none_is_refused(name: str, label: str) -> None:
-    with pytest.raises(ValueError, match="no name of a metric or label"):
+    with pytest.raises(ValueError, match="not a valid name for a metric or label"):
         exposition([Family(name, "gauge", "h", (Sample(name, {label: "x"}, 1),))])
