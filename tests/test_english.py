@@ -57,8 +57,6 @@ BANNED = {
 """Pattern → what a native reader would expect in its place."""
 
 WAITING = {
-    "agentctl/core/decide.py",
-    "agentctl/core/model.py",
     "agentctl/core/options.py",
     "agentctl/core/settings.py",
     "README.md",

@@ -10,7 +10,7 @@ top and the first that matches wins:
      4  no           dead                                      cancelled, timed out or lost
      5  no           alive     a stop was asked for            stopping; next rung when its time has come
      6  no           alive     fuse due, action stop           fire it: stopping, first rung
-     7  no           alive     fuse vouches                    running
+     7  no           alive     fuse not due yet                running
      8  no           alive     younger than the grace          running
      9  no           alive     listing running or unavailable  running
     10  no           alive     listing absent or ended         ended `unlisted`, process lingering
@@ -95,7 +95,7 @@ def decide(session: Session, fuse: Fuse | None, seen: Observation, now: datetime
 
 
 def needs_listing(session: Session, fuse: Fuse | None, seen: Observation, now: datetime) -> bool:
-    """Whether the verdict hangs on the agent's own store (rows 9 and 10), the one costly look."""
+    """Whether the verdict depends on the agent's own store (rows 9 and 10), the one costly look."""
     if session.is_final or seen.exit is not None or seen.liveness is not Liveness.ALIVE:
         return False
     if session.native_id is None or session.store_path is None or session.stop_cause is not StopCause.NONE:

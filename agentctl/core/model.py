@@ -20,7 +20,7 @@ GRACE = timedelta(seconds=30)
 """After launch, how long "the agent's store does not list it" proves nothing."""
 
 DEFAULT_FUSE = timedelta(hours=4)
-"""Lifecycle fuse of a launch without --fuse: it vouches, and ends nothing."""
+"""Lifecycle fuse of a launch without --fuse: ends nothing, only makes a live process count as running."""
 
 DEFAULT_DIRECTORY_FUSE = timedelta(minutes=10)
 
@@ -130,7 +130,7 @@ class FuseAction(StrEnum):
 
 
 class Rung(NamedTuple):
-    """One step of the stop ladder: a signal, then so long until the next."""
+    """One step of the stop ladder: a signal, and how long to wait before the next."""
 
     signal: int
     wait: timedelta
