@@ -98,14 +98,6 @@ class Root(click.Group):
         command: click.Command = getattr(import_module(module), attribute or "command")
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if _target(name) is None and not name.startswith("-") and not ctx.resilient_parsing:
-            raise click.UsageError(f"No such command '{name}'.{_meant(name)}", ctx)
-        return super().resolve_command(ctx, args)
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, COMMANDS))
         for title, commands in SECTIONS.items():
@@ -132,13 +124,6 @@ def _target(name: str) -> str | None:
     """Where the command of this name is: `module` or `module:attribute`."""
     entry = COMMANDS.get(name) or ALIASES.get(name)
     return entry[0] if entry else HIDDEN.get(name)
-
-
-def _meant(name: str) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, [*COMMANDS, *ALIASES], n=2)
-    return f" Did you mean {' or '.join(near)}?" if near else ""
 
 
 @click.group(

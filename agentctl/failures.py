@@ -29,15 +29,15 @@ _LOG_LIMIT = 1_000_000
 
 def report(error: Exception, *, command: str, as_json: bool) -> int:
     """Say what went wrong; the exit code for it."""
-    if isinstance(error, AgentctlError):
-        _say(error.slug, error.message, error.hint, as_json=as_json)
-        return error.exit_code
     if isinstance(error, click.exceptions.NoArgsIsHelpError) and not as_json:
         error.show()
         return error.exit_code
     if isinstance(error, click.UsageError):
-        hint = f"Try '{error.ctx.command_path} --help' for help." if error.ctx else None
-        _say("usage", error.format_message(), hint, as_json=as_json, label="")
+        from agentctl.usage import fault
+
+        error = fault(error)
+    if isinstance(error, AgentctlError):
+        _say(error.slug, error.message, error.hint, as_json=as_json)
         return error.exit_code
     if isinstance(error, click.ClickException):
         _say("failed", error.format_message(), None, as_json=as_json)
@@ -56,7 +56,7 @@ def output_lost(error: OSError, *, code: int, as_json: bool) -> int:
     return code or 1
 
 
-def _say(slug: str, message: str, hint: str | None, *, as_json: bool, label: str = "hint: ") -> None:
+def _say(slug: str, message: str, hint: str | None, *, as_json: bool) -> None:
     """Write one error to standard error, without anything that a terminal would obey."""
     message, hint = clean(message), hint and clean(hint)
     if as_json:
@@ -64,7 +64,7 @@ def _say(slug: str, message: str, hint: str | None, *, as_json: bool, label: str
 
         text = json.dumps({"error": {"code": slug, "message": message, "hint": hint}})
     else:
-        text = f"agentctl: {message}" + (f"\n{label}{hint}" if hint else "")
+        text = f"agentctl: {message}" + (f"\nhint: {hint}" if hint else "")
     try:
         click.echo(text, err=True)
     except OSError:

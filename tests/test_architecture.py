@@ -28,7 +28,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ops": {"core", "store", "host", "adapters", "errors", "runtime"},
     "commands": {"ops", "render", "documents", "core", "errors", "runtime", "streams"},
     "errors": set(),
-    "failures": {"core", "errors", "host", "streams"},
+    "failures": {"core", "errors", "host", "streams", "usage"},
+    "usage": {"cli", "core", "errors"},
     "streams": set(),
     "manpages": {"core"},
     "cli": {"failures"},
@@ -59,7 +60,7 @@ NARROW: dict[str, set[str]] = {
 """Where more than the package's name decides."""
 
 KNOWS: dict[str, set[str]] = {
-    "click": {"cli", "failures", "manpages", "commands"},
+    "click": {"cli", "failures", "manpages", "usage", "commands"},
     "tabulate": {"render"},
     "sqlite3": {"store", "adapters"},
     "psutil": {"host"},

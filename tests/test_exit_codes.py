@@ -129,13 +129,13 @@ def test_hostile_text_reaches_no_terminal(raising: Raising, run: Any) -> None:
 def test_a_usage_error_says_where_help_is(words: list[str], run: Any) -> None:
     outcome = run(words, exit=2)
     assert outcome.stderr.startswith("agentctl: ")
-    assert re.search(r"^Try 'agentctl( list)? --help' for help\.$", outcome.stderr, re.MULTILINE)
+    assert re.search(r"^hint: agentctl( list)? --help shows the usage$", outcome.stderr, re.MULTILINE)
     assert run([*words, "--json"], exit=2).error()["code"] == "usage"
 
 
 @pytest.mark.parametrize(("typed", "meant"), [("lanch", "launch"), ("stauts", "status"), ("fuze", "fuse")])
 def test_a_near_miss_is_told_what_was_meant(typed: str, meant: str, run: Any) -> None:
-    assert f"Did you mean {meant}" in run([typed], exit=2).stderr
+    assert f'hint: did you mean "{meant}"?' in run([typed], exit=2).stderr
 
 
 def test_nothing_at_all_shows_the_help_and_is_a_usage_error(run: Any) -> None:

@@ -118,7 +118,7 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic only since
         try:
             return parse_duration(value, allow_zero=self.allow_zero)
         except ValueError as error:
-            self.fail(f"{error}.", param, ctx)
+            self.fail(str(error), param, ctx)
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.4
@@ -134,7 +134,7 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic only since Cli
         try:
             return parse_size(value)
         except ValueError as error:
-            self.fail(f"{error}.", param, ctx)
+            self.fail(str(error), param, ctx)
 
 
 class Since(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.4
@@ -158,7 +158,7 @@ class Since(click.ParamType):  # type: ignore[type-arg]  # generic only since Cl
             return datetime.fromisoformat(value).astimezone(UTC)
         except (ValueError, OverflowError):
             self.fail(
-                f"'{value}' is neither a duration (10m, 2h, 1d) nor a time (2026-01-31T18:00:00Z).",
+                f"'{value}' is neither a duration (10m, 2h, 1d) nor a time (2026-01-31T18:00:00Z)",
                 param,
                 ctx,
             )
@@ -187,11 +187,11 @@ class Count(click.ParamType):  # type: ignore[type-arg]  # generic only since Cl
         try:
             count = int(value)
         except ValueError:
-            self.fail(f"'{value}' is not a whole number: give {self.least} or more.", param, ctx)
+            self.fail(f"'{value}' is not a whole number of {self.least} or more", param, ctx)
         if count < self.least:
-            self.fail(f"{count} is too small: give {self.least} or more.", param, ctx)
+            self.fail(f"{count} is too small; the least is {self.least}", param, ctx)
         if count > self.most:
-            self.fail(f"{count} is too large: give at most {self.most}.", param, ctx)
+            self.fail(f"{count} is too large; the most is {self.most}", param, ctx)
         return count
 
 
@@ -214,7 +214,7 @@ class Known(click.ParamType):  # type: ignore[type-arg]  # generic only since Cl
             import re
 
             if not re.fullmatch(self.form, text):
-                self.fail(f"'{text}' is not a {self.name}: {self.looks}.", param, ctx)
+                self.fail(f"'{text}' is not a {self.name}: {self.looks}", param, ctx)
         return text
 
     def shell_complete(

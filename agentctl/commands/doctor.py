@@ -52,7 +52,7 @@ def command(runtime: Runtime, rebuild: bool, force: bool, as_json: bool) -> int:
         _show.answer(rebuilt, as_json=as_json, document=_rebuilt_fields, text=_tell_rebuilt)
         return 0
     if force:
-        raise click.UsageError("--force needs --rebuild.")
+        raise click.UsageError("--force needs --rebuild")
     return _examine(runtime, as_json=as_json)
 
 

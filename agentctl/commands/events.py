@@ -81,7 +81,7 @@ def command(
     from agentctl.ops.state.events import EventsRequest, open_ledger, session_of
 
     if follow and since is not None and count is not None:
-        raise click.UsageError("with -f, give --since or -n, not both.")
+        raise click.UsageError("--follow takes --since or -n, not both")
     runtime.watches = follow
     request = EventsRequest(
         since=since if since is None or isinstance(since, int) else instant(since, runtime.now),

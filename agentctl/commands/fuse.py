@@ -33,9 +33,7 @@ class Time(click.ParamType):  # type: ignore[type-arg]  # generic only since Cli
         try:
             return datetime.fromisoformat(value).astimezone(UTC)
         except (ValueError, OverflowError):
-            self.fail(
-                f"'{value}' is not a time such as 2026-01-31T18:00 or 2026-01-31T18:00:00Z.", param, ctx
-            )
+            self.fail(f"'{value}' is not a time such as 2026-01-31T18:00 or 2026-01-31T18:00:00Z", param, ctx)
 
 
 class FuseTargetType(click.ParamType):  # type: ignore[type-arg]  # generic only since Click 8.4
@@ -163,7 +161,7 @@ def set_command(
     from agentctl.ops.directories.fuses import FuseRequest, set_fuse
 
     if length is not None and deadline is not None:
-        raise click.UsageError("--for and --at exclude each other.")
+        raise click.UsageError("--for and --at cannot be used together")
     request = FuseRequest(
         target=target,
         length=length,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agentctl.commands import _show
-from agentctl.commands._options import ANY_SESSION, json_option, pass_runtime
+from agentctl.commands._options import ANY_SESSION, COUNT_FROM_1, json_option, pass_runtime
 
 if TYPE_CHECKING:
     from agentctl.core.ledger import Delivery
@@ -67,7 +67,7 @@ def _text(runtime: Runtime, found: Sequence[Delivery], *, with_output: bool) -> 
 
 
 @command.command("retry")
-@click.argument("deliveries", metavar="[DELIVERY_ID...]", nargs=-1, type=click.IntRange(min=1))
+@click.argument("deliveries", metavar="[DELIVERY_ID...]", nargs=-1, type=COUNT_FROM_1)
 @click.option("--all", "everything", is_flag=True, help="Retry every delivery that has not arrived.")
 @json_option
 @pass_runtime
@@ -88,9 +88,9 @@ def retry(runtime: Runtime, deliveries: tuple[int, ...], everything: bool, as_js
     from agentctl.ops.state.hooks import retry as run
 
     if deliveries and everything:
-        raise click.UsageError("give delivery numbers or --all, not both.")
+        raise click.UsageError("give delivery numbers or --all, not both")
     if not deliveries and not everything:
-        raise click.UsageError("give delivery numbers (see `agentctl hooks list`), or --all.")
+        raise click.UsageError("give delivery numbers (see `agentctl hooks list`), or --all")
     retried = run(runtime, None if everything else deliveries)
     _show.answer(retried, as_json=as_json, document=_retried_fields, text=_tell)
     return 1 if retried.failed else 0

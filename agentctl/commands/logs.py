@@ -60,7 +60,7 @@ def command(
     from agentctl.ops.sessions.find import find_one
 
     if raw and as_json:
-        raise UsageFault("--raw and --json exclude each other", hint="choose one of them")
+        raise UsageFault("--raw and --json cannot be used together", hint="choose one of them")
     count = runtime.usual.logs_lines if count is None else count
     found = find_one(runtime, session).session
     until = _until(runtime, found) if follow else None

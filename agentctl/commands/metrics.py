@@ -44,7 +44,7 @@ def command(runtime: Runtime, output: str | None, as_json: bool) -> None:
     from agentctl.ops.state.metrics import gather, publish
 
     if output is not None and as_json:
-        raise click.UsageError("--output writes the text format: leave --json out.")
+        raise click.UsageError("--output and --json cannot be used together")
     families = gather(runtime)
     if output is not None:
         publish(exposition(families), output)

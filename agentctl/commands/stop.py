@@ -75,7 +75,7 @@ def command(
     from agentctl.ops.sessions.stop import StopRequest, stop, stop_trees
 
     if sum([bool(sessions), group is not None, everything]) != 1:
-        raise click.UsageError("give one of: session ids, --group, --all.")
+        raise click.UsageError("name sessions, or give --group or --all")
     if everything:
         targets = [one for one in live(runtime, runtime.state) if not one.session.is_settled]
     else:

@@ -74,14 +74,14 @@ def command(
     from agentctl.ops.sessions.wait import is_over, wait
 
     if bool(sessions) == (group is not None):
-        raise click.UsageError("name sessions, or give --group.")
+        raise click.UsageError("name sessions or give --group, one of them")
     if sum([any_of_them, _all, first_success]) > 1:
-        raise click.UsageError("--any, --all and --first-success exclude each other.")
+        raise click.UsageError("only one of --any, --all and --first-success can be used")
     if stop_rest and not (any_of_them or first_success):
-        raise click.UsageError("--stop-rest needs --any or --first-success.")
+        raise click.UsageError("--stop-rest needs --any or --first-success")
     targets = in_group(runtime, group) if group is not None else find_all(runtime, sessions)
     if exit_code and len(targets) != 1:
-        raise click.UsageError("--exit-code needs exactly one ID.")
+        raise click.UsageError("--exit-code needs exactly one ID")
     timeout = runtime.usual.wait_timeout if timeout is None else timeout
     waited = wait(runtime, targets, any_of_them=any_of_them, first_success=first_success, timeout=timeout)
     left = False

@@ -186,10 +186,10 @@ def test_why_tells_what_an_ended_agent_reported(tmp_path: Path, run: Run) -> Non
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("peek -n x 3f2a", "'x' is not a whole number: give 0 or more."),
-        ("logs -n -1 3f2a", "-1 is too small: give 0 or more."),
-        ("list --limit 0", "0 is too small: give 1 or more."),
-        ("events -n 99999999999", "99999999999 is too large: give at most 2147483647."),
+        ("peek -n x 3f2a", "'x' is not a whole number of 0 or more"),
+        ("logs -n -1 3f2a", "-1 is too small; the least is 0"),
+        ("list --limit 0", "0 is too small; the least is 1"),
+        ("events -n 99999999999", "99999999999 is too large; the most is 2147483647"),
     ],
 )
 def test_a_count_that_is_none_is_told_what_is_one(words: str, said: str, run: Run) -> None:
@@ -201,7 +201,7 @@ def test_a_count_that_is_none_is_told_what_is_one(words: str, said: str, run: Ru
 def test_what_is_no_group_is_told_what_one_looks_like(verb: str, group: str, run: Run) -> None:
     error = run([verb, "--group", group, "--json"], exit=2).error()
     assert (
-        f"'{group}' is not a group: a group is g- and six hex digits, such as g-0a1b2c." in error["message"]
+        f"'{group}' is not a group: a group is g- and six hex digits, such as g-0a1b2c" in error["message"]
     )
 
 

@@ -194,7 +194,7 @@ def test_what_a_session_cannot_have(run: Run, launch: Launch) -> None:
     session = launch()
     for options, message in (
         ("", "needs a deadline"),
-        ("--for 1h --at 2090-01-01", "--for and --at exclude each other"),
+        ("--for 1h --at 2090-01-01", "--for and --at cannot be used together"),
         ("--at 2020-01-01", "has passed"),
         ("--at soon", "is not a time"),
         ("--at 0001-01-01", "is not a time"),

@@ -106,9 +106,9 @@ def test_what_is_to_be_retried_must_be_said_and_exist(run: Run, failed: str) -> 
 
 def test_numbers_and_all_exclude_each_other_and_one_must_be_given(run: Run) -> None:
     both = run("hooks retry --all 5", exit=2).stderr
-    assert "give delivery numbers or --all, not both." in both
+    assert "give delivery numbers or --all, not both" in both
     neither = run("hooks retry", exit=2).stderr
-    assert "give delivery numbers (see `agentctl hooks list`), or --all." in neither
+    assert "give delivery numbers (see `agentctl hooks list`), or --all" in neither
 
 
 def test_a_reap_whose_deliveries_fail_is_partly_done(run: Run, sealed_home: Path) -> None:

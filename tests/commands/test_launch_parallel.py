@@ -62,7 +62,7 @@ def test_a_model_belongs_to_the_adapter_before_it(run: Run, repo: Path) -> None:
         ("demo --matrix m.yaml", "--matrix names the agents"),
         ("--adapter demo --matrix m.yaml", "--matrix names the agents"),
         ("demo --worktree . --cwd .", "--cwd and --worktree exclude each other"),
-        ("--adapter", "requires an argument"),
+        ("--adapter", "--adapter needs a value"),
         ("demo --worktree . --branch 'a b'", "'a b' is not a valid branch name"),
         ("demo --worktree . --branch=-x", "'-x' is not a valid branch name"),
         ("demo --worktree . --branch a..b", "is not a valid branch name"),

@@ -215,7 +215,7 @@ def test_where_it_cannot_be_written(run: Run, tmp_path: Path) -> None:
     assert "names no file" in run(f"metrics --output {tmp_path}", exit=2).stderr
     assert "not a regular file" in run(f"metrics --output {tmp_path}/pipe", exit=2).stderr
     assert "cannot be written" in run(f"metrics --output {tmp_path}/file/x.prom", exit=1).stderr
-    assert "leave --json out" in run(f"metrics --json --output {tmp_path}/x", exit=2).stderr
+    assert "cannot be used together" in run(f"metrics --json --output {tmp_path}/x", exit=2).stderr
     (tmp_path / "old.prom").write_text("old")
     with sealed(tmp_path):
         run(f"metrics --output {tmp_path}/old.prom", exit=1)
