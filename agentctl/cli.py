@@ -28,7 +28,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "why": ("agentctl.commands.why", "Show the evidence behind a session's status."),
         "peek": ("agentctl.commands.peek", "Show the latest messages of an agent."),
         "logs": ("agentctl.commands.logs", "Print or follow the output of a session."),
-        "wait": ("agentctl.commands.wait", "Wait until sessions have ended."),
+        "wait": ("agentctl.commands.wait", "Wait for sessions to end."),
         "compare": ("agentctl.commands.compare", "Compare the sessions of one group."),
         "stop": ("agentctl.commands.stop", "Stop sessions, gently first."),
         "resume": ("agentctl.commands.resume", "Continue a finished conversation."),
@@ -36,24 +36,24 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Directories and deadlines": {
         "fuse": ("agentctl.commands.fuse", "List, set, extend and cancel deadlines."),
-        "lock": ("agentctl.commands.lock", "Hold a directory so that no agent starts in it."),
-        "unlock": ("agentctl.commands.unlock", "Free a held directory."),
-        "locks": ("agentctl.commands.locks", "List held directories and their holders."),
+        "lock": ("agentctl.commands.lock", "Reserve a directory so that no agent starts in it."),
+        "unlock": ("agentctl.commands.unlock", "Release a reserved directory."),
+        "locks": ("agentctl.commands.locks", "List reserved directories and their holders."),
     },
     "Worktrees": {
-        "worktree": ("agentctl.commands.worktree", "List, remove and restore worktrees of agents."),
+        "worktree": ("agentctl.commands.worktree", "List, remove and restore agents' worktrees."),
     },
     "Events and hooks": {
         "events": ("agentctl.commands.events", "Print or follow events."),
         "hooks": ("agentctl.commands.hooks", "List and retry deliveries of hooks and webhooks."),
-        "metrics": ("agentctl.commands.metrics", "Print metrics in the text format of Prometheus."),
+        "metrics": ("agentctl.commands.metrics", "Print metrics in the Prometheus text format."),
     },
     "Upkeep": {
         "reap": ("agentctl.commands.reap", "Do all work that is due; made for cron."),
-        "prune": ("agentctl.commands.prune", "Forget ended sessions and delete their files."),
+        "prune": ("agentctl.commands.prune", "Delete finished sessions and their files."),
     },
     "Setup": {
-        "adapters": ("agentctl.commands.adapters", "List adapters and what each can do."),
+        "adapters": ("agentctl.commands.adapters", "List adapters and their capabilities."),
         "doctor": ("agentctl.commands.doctor", "Check the installation and repair the state."),
         "config": ("agentctl.commands.config", "Show and change settings."),
         "import": ("agentctl.commands.import_", "Import from the TypeScript agentctl."),
@@ -72,6 +72,27 @@ ALIASES: dict[str, tuple[str, str]] = {
     "fuses": ("agentctl.commands.fuse:fuses_command", "fuse list"),
 }
 """Other names that people try → (module, what it is short for): documented, not listed, not completed."""
+
+EXAMPLES = (
+    'agentctl launch opencode -p "Make the tests pass" --fuse 1h',
+    "agentctl list",
+    'id=$(agentctl launch exec -- make check) && agentctl wait "$id"',
+    "agentctl COMMAND --help",
+)
+
+EXIT_STATUS: dict[str, str] = {
+    "0": "done, or nothing to show",
+    "1": "tried and failed",
+    "2": "usage error",
+    "3": "partly done",
+    "10": "no such object, or an ambiguous name",
+    "11": "held by somebody else, or still running",
+    "12": "adapter or program unavailable",
+    "13": "the state cannot be read or written",
+    "70": "a bug in agentctl",
+    "124": "timed out",
+    "130": "interrupted",
+}
 
 HIDDEN: dict[str, str] = {
     "generate": "agentctl.commands.generate",
@@ -104,6 +125,15 @@ class Root(click.Group):
             with formatter.section(title):
                 formatter.write_dl([(name.ljust(width), text) for name, (_, text) in commands.items()])
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Aliases"):
+            formatter.write_dl([(alias, target) for alias, (_, target) in ALIASES.items()])
+        with formatter.section("Examples"):
+            for line in EXAMPLES:
+                formatter.write(f"{' ' * formatter.current_indent}{line}\n")
+        with formatter.section("Exit status"):
+            formatter.write_dl(list(EXIT_STATUS.items()))
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem
 
@@ -129,32 +159,6 @@ def _target(name: str) -> str | None:
 @click.group(
     cls=Root,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="""\b
-Aliases:
-  ls, ps   list
-  fuses    fuse list
-
-\b
-Examples:
-  agentctl launch opencode -p "Make the tests pass" --fuse 1h
-  agentctl list
-  id=$(agentctl launch exec -- make check) && agentctl wait "$id"
-  agentctl COMMAND --help
-
-\b
-Exit status:
-  0    done, or nothing to show
-  1    tried and failed
-  2    usage error
-  3    partly done
-  10   no such object, or an ambiguous name
-  11   held by somebody else, or still running
-  12   adapter or program unavailable
-  13   the state cannot be read or written
-  70   a bug in agentctl
-  124  timed out
-  130  interrupted
-""",
 )
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 def root() -> None:
@@ -237,7 +241,7 @@ def _interrupted() -> int:
 
 
 def _prepare_streams() -> None:
-    """Make every text printable, and 0, 1 and 2 taken, whatever started us."""
+    """Make all output printable, and keep descriptors 0, 1 and 2 open, whatever started us."""
     import codecs
 
     for descriptor in range(3):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import click
@@ -56,14 +56,18 @@ def pages(
     sections: Mapping[str, Mapping[str, tuple[str, str]]],
     *,
     aliases: Mapping[str, str],
+    examples: Sequence[str],
+    statuses: Mapping[str, str],
     version: str,
 ) -> dict[str, str]:
     """File name → page, for the program and for each command of `sections`.
 
-    `aliases` tells other names of commands: `ls` → `list`, `fuses` → `fuse list`.
+    `aliases` maps other names to commands: `ls` → `list`, `fuses` → `fuse list`. `examples` and
+    `statuses` are those of the program as a whole.
     """
     top = click.Context(root, info_name="agentctl", **root.context_settings)
-    made = {"agentctl.1": _text(_main_page(top, sections, version))}
+    whole = Help((), "\n".join(examples), tuple(statuses.items()))
+    made = {"agentctl.1": _text(_main_page(top, sections, aliases, whole, version))}
     for commands in sections.values():
         for name, (_, summary) in commands.items():
             command = root.get_command(top, name)
@@ -74,7 +78,7 @@ def pages(
                 *_head(f"agentctl-{name}", summary, version),
                 *_synopsis(context),
                 *_description(context, [alias for alias in aliases.items() if alias[1].split()[0] == name]),
-                *_tail(context, see=[each for each in commands if each != name], given={}),
+                *_tail(context, _helps(context), see=[each for each in commands if each != name], given={}),
             ]
             made[f"agentctl-{name}.1"] = _text(lines)
     return made
@@ -112,12 +116,16 @@ def _statuses(text: str) -> list[tuple[str, str]]:
 
 
 def _main_page(
-    top: click.Context, sections: Mapping[str, Mapping[str, tuple[str, str]]], version: str
+    top: click.Context,
+    sections: Mapping[str, Mapping[str, tuple[str, str]]],
+    aliases: Mapping[str, str],
+    whole: Help,
+    version: str,
 ) -> Iterator[str]:
     summary, _, _ = (top.command.help or "").partition("\n")
     yield from _head("agentctl", summary, version)
     yield from _synopsis(top)
-    yield from _description(top, [])
+    yield from _description(top, list(aliases.items()))
     yield ".Sh COMMANDS"
     for title, commands in sections.items():
         yield f".Ss {title}"
@@ -126,9 +134,8 @@ def _main_page(
             yield f".It Xr agentctl-{name} 1"
             yield from _filled(text)
         yield ".El"
-    yield from _tail(
-        top, see=[name for commands in sections.values() for name in commands], given=variables.FOR_PROGRAMS
-    )
+    names = [name for commands in sections.values() for name in commands]
+    yield from _tail(top, [whole], see=names, given=variables.FOR_PROGRAMS)
 
 
 def _head(title: str, summary: str, version: str) -> Iterator[str]:
@@ -216,11 +223,16 @@ def _children(context: click.Context) -> Iterator[tuple[str, click.Context]]:
                 yield name, click.Context(command, info_name=name, parent=context)
 
 
-def _tail(context: click.Context, *, see: list[str], given: Mapping[str, str]) -> Iterator[str]:
+def _helps(context: click.Context) -> list[Help]:
+    """The help of a command and of those below it."""
     texts = [context.command.help or "", context.command.epilog or ""]
-    if context.parent is not None:
-        texts += [child.command.help or "" for _, child in _children(context)]
-    helps = [parse_help(text) for text in texts]
+    texts += [child.command.help or "" for _, child in _children(context)]
+    return [parse_help(text) for text in texts]
+
+
+def _tail(
+    context: click.Context, helps: Sequence[Help], *, see: list[str], given: Mapping[str, str]
+) -> Iterator[str]:
     yield ".Sh ENVIRONMENT"
     yield from _list("Ev", ENVIRONMENT)
     if given:

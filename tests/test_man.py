@@ -9,7 +9,7 @@ from typing import Any
 import click
 import pytest
 
-from agentctl.cli import COMMANDS, SECTIONS, root
+from agentctl.cli import ALIASES, COMMANDS, EXAMPLES, EXIT_STATUS, SECTIONS, root
 from agentctl.manpages import pages, parse_help
 
 MAN = Path(__file__).parents[1] / "man"
@@ -99,6 +99,8 @@ def test_a_page_reads_as_it_should(tmp_path: Path) -> None:
         top,
         {"All": {"tool": ("nowhere", "Do things.")}},
         aliases={"tools": "tool run"},
+        examples=[],
+        statuses={},
         version="1.2",
     )
     path = tmp_path / "agentctl-tool.1"
@@ -128,7 +130,8 @@ def test_a_page_reads_as_it_should(tmp_path: Path) -> None:
 def test_the_pages_carry_no_date_and_are_the_same_every_time(generated: Path) -> None:
     first = (generated / "agentctl.1").read_text()
     assert ".Dd $Mdocdate$\n" in first
-    again = pages(root, SECTIONS, aliases={}, version="0.1.0")
+    aliases = {alias: target for alias, (_, target) in ALIASES.items()}
+    again = pages(root, SECTIONS, aliases=aliases, examples=EXAMPLES, statuses=EXIT_STATUS, version="0.1.0")
     assert again["agentctl.1"] == first
 
 

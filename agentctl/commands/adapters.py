@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @json_option
 @pass_runtime
 def command(runtime: Runtime, names: tuple[str, ...], as_json: bool) -> None:
-    """List adapters and what each can do.
+    """List adapters and their capabilities.
 
     Shows where each agent program was found, the versions its adapter was checked against,
     and what it can do. With NAME, also the settings of that adapter, such as what its agent may do

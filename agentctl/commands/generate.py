@@ -25,11 +25,14 @@ def man(directory: Path) -> None:
     Examples:
       agentctl generate man man
     """
-    from agentctl.cli import ALIASES, SECTIONS, root
+    from agentctl.cli import ALIASES, EXAMPLES, EXIT_STATUS, SECTIONS, root
     from agentctl.manpages import pages
 
     aliases = {alias: target for alias, (_, target) in ALIASES.items()}
-    _write(directory, pages(root, SECTIONS, aliases=aliases, version=__version__))
+    made = pages(
+        root, SECTIONS, aliases=aliases, examples=EXAMPLES, statuses=EXIT_STATUS, version=__version__
+    )
+    _write(directory, made)
 
 
 @command.command("completions")

@@ -29,7 +29,7 @@ def command(
     ttl: timedelta | None,
     as_json: bool,
 ) -> None:
-    """Hold a directory so that no agent starts in it.
+    """Reserve a directory so that no agent starts in it.
 
     `agentctl launch` refuses a held directory unless it is given --force. Directories above
     and below it are not affected. Locking again as the same holder replaces the reason and

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @json_option
 @pass_runtime
 def command(runtime: Runtime, quiet: bool, as_json: bool) -> None:
-    """List held directories and their holders.
+    """List reserved directories and their holders.
 
     A session holds the directory it works in until it has ended; a person holds one from
     `agentctl lock` to `agentctl unlock`, or until the time given by --for.

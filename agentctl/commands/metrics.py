@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @json_option
 @pass_runtime
 def command(runtime: Runtime, output: str | None, as_json: bool) -> None:
-    """Print metrics in the text format of Prometheus.
+    """Print metrics in the Prometheus text format.
 
     For the textfile collector of the node exporter, fed by cron. Totals also count
     sessions that have been forgotten. With --output, the file is readable by everybody and is

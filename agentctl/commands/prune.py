@@ -37,7 +37,7 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Forget ended sessions and delete their files.
+    """Delete finished sessions and their files.
 
     Their logs and records are deleted permanently; their events stay. Sessions that are live,
     whose process lingers (stopped*), or that have a hook or webhook still to be delivered are

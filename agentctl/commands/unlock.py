@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @json_option
 @pass_runtime
 def command(runtime: Runtime, directory: str, force: bool, as_json: bool) -> None:
-    """Free a held directory.
+    """Release a reserved directory.
 
     Removes the lock of any person. The directory itself may be gone. The lock of a live
     session is removed when the session ends, or now with --force; that does not stop the session.

@@ -52,7 +52,7 @@ def command(
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Wait until sessions have ended.
+    """Wait for sessions to end.
 
     \b
     Examples:

@@ -40,7 +40,7 @@ Examples:
 """,
 )
 def command() -> None:
-    """List, remove and restore worktrees of agents.
+    """List, remove and restore agents' worktrees.
 
     `agentctl launch --worktree` makes a worktree beside its repository, named after its
     branch. It stays after its session has ended, until it is removed by `agentctl worktree
@@ -128,11 +128,11 @@ def clean_command(
     from agentctl.ops.worktrees.clean import CleanRequest, clean
 
     if targets and group is not None:
-        raise click.UsageError("give worktrees or --group, not both.")
+        raise click.UsageError("give worktrees or --group, not both")
     if not targets and group is None and not merged and older_than is None:
-        raise click.UsageError("give worktrees, or choose them with --group, --merged or --older-than.")
+        raise click.UsageError("give worktrees, or choose them with --group, --merged or --older-than")
     if repo is not None and (targets or group is not None):
-        raise click.UsageError("--repo goes with --merged or --older-than only.")
+        raise click.UsageError("--repo goes with --merged or --older-than only")
     request = CleanRequest(
         targets=targets,
         place=repo,

@@ -200,9 +200,7 @@ def test_a_count_that_is_none_is_told_what_is_one(words: str, said: str, run: Ru
 @pytest.mark.parametrize("group", ["g-x", "build", "", "g-0A1B2C", "g-0a1b2c3"])
 def test_what_is_no_group_is_told_what_one_looks_like(verb: str, group: str, run: Run) -> None:
     error = run([verb, "--group", group, "--json"], exit=2).error()
-    assert (
-        f"'{group}' is not a group: a group is g- and six hex digits, such as g-0a1b2c" in error["message"]
-    )
+    assert f"'{group}' is not a group: a group is g- and six hex digits, such as g-0a1b2c" in error["message"]
 
 
 def test_a_group_without_sessions_is_an_empty_list(run: Run) -> None:
