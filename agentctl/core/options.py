@@ -23,7 +23,7 @@ _KINDS: dict[type, str] = {
 
 
 class Option(Protocol):
-    """What must be known of an option here; `adapters.base.Option` is one."""
+    """What is needed here of an option; `adapters.base.Option` is one."""
 
     @property
     def name(self) -> str: ...
