@@ -39,6 +39,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 """Package or module → the others of ours that it may import. Everybody may import the version."""
 
 ALSO: dict[str, set[str]] = {
+    # Finds the real program beside npm's launcher, as a shell would find that.
+    "adapters/codex/program.py": {"host"},
     # Completion answers without an operation: it must neither reconcile nor fail.
     "commands/_complete.py": {"store", "host", "adapters"},
     # Writes files made from the tree of commands.
@@ -55,7 +57,7 @@ FLOORS: tuple[set[str], ...] = (
 """The rooms of `ops`, lowest floor first. A room imports from lower floors and from itself alone."""
 
 NARROW: dict[str, set[str]] = {
-    "adapters": {"agentctl.core", "agentctl.errors", "agentctl.host.http", "agentctl.adapters"},
+    "adapters": {"agentctl.core", "agentctl.errors", "agentctl.host.programs", "agentctl.adapters"},
 }
 """Where more than the package's name decides."""
 

@@ -217,7 +217,7 @@ def start(runtime: Runtime, request: LaunchRequest, *, wait: bool, as_json: bool
     from agentctl.ops.start.launch import launch
 
     launched = launch(runtime, request)
-    for note in (*launched.notes, *runtime.notices):
+    for note in launched.notes:
         _show.note(note)
     if not wait:
         _answer(runtime, launched, as_json=as_json)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 def find_program(name: str, cwd: str, environ: Mapping[str, str]) -> str | None:
     """The absolute path of an executable file: by PATH, or relative to `cwd` if it has a slash."""
-    return next((path for path in _candidates(name, cwd, environ) if _is_executable(path)), None)
+    return next((path for path in _candidates(name, cwd, environ) if is_executable(path)), None)
 
 
 def obstacle(name: str, cwd: str, environ: Mapping[str, str]) -> str | None:
@@ -33,5 +33,6 @@ def _candidates(name: str, cwd: str, environ: Mapping[str, str]) -> Iterator[str
             yield os.path.join(cwd, directory, name)
 
 
-def _is_executable(path: str) -> bool:
+def is_executable(path: str) -> bool:
+    """A regular file, or a link to one, that this process may execute."""
     return os.path.isfile(path) and os.access(path, os.X_OK)

@@ -136,6 +136,13 @@ def fetch(
         raise damaged(db.path, f"a row cannot be read: {error}") from error
 
 
+def fetch_first(
+    db: Database, decode: Callable[[sqlite3.Row], _T], sql: str, parameters: Sequence[object] = ()
+) -> _T | None:
+    """The first of the decoded rows, None if there are none."""
+    return next(iter(fetch(db, decode, sql, parameters)), None)
+
+
 def change(db: Database, sql: str, parameters: Sequence[object] = ()) -> int:
     """Run a write inside the caller's transaction; how many rows it touched."""
     with guarded(db.path, db.busy):

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from agentctl.core.model import Fuse
 from agentctl.store import codecs
-from agentctl.store.db import Database, fetch, insert_row, update_row
+from agentctl.store.db import Database, fetch, fetch_first, insert_row, update_row
 
 _SELECT = f"SELECT {', '.join(codecs.FUSE_COLUMNS)} FROM fuses"
 
@@ -30,14 +30,13 @@ def update(db: Database, fuse: Fuse) -> Fuse | None:
 
 
 def get(db: Database, fuse_id: str) -> Fuse | None:
-    found = fetch(db, _decode, f"{_SELECT} WHERE id = ?", (fuse_id,))
-    return found[0] if found else None
+    return fetch_first(db, _decode, f"{_SELECT} WHERE id = ?", (fuse_id,))
 
 
 def for_session(db: Database, session_id: str) -> Fuse | None:
     """The session's newest fuse, in whatever state."""
-    found = fetch(db, _decode, f"{_SELECT} WHERE session_id = ? {_NEWEST_FIRST} LIMIT 1", (session_id,))
-    return found[0] if found else None
+    sql = f"{_SELECT} WHERE session_id = ? {_NEWEST_FIRST} LIMIT 1"
+    return fetch_first(db, _decode, sql, (session_id,))
 
 
 def for_sessions(db: Database, ids: Iterable[str]) -> dict[str, Fuse]:
@@ -55,7 +54,7 @@ def armed(db: Database) -> list[Fuse]:
 def armed_for_directory(db: Database, directory: str) -> list[Fuse]:
     """Armed free timers of this directory, the nearest deadline first."""
     sql = f"{_SELECT} WHERE state = 'armed' AND directory = CAST(? AS TEXT) ORDER BY deadline"
-    return fetch(db, _decode, sql, (codecs.text(directory),))
+    return fetch(db, _decode, sql, (directory,))
 
 
 def all(db: Database, include_ended: bool = False) -> list[Fuse]:  # noqa: A001

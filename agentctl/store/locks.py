@@ -49,7 +49,7 @@ def acquire(
 def holders(db: Database, directory: str) -> list[Lock]:
     """Every row of this very directory, oldest first."""
     sql = f"{_SELECT} WHERE directory = CAST(? AS TEXT) ORDER BY id"
-    return fetch(db, _decode, sql, (codecs.text(directory),))
+    return fetch(db, _decode, sql, (directory,))
 
 
 def all(db: Database) -> list[Lock]:  # noqa: A001

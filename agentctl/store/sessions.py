@@ -11,7 +11,7 @@ from datetime import datetime
 
 from agentctl.core.model import Session, Status
 from agentctl.store import codecs
-from agentctl.store.db import Database, change, fetch, insert_row, update_row
+from agentctl.store.db import Database, change, fetch, fetch_first, insert_row, update_row
 from agentctl.store.migrations import SETTLED, UNSETTLED
 
 _SELECT = f"SELECT {', '.join(codecs.SESSION_COLUMNS)} FROM sessions"
@@ -34,8 +34,7 @@ def update(db: Database, session: Session) -> Session | None:
 
 
 def get(db: Database, session_id: str) -> Session | None:
-    found = fetch(db, _decode, f"{_SELECT} WHERE id = ?", (session_id,))
-    return found[0] if found else None
+    return fetch_first(db, _decode, f"{_SELECT} WHERE id = ?", (session_id,))
 
 
 def unsettled(db: Database) -> list[Session]:
@@ -58,8 +57,8 @@ def recent(
         ("ended_at >= ?", codecs.optional_instant(since)),
         ("adapter = ?", adapter),
         ("status = ?", status),
-        ("group_id = CAST(? AS TEXT)", codecs.text(group)),
-        ("name = CAST(? AS TEXT)", codecs.text(name)),
+        ("group_id = CAST(? AS TEXT)", group),
+        ("name = CAST(? AS TEXT)", name),
     )
     terms = [SETTLED, *(term for term, value in wanted if value is not None)]
     values: list[object] = [value for _, value in wanted if value is not None]
@@ -81,13 +80,13 @@ def candidates(db: Database, text: str) -> list[Session]:
         UNION SELECT id FROM sessions WHERE name = CAST(? AS TEXT)
     ) ORDER BY created_at DESC"""
     bounds = (lowered, _after(lowered), text, _after(text), text)
-    return fetch(db, _decode, sql, tuple(codecs.text(bound) for bound in bounds))
+    return fetch(db, _decode, sql, bounds)
 
 
 def in_group(db: Database, group: str) -> list[Session]:
     """Every session of a group, oldest first."""
     sql = f"{_SELECT} WHERE group_id = CAST(? AS TEXT) ORDER BY created_at, id"
-    return fetch(db, _decode, sql, (codecs.text(group),))
+    return fetch(db, _decode, sql, (group,))
 
 
 def repositories(db: Database) -> list[str]:
@@ -98,7 +97,7 @@ def repositories(db: Database) -> list[str]:
 def in_worktrees(db: Database, repo: str) -> list[Session]:
     """Sessions that ran in worktrees of this repository, newest first."""
     sql = f"{_SELECT} WHERE repo = CAST(? AS TEXT) ORDER BY created_at DESC, id"
-    return fetch(db, _decode, sql, (codecs.text(repo),))
+    return fetch(db, _decode, sql, (repo,))
 
 
 def children(db: Database, parent_id: str) -> list[Session]:
@@ -120,7 +119,7 @@ def native_ids(db: Database, among: Collection[str]) -> set[str]:
     """
     sql = """SELECT native_id FROM sessions
         WHERE native_id IN (SELECT value FROM json_each(?)) AND native_id IS NOT NULL"""
-    return set(fetch(db, _first, sql, (codecs.to_json(sorted(among)),)))
+    return _among(db, sql, among)
 
 
 def live_names(db: Database) -> dict[str, str]:
@@ -132,7 +131,12 @@ def live_names(db: Database) -> dict[str, str]:
 def known(db: Database, ids: Collection[str]) -> set[str]:
     """Which of `ids` have a row; the number of other rows costs nothing."""
     sql = "SELECT id FROM sessions WHERE id IN (SELECT value FROM json_each(?))"
-    return set(fetch(db, _first, sql, (codecs.to_json(sorted(ids)),)))
+    return _among(db, sql, ids)
+
+
+def _among(db: Database, sql: str, values: Collection[str]) -> set[str]:
+    """What a query finds that takes a set of values as one parameter, a JSON array."""
+    return set(fetch(db, _first, sql, (codecs.to_json(sorted(values)),)))
 
 
 def has_adapter(db: Database, adapter: str) -> bool:

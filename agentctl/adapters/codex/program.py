@@ -11,6 +11,8 @@ import os
 import sys
 from collections.abc import Mapping
 
+from agentctl.host.programs import find_program, is_executable
+
 PROGRAM = "codex"
 
 LAUNCHER = os.path.join("@openai", "codex", "bin", "codex.js")
@@ -26,11 +28,8 @@ TARGETS = {
 
 def program(environ: Mapping[str, str], cwd: str) -> str:
     """The real program's path, if the `codex` that PATH finds is npm's launcher; else just `codex`."""
-    for directory in environ.get("PATH", "").split(os.pathsep):
-        path = os.path.join(cwd, directory, PROGRAM)
-        if _is_executable(path):
-            return _native(os.path.realpath(path)) or PROGRAM
-    return PROGRAM
+    path = find_program(PROGRAM, cwd, environ)
+    return (path and _native(os.path.realpath(path))) or PROGRAM
 
 
 def _native(launcher: str) -> str | None:
@@ -42,10 +41,6 @@ def _native(launcher: str) -> str | None:
     scope = os.path.dirname(package)
     for home in (os.path.join(package, "node_modules", "@openai", name), os.path.join(scope, name), package):
         path = os.path.join(home, "vendor", triple, "bin", PROGRAM)
-        if _is_executable(path):
+        if is_executable(path):
             return path
     return None
-
-
-def _is_executable(path: str) -> bool:
-    return os.path.isfile(path) and os.access(path, os.X_OK)

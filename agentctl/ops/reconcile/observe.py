@@ -74,6 +74,12 @@ def look(session: Session, files: SessionFiles) -> Observation:
     )
 
 
+def has_ended(session: Session, files: SessionFiles) -> bool:
+    """A fresh look: its end is on file, or nothing of it lives."""
+    seen = look(session, files)
+    return seen.exit is not None or seen.liveness is Liveness.DEAD
+
+
 def read_exit(files: SessionFiles) -> ExitRecord | None:
     """The exit file: None if there is none; a null code if it is empty or unreadable."""
     try:

@@ -14,11 +14,11 @@ from typing import TypeVar
 from agentctl.adapters import registry
 from agentctl.adapters.base import Adapter, Message, Role, plain_lines
 from agentctl.core.ids import short
-from agentctl.core.model import Liveness, Session
+from agentctl.core.model import Session
 from agentctl.core.text import clean, one_line
 from agentctl.errors import AdapterUnavailable, UsageFault
 from agentctl.host import logs
-from agentctl.ops.reconcile.observe import look
+from agentctl.ops.reconcile.observe import has_ended
 from agentctl.runtime import Runtime
 
 T = TypeVar("T")
@@ -68,14 +68,7 @@ def _lead(message: Message) -> str:
 def is_over(runtime: Runtime, session: Session) -> Until:
     """Tells, by a fresh look each time it is called, that nothing more will be written."""
     files = runtime.paths.session(session.id)
-
-    def over() -> bool:
-        if session.is_settled:
-            return True
-        seen = look(session, files)
-        return seen.exit is not None or seen.liveness is Liveness.DEAD
-
-    return over
+    return lambda: session.is_settled or has_ended(session, files)
 
 
 def _output(

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from agentctl.core.ids import short
-from agentctl.core.model import Liveness, Outcome, Session, Status, as_stored
+from agentctl.core.model import Outcome, Session, Status, as_stored
 from agentctl.core.requests import stop_asked
 from agentctl.errors import Locked, OperationFailed
 from agentctl.host import process_tree, waiting
 from agentctl.host.process_tree import Identity
 from agentctl.ops.found import Found
 from agentctl.ops.reconcile import terminate
-from agentctl.ops.reconcile.observe import look
+from agentctl.ops.reconcile.observe import has_ended, look
 from agentctl.ops.reconcile.reconcile import commit, reconcile, record_end
 from agentctl.ops.sessions.find import settled
 from agentctl.runtime import Runtime
@@ -187,12 +187,8 @@ def end_lingering(runtime: Runtime, db: Database, session: Session) -> Stopped:
         seen = look(session, files)
         return seen.exit is not None or terminate.is_gone(session)
 
-    def is_recorded() -> bool:
-        seen = look(session, files)
-        return seen.exit is not None or seen.liveness is Liveness.DEAD
-
     left = terminate.climb_down(session, is_over)
-    waiting.poll(is_recorded, timeout=terminate.GONE_WITHIN)
+    waiting.poll(lambda: has_ended(session, files), timeout=terminate.GONE_WITHIN)
     record_end(runtime, db, session.id)
     with reading(db):
         current = sessions.get(db, session.id) or session

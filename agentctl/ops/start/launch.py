@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from agentctl.adapters import registry
 from agentctl.core.ids import short
-from agentctl.core.model import AgentRecord, FuseAction, Liveness, Outcome, Session, Status
+from agentctl.core.model import AgentRecord, FuseAction, Outcome, Session, Status
 from agentctl.core.requests import abandoned, started
 from agentctl.errors import (
     AdapterUnavailable,
@@ -31,7 +31,7 @@ from agentctl.host.files import create_private, remove_directory, write_private
 from agentctl.host.paths import SessionFiles
 from agentctl.host.process_tree import Identity
 from agentctl.ops.reconcile import manifest, terminate
-from agentctl.ops.reconcile.observe import look, read_agent
+from agentctl.ops.reconcile.observe import has_ended, read_agent
 from agentctl.ops.reconcile.reconcile import commit, reconcile, record_end
 from agentctl.ops.start import on_create as hooks
 from agentctl.ops.start.plan import LaunchRequest, Plan, plan_launch
@@ -337,12 +337,8 @@ def _settle(runtime: Runtime, db: Database, session: Session, settle: timedelta)
         return session
     files = runtime.paths.session(session.id)
 
-    def is_over() -> bool:
-        seen = look(session, files)
-        return seen.exit is not None or seen.liveness is Liveness.DEAD
-
     try:
-        if not waiting.poll(is_over, timeout=settle.total_seconds(), longest=0.05):
+        if not waiting.poll(lambda: has_ended(session, files), timeout=settle.total_seconds(), longest=0.05):
             return None
     except KeyboardInterrupt:
         raise _goes_on(session) from None
