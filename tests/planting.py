@@ -138,6 +138,7 @@ class Field:
             shim = start_shim(
                 ShimRequest(
                     session_id=session_id,
+                    name=None,
                     files=files,
                     lock=lock,
                     argv=(*FAKE_AGENT, *orders),
@@ -152,9 +153,9 @@ class Field:
         finally:
             os.close(lock)
         assert waiting.poll(lambda: os.path.exists(files.pid), timeout=20), "no pid file"
-        pid, ticks, boot, _ = Path(files.pid).read_text().split()
+        pid, ticks, *_ = Path(files.pid).read_text().split()
         touch(files.pid, began)
-        agent = Agent(session_id, files, shim, int(pid), processes.token(ticks, boot=boot))
+        agent = Agent(session_id, files, shim, int(pid), processes.token(ticks))
         self.started.append(agent)
         if "ready" in orders:
             assert waiting.poll(lambda: agent.says("ready"), timeout=20), "the agent is not ready"

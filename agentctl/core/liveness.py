@@ -46,7 +46,9 @@ def explain(lock: Held, agent: Life | None, pid: int | None) -> str:
         case Life.REBOOTED:
             process = f"pid {pid} belongs to an earlier boot"
         case Life.FOREIGN:
-            process = f"pid {pid} belongs to another machine or container"
+            process = f"pid {pid} belongs to another machine"
+        case Life.UNSEEN:
+            process = f"pid {pid} belongs to another container, which is not visible here"
         case Life.UNREADABLE:
             process = f"pid {pid} cannot be identified"
     return f"liveness lock {lock.value}, {process}"

@@ -92,8 +92,11 @@ class Life(StrEnum):
     REBOOTED = "rebooted"
     """Recorded on this machine before it was booted."""
     FOREIGN = "foreign"
-    """Recorded on another machine or in another pid namespace: nothing can be said."""
+    """Recorded on another machine: nothing can be said."""
+    UNSEEN = "unseen"
+    """Recorded since this machine was booted, in a pid namespace that is not shown here: a container."""
     UNREADABLE = "unreadable"
+    """What would identify it cannot be read, here or where it was recorded."""
 
 
 class Listing(StrEnum):

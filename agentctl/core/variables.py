@@ -30,6 +30,7 @@ HOOK = "AGENTCTL_HOOK"
 
 SHIM = "AGENTCTL_SHIM"
 SET = "AGENTCTL_SET_"
+PROGRAM = "AGENTCTL_PROGRAM"
 
 FOR_AGENTCTL = {
     HOME: "Directory of state and settings, in place of the usual ones.",
@@ -58,6 +59,7 @@ FOR_PROGRAMS = {
 INTERNAL = {
     SHIM: "Set by agentctl for shims, with their timers and finalising calls, and for deliverers.",
     SET: "Beginning of names: set by agentctl for a shim, which gives the agent the value without it.",
+    PROGRAM: "Set by agentctl for a shim: the text that it runs, which unsets it first.",
     DEMO_PACE: "Set by tests and demonstrations: seconds between two lines of the demo agent.",
 }
 """Not part of the interface."""

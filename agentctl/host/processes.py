@@ -34,8 +34,12 @@ class Stat(NamedTuple):
     """Name of the program as the kernel keeps it."""
 
 
+UNREAD = "-"
+"""Stands for what cannot be read: it equals nothing, not even itself on another look."""
+
+
 class Surroundings(NamedTuple):
-    """What makes a pid mean something: "-" for what cannot be read."""
+    """What makes a pid mean something; UNREAD for what cannot be read."""
 
     boot: str
     machine: str
@@ -48,19 +52,30 @@ def _here() -> Surroundings:
     if not LINUX:
         import platform
 
-        return Surroundings("-", platform.node() or "-", "-")
+        return Surroundings(UNREAD, platform.node() or UNREAD, UNREAD)
+    ids = (_first_line("/etc/machine-id"), _first_line("/var/lib/dbus/machine-id"))
     return Surroundings(
-        _first_line("/proc/sys/kernel/random/boot_id") or "-",
-        _first_line("/etc/machine-id") or _first_line("/var/lib/dbus/machine-id") or os.uname().nodename,
-        _namespace(),
+        _first_line("/proc/sys/kernel/random/boot_id") or UNREAD,
+        next((one for one in ids if one is not None and _is_machine_id(one)), UNREAD),
+        _namespace("pid"),
     )
 
 
-def _namespace() -> str:
+def of_children() -> Surroundings:
+    """The surroundings that a process started by this one has; a shim writes them down."""
+    return _here()._replace(namespace=_namespace("pid_for_children"))
+
+
+def _namespace(name: str) -> str:
     try:
-        return str(os.stat("/proc/self/ns/pid").st_ino)
+        return str(os.stat(f"/proc/self/ns/{name}").st_ino)
     except OSError:
-        return "-"
+        return UNREAD
+
+
+def _is_machine_id(text: str) -> bool:
+    """Not a host name, which another container has tomorrow, nor the "uninitialized" of an image."""
+    return len(text) == 32 and all(letter in "0123456789abcdef" for letter in text)
 
 
 def _first_line(path: str) -> str | None:
@@ -71,10 +86,9 @@ def _first_line(path: str) -> str | None:
         return None
 
 
-def token(ticks: str, *, boot: str | None = None) -> str:
-    """The start token of a process that began at `ticks` here (or at `boot` of this machine)."""
-    here = _here()
-    return ":".join((ticks, boot or here.boot, here.machine, here.namespace))
+def token(ticks: str, surroundings: Surroundings | None = None) -> str:
+    """The start token of a process that began at `ticks`, here or in other surroundings."""
+    return ":".join((ticks, *(surroundings or _here())))
 
 
 def stat_of(pid: int) -> Stat | None:
@@ -136,26 +150,96 @@ def token_of(pid: int) -> str | None:
 
 def look(pid: int, start_token: str | None) -> Life:
     """What became of the process that was recorded as `pid` with `start_token`."""
-    if start_token is None:
-        return Life.UNREADABLE
-    parts = start_token.split(":")
+    return find(pid, start_token)[0]
+
+
+def find(pid: int, start_token: str | None) -> tuple[Life, int]:
+    """What became of the recorded process, and its number here: another pid namespace has its own."""
+    parts = (start_token or "").split(":")
     if len(parts) != 4:
-        return Life.UNREADABLE
-    ticks, boot, machine, namespace = parts
+        return Life.UNREADABLE, pid
+    ticks, surroundings = parts[0], Surroundings(*parts[1:])
     here = _here()
-    if machine != here.machine:
-        return Life.FOREIGN
-    if boot != here.boot:
-        return Life.REBOOTED
-    if namespace != here.namespace:
-        return Life.FOREIGN
+    if not LINUX:
+        return (_life(pid, ticks) if surroundings.machine == here.machine else Life.FOREIGN), pid
+    if UNREAD in (ticks, surroundings.boot, here.boot):
+        return Life.UNREADABLE, pid
+    if surroundings.boot != here.boot:
+        # Without a machine id nobody can tell another machine from an earlier boot of this one.
+        if not _is_machine_id(surroundings.machine) or here.machine == UNREAD:
+            return Life.UNREADABLE, pid
+        return (Life.REBOOTED if surroundings.machine == here.machine else Life.FOREIGN), pid
+    if surroundings.namespace == here.namespace != UNREAD and _table_is_ours():
+        return _life(pid, ticks), pid
+    local = _local_pid(pid, ticks, surroundings.namespace)
+    if local is None:
+        return Life.UNSEEN, pid
+    # It may have ended since: still not a sign that it never was there.
+    return _life(local, ticks), local
+
+
+def _life(pid: int, ticks: str) -> Life:
+    """What became of a process of this table."""
     try:
         stat = stat_of(pid)
     except PermissionError:
         return Life.UNREADABLE
-    if stat is None or stat.ticks != ticks:
+    if stat is None:
+        return Life.UNREADABLE if _is_hidden(pid) else Life.GONE
+    if stat.ticks != ticks:
         return Life.GONE
     return Life.ZOMBIE if stat.is_zombie else Life.ALIVE
+
+
+def _is_hidden(pid: int) -> bool:
+    """A process that the table does not show lives nevertheless: mount option `hidepid`."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    # It is ours to signal and began just now, or the table is not all there.
+    return LINUX and not os.path.exists(f"/proc/{pid}/stat")
+
+
+@cache
+def _table_is_ours() -> bool:
+    """The mounted process table is that of this process's own pid namespace."""
+    try:
+        return os.readlink("/proc/self") == str(os.getpid())
+    except OSError:
+        return False
+
+
+def _local_pid(pid: int, ticks: str, namespace: str) -> int | None:
+    """The number in this table of what is `pid` in another pid namespace; None if it is not shown.
+
+    A namespace shows its processes to all that it lies in, each under a number of its own.
+    """
+    for local in _pids():
+        try:
+            stat = stat_of(local)
+            if stat is None or stat.ticks != ticks or _innermost_pid(local) != pid:
+                continue
+        except OSError:
+            continue
+        try:
+            found = str(os.stat(f"/proc/{local}/ns/pid").st_ino)
+        except OSError:
+            found = UNREAD  # another user's process: its number and its start must do
+        if UNREAD in (found, namespace) or found == namespace:
+            return local
+    return None
+
+
+def _innermost_pid(pid: int) -> int | None:
+    """The number of a process in its own pid namespace."""
+    with open(f"/proc/{pid}/status", "rb", buffering=0) as file:
+        for line in file.read(4096).splitlines():
+            if line.startswith(b"NSpid:"):
+                return int(line.split()[-1])
+    return None
 
 
 def booted_at() -> datetime | None:
@@ -261,10 +345,11 @@ def signal_process(pid: int, start_token: str, number: int) -> bool:
     """
     if hasattr(os, "pidfd_open"):
         return _signal_by_descriptor(pid, start_token, number)
-    if look(pid, start_token) is not Life.ALIVE:
+    life, local = find(pid, start_token)
+    if life is not Life.ALIVE:
         return False
     try:
-        os.kill(pid, number)
+        os.kill(local, number)
     except ProcessLookupError:
         return False
     return True
@@ -273,12 +358,13 @@ def signal_process(pid: int, start_token: str, number: int) -> bool:
 def _signal_by_descriptor(pid: int, start_token: str, number: int) -> bool:
     import signal
 
+    _, local = find(pid, start_token)
     try:
-        descriptor = os.pidfd_open(pid)
+        descriptor = os.pidfd_open(local)
     except ProcessLookupError:
         return False
     try:
-        if look(pid, start_token) is not Life.ALIVE:
+        if find(pid, start_token) != (Life.ALIVE, local):
             return False
         signal.pidfd_send_signal(descriptor, number)
     except ProcessLookupError:
@@ -288,14 +374,14 @@ def _signal_by_descriptor(pid: int, start_token: str, number: int) -> bool:
     return True
 
 
-def recorded_token(pid: int, ticks: str, boot: str, recorded_at: datetime) -> str | None:
-    """The start token of the process that wrote its own pid, ticks and boot at `recorded_at`.
+def recorded_token(pid: int, ticks: str, surroundings: Surroundings, recorded_at: datetime) -> str | None:
+    """The start token of the process that wrote its own pid, ticks and surroundings at `recorded_at`.
 
-    Where the writer could not read its ticks (no /proc), the creation time of the process
-    that has the pid now is taken, if it began before the record and shortly before it.
+    Where no process can read its ticks (no Linux), the creation time of the process that has
+    the pid now is taken, if it began before the record and shortly before it.
     """
-    if ticks != "-":
-        return token(ticks, boot=None if boot == "-" else boot)
+    if LINUX:
+        return token(ticks, surroundings)
     try:
         stat = stat_of(pid)
     except OSError:

@@ -1,16 +1,19 @@
 # The shim: parent of one agent. It holds the liveness lock (its standard input),
 # runs the agent, writes the exit file, and leaves, which frees the lock.
-# It is given to `sh -c` as text, so that no file can change under it.
+# It is given to `sh` as text, so that no file can change under it: in a variable, because
+# `ps` shows arguments to everybody.
 #
-#   $1 session directory   $2 session id     $3 Python interpreter   $4 the agent's stdin
-#   $5 1: run the timer    $6 variables to set (from AGENTCTL_SET_name)   $7 variables to unset
+#   $1 session id   $2 its name or -   $3 its directory   $4 Python interpreter
+#   $5 the agent's stdin   $6 1: run the timer   $7 boot, machine and pid namespace
+#   $8 variables to set (from AGENTCTL_SET_name)   $9 variables to unset
 #   then the agent's argument vector
 #
 # Everything after the exit file is a convenience: killed at any point, the next
 # agentctl finishes the job. Files are named beside this script's reader, host/paths.py.
 
-directory=$1 id=$2 python=$3 input=$4 timed=$5 set=$6 unset=$7
-shift 7
+unset AGENTCTL_PROGRAM
+id=$1 directory=$3 python=$4 input=$5 timed=$6 here=$7 set=$8 unset=$9
+shift 9
 
 # A command, never '': an ignored signal would be ignored by the agent, too.
 trap : HUP INT QUIT TERM PIPE
@@ -58,18 +61,25 @@ timer() {
 	done
 }
 
+# When a process began, from its line of the process table.
+ticks_of() {
+	shift 19
+	ticks=$1
+}
+ticks=-
+{ read -r stat </proc/self/stat && ticks_of ${stat##*) }; } 2>/dev/null
+
 # Becomes the agent: records who it is under its final pid, then is replaced by it.
+# Of itself, not of $$: where /proc is another pid namespace's, $$ is somebody else there.
 become='
-directory=$1 mask=$2 set=$3 unset=$4
-shift 4
+unset AGENTCTL_PROGRAM
+directory=$1 mask=$2 here=$3 shim=$4 set=$5 unset=$6
+shift 6
 ticks_of() { shift 19; ticks=$1; }
-ticks=- boot=-
-{
-	read -r stat </proc/$$/stat && ticks_of ${stat##*) }
-	read -r boot </proc/sys/kernel/random/boot_id
-} 2>/dev/null
+ticks=-
+{ read -r stat </proc/self/stat && ticks_of ${stat##*) }; } 2>/dev/null
 umask 077
-printf "%s\n" "$$ $ticks $boot $PPID" >"$directory/pid.new" || exit 126
+printf "%s\n" "$$ $ticks ${here%% *} $shim ${here#* }" >"$directory/pid.new" || exit 126
 PATH=/usr/bin:/bin:$PATH mv -f -- "$directory/pid.new" "$directory/pid" || exit 126
 umask "$mask"
 for name in $set; do
@@ -89,8 +99,11 @@ if [ "$timed" = 1 ]; then
 fi
 
 # In a subshell, so that this shell's own "Killed" does not end up in the agent's log.
-(exec /bin/sh -c "$become" agentctl-agent "$directory" "$mask" "$set" "$unset" "$@") \
-	<"$input" >>"$directory/output.log" 2>&1
+(
+	export AGENTCTL_PROGRAM="$become"
+	exec /bin/sh -c 'eval "$AGENTCTL_PROGRAM"' agentctl-agent \
+		"$directory" "$mask" "$here" "$$ $ticks" "$set" "$unset" "$@"
+) <"$input" >>"$directory/output.log" 2>&1
 code=$?
 
 until put "$code" "$directory/exit" 2>/dev/null; do

@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from agentctl.core import variables
+from agentctl.host import processes
 from agentctl.host.paths import SessionFiles
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class ShimRequest:
     """Everything that a shim needs to know."""
 
     session_id: str
+    name: str | None
+    """Shown by `ps`, as the id and the directory are."""
     files: SessionFiles
     lock: int
     """Descriptor that holds the liveness lock; the shim takes it over as its stdin."""
@@ -51,7 +54,7 @@ def _program() -> str:
 
 def start_shim(request: ShimRequest) -> Detached:
     """Start the shim in a session of its own; OSError without `sh` or without memory."""
-    environ = {**request.environ, variables.SHIM: request.session_id}
+    environ = {**request.environ, variables.SHIM: request.session_id, variables.PROGRAM: _program()}
     setting = {name: value for name, value in request.patch.items() if value is not None}
     environ |= {f"{variables.SET}{name}": value for name, value in setting.items()}
     removing = [name for name, value in request.patch.items() if value is None]
@@ -59,13 +62,15 @@ def start_shim(request: ShimRequest) -> Detached:
         [
             "/bin/sh",
             "-c",
-            _program(),
+            f'eval "${variables.PROGRAM}"',
             "agentctl-shim",
-            request.files.directory,
             request.session_id,
+            request.name or "-",
+            request.files.directory,
             request.interpreter,
             request.stdin,
             "1" if request.timed else "0",
+            " ".join(processes.of_children()),
             " ".join(setting),
             " ".join(removing),
             *request.argv,

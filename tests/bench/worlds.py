@@ -95,6 +95,7 @@ class World:
             shim = start_shim(
                 ShimRequest(
                     session_id=session.id,
+                    name=None,
                     files=files,
                     lock=lock,
                     argv=("sleep", "3600"),

@@ -16,6 +16,7 @@ TABLE: dict[tuple[Held, Life | None], Liveness] = {
     (Held.YES, Life.ZOMBIE): Liveness.ENDING,
     (Held.YES, Life.REBOOTED): Liveness.ENDING,
     (Held.YES, Life.FOREIGN): Liveness.ALIVE,
+    (Held.YES, Life.UNSEEN): Liveness.ALIVE,
     (Held.YES, Life.UNREADABLE): Liveness.ALIVE,
     (Held.NO, None): Liveness.DEAD,
     (Held.NO, Life.ALIVE): Liveness.ALIVE,
@@ -23,6 +24,7 @@ TABLE: dict[tuple[Held, Life | None], Liveness] = {
     (Held.NO, Life.ZOMBIE): Liveness.DEAD,
     (Held.NO, Life.REBOOTED): Liveness.DEAD,
     (Held.NO, Life.FOREIGN): Liveness.UNKNOWN,
+    (Held.NO, Life.UNSEEN): Liveness.UNKNOWN,
     (Held.NO, Life.UNREADABLE): Liveness.UNKNOWN,
     (Held.UNKNOWN, None): Liveness.UNKNOWN,
     (Held.UNKNOWN, Life.ALIVE): Liveness.ALIVE,
@@ -30,6 +32,7 @@ TABLE: dict[tuple[Held, Life | None], Liveness] = {
     (Held.UNKNOWN, Life.ZOMBIE): Liveness.DEAD,
     (Held.UNKNOWN, Life.REBOOTED): Liveness.DEAD,
     (Held.UNKNOWN, Life.FOREIGN): Liveness.UNKNOWN,
+    (Held.UNKNOWN, Life.UNSEEN): Liveness.UNKNOWN,
     (Held.UNKNOWN, Life.UNREADABLE): Liveness.UNKNOWN,
 }
 
@@ -71,7 +74,13 @@ def test_another_machine_is_never_dead() -> None:
             Held.UNKNOWN,
             Life.FOREIGN,
             42,
-            "liveness lock unknown, pid 42 belongs to another machine or container",
+            "liveness lock unknown, pid 42 belongs to another machine",
+        ),
+        (
+            Held.NO,
+            Life.UNSEEN,
+            42,
+            "liveness lock free, pid 42 belongs to another container, which is not visible here",
         ),
         (Held.UNKNOWN, Life.UNREADABLE, 42, "liveness lock unknown, pid 42 cannot be identified"),
     ],

@@ -143,8 +143,9 @@ def test_a_starting_row_is_not_adopted_by_a_pid_file_whose_process_is_another_on
     assert stat is not None
     session = a_session(tmp_path, status=Status.STARTING, started_at=None)
     files = plant(session)
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    write_private(files.pid, f"{stranger.pid} {int(stat.ticks) - 1} {boot} 1\n".encode())
+    boot, machine, namespace = processes.of_children()
+    words = (stranger.pid, int(stat.ticks) - 1, boot, 1, 1, machine, namespace)
+    write_private(files.pid, f"{' '.join(map(str, words))}\n".encode())
     run("list")
     assert row(session.id).outcome is Outcome.LOST
     run("reap")

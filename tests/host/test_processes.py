@@ -70,13 +70,31 @@ class TestLook:
     def test_another_boot_of_this_machine_is_rebooted(self) -> None:
         assert processes.look(os.getpid(), changed(own_token(), 1, "b" * 36)) is Life.REBOOTED
 
-    def test_another_machine_is_foreign_whatever_its_boot(self) -> None:
-        elsewhere = changed(own_token(), 2, "m" * 32)
+    def test_another_machine_is_foreign(self) -> None:
+        elsewhere = changed(changed(own_token(), 2, "a" * 32), 1, "b" * 36)
         assert processes.look(os.getpid(), elsewhere) is Life.FOREIGN
-        assert processes.look(os.getpid(), changed(elsewhere, 1, "b" * 36)) is Life.FOREIGN
 
-    def test_another_pid_namespace_is_foreign(self) -> None:
-        assert processes.look(os.getpid(), changed(own_token(), 3, "1")) is Life.FOREIGN
+    @pytest.mark.parametrize("machine", ["-", "build-host", "A" * 32, "a" * 31])
+    def test_another_boot_of_a_machine_without_an_id_is_unreadable(self, machine: str) -> None:
+        """It may be an earlier boot of this machine, or another one."""
+        nameless = changed(changed(own_token(), 2, machine), 1, "b" * 36)
+        assert processes.look(os.getpid(), nameless) is Life.UNREADABLE
+
+    @pytest.mark.parametrize("machine", ["-", "build-host", "a" * 32])
+    def test_the_same_boot_is_the_same_machine_whatever_its_id(self, machine: str) -> None:
+        """Each container has a machine id of its own, or none; all have the boot of their host."""
+        assert processes.look(os.getpid(), changed(own_token(), 2, machine)) is Life.ALIVE
+
+    def test_another_pid_namespace_is_unseen(self) -> None:
+        assert processes.look(os.getpid(), changed(own_token(), 3, "1")) is Life.UNSEEN
+        assert processes.look(PID_LIMIT, changed(own_token(), 3, "-")) is Life.UNSEEN
+
+    @pytest.mark.parametrize("place", [0, 1])
+    def test_what_could_not_be_recorded_is_unreadable(self, place: int) -> None:
+        assert processes.look(os.getpid(), changed(own_token(), place, "-")) is Life.UNREADABLE
+
+    def test_an_unreadable_namespace_is_searched_for_the_process(self) -> None:
+        assert processes.look(os.getpid(), changed(own_token(), 3, "-")) is Life.ALIVE
 
     @pytest.mark.parametrize("token", [None, "", "1", "1:2:3", "1:2:3:4:5"])
     def test_a_token_that_says_too_little_is_unreadable(self, token: str | None) -> None:
@@ -167,7 +185,7 @@ class TestSignal:
         assert processes.signal_process(child.pid, token, signal.SIGTERM)
         assert child.wait() == -signal.SIGTERM
 
-    @pytest.mark.parametrize("place", range(4))
+    @pytest.mark.parametrize("place", [0, 1, 3])
     def test_a_process_that_merely_has_the_number_does_not(self, place: int, by: str, start: Start) -> None:
         child = start("cat", stdin=subprocess.PIPE)
         token = processes.token_of(child.pid)
@@ -264,20 +282,26 @@ def _namespace() -> list[str]:
 
 
 class TestRecordedToken:
-    def test_ticks_and_boot_make_the_token(self) -> None:
+    def recorded(self, pid: int, ticks: str, boot: str, *, late: float = 0.0) -> str | None:
+        stat = processes.stat_of(pid)
+        began = clock.utcnow() if stat is None else processes.started_at(stat)
+        surroundings = processes.Surroundings(boot, "m" * 32, "42")
+        return processes.recorded_token(pid, ticks, surroundings, began + timedelta(seconds=late))
+
+    def test_it_is_made_of_the_writers_words_and_not_of_the_readers(self) -> None:
+        assert self.recorded(7, "123", "b") == f"123:b:{'m' * 32}:42"
+
+    def test_what_the_writer_could_not_read_is_not_filled_in(self) -> None:
         ticks, boot, _, _ = own_token().split(":")
-        assert processes.recorded_token(os.getpid(), ticks, boot, clock.utcnow()) == own_token()
-        assert processes.recorded_token(os.getpid(), ticks, "-", clock.utcnow()) == own_token()
+        for missing in (self.recorded(os.getpid(), ticks, "-"), self.recorded(os.getpid(), "-", boot)):
+            assert processes.look(os.getpid(), missing) is Life.UNREADABLE
 
-    def test_without_ticks_a_process_that_began_just_before_is_taken(self, start: Start) -> None:
+    def test_where_no_process_has_ticks_one_that_began_just_before_is_taken(
+        self, start: Start, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As on macOS: psutil tells when a process was created."""
+        monkeypatch.setattr(processes, "LINUX", False)
         child = start("sleep", "60")
-        stat = processes.stat_of(child.pid)
-        assert stat is not None
-        began = processes.started_at(stat)
         for late, same in ((0.0, True), (9.0, True), (11.0, False), (-5.0, False)):
-            token = processes.recorded_token(child.pid, "-", "-", began + timedelta(seconds=late))
-            assert (processes.look(child.pid, token) is Life.ALIVE) is same
-
-    def test_without_ticks_a_process_that_has_gone_is_gone(self) -> None:
-        token = processes.recorded_token(PID_LIMIT, "-", "-", clock.utcnow())
-        assert processes.look(PID_LIMIT, token) is Life.GONE
+            assert (self.recorded(child.pid, "-", "-", late=late) == processes.token_of(child.pid)) is same
+        assert self.recorded(PID_LIMIT, "-", "-") == processes.token("0")

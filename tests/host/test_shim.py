@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +15,7 @@ import pytest
 from agentctl.core.model import Held, Life
 from agentctl.host import clock, flock, processes, spawn, waiting
 from agentctl.host.paths import SessionFiles
+from agentctl.ops.reconcile.observe import read_agent
 from tests.conftest import WaitUntil
 from tests.planting import FAKE_AGENT, small_disk
 
@@ -60,9 +60,11 @@ def start(files: SessionFiles, tmp_path: Path) -> Iterator[Start]:
         sh: str, *argv: str, timed: bool = False, python: str = "/bin/true", stdin: str = os.devnull
     ) -> subprocess.Popen[bytes]:
         lock = flock.hold(files.lock)
-        words = [files.directory, ID, python, stdin, "1" if timed else "0", "", "", *argv]
+        here = " ".join(processes.of_children())
+        words = [ID, "-", files.directory, python, stdin, "1" if timed else "0", here, "", "", *argv]
         shim = subprocess.Popen(
-            [sh, "-c", PROGRAM, "agentctl-shim", *words],
+            [sh, "-c", 'eval "$AGENTCTL_PROGRAM"', "agentctl-shim", *words],
+            env={**os.environ, "AGENTCTL_PROGRAM": PROGRAM},
             stdin=lock,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -111,8 +113,8 @@ def recorded_pid(files: SessionFiles) -> int:
 
 
 def agent_token(files: SessionFiles) -> str | None:
-    pid, ticks, boot, _ = Path(files.pid).read_text().split()
-    return processes.recorded_token(int(pid), ticks, boot, clock.utcnow())
+    agent = read_agent(files)
+    return None if agent is None else agent.start_token
 
 
 def agent_life(files: SessionFiles) -> Life:
@@ -206,12 +208,15 @@ class TestThePidFile:
     def test_names_the_agent_itself(self, sh: str, files: SessionFiles, start: Start) -> None:
         shim = start(sh, *fake("ready", "sleep:60"))
         until_ready(files)
-        pid, ticks, boot, parent = Path(files.pid).read_text().split()
+        pid, ticks, boot, parent, began, machine, namespace = Path(files.pid).read_text().split()
         assert processes.arguments_of(int(pid))[-2:] == ("ready", "sleep:60")
         stat = processes.stat_of(int(pid))
         assert stat is not None
         assert (stat.ticks, stat.parent, int(parent)) == (ticks, shim.pid, shim.pid)
-        assert re.fullmatch(r"[0-9a-f-]{36}", boot)
+        assert (boot, machine, namespace) == processes.of_children()
+        itself = processes.stat_of(shim.pid)
+        assert itself is not None
+        assert itself.ticks == began
         assert agent_token(files) == processes.token_of(int(pid))
         assert os.stat(files.pid).st_mode & 0o777 == 0o600
         assert agent_life(files) is Life.ALIVE

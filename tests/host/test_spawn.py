@@ -67,6 +67,7 @@ def start(files: SessionFiles, tmp_path: Path) -> Iterator[Start]:
         lock = flock.hold(files.lock)
         fields: dict[str, Any] = {
             "session_id": ID,
+            "name": "fix it",
             "files": files,
             "lock": lock,
             "argv": argv or REPORTER,
@@ -189,8 +190,8 @@ from agentctl.host import flock
 from agentctl.host.paths import SessionFiles
 files = SessionFiles(sys.argv[2])
 lock = flock.hold(files.lock)
-request = spawn.ShimRequest(session_id="x", files=files, lock=lock, argv=tuple(sys.argv[3:]), cwd="/",
-    stdin="/dev/null", environ=dict(os.environ), patch={}, timed=False, interpreter="/bin/true")
+request = spawn.ShimRequest(session_id="x", name=None, files=files, lock=lock, argv=tuple(sys.argv[3:]),
+    cwd="/", stdin="/dev/null", environ=dict(os.environ), patch={}, timed=False, interpreter="/bin/true")
 spawn.start_shim(request).wait()
 """
         nice = os.nice(0)
@@ -302,6 +303,34 @@ class TestEnvironment:
         start("true", environ={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}).wait()
         assert Path(files.exit).read_text() == "0\n"
         assert not (tmp_path / "owned").exists()
+
+
+class TestWhatPsShows:
+    def test_the_shim_shows_whose_it_is_and_not_its_text(
+        self, start: Start, files: SessionFiles, tmp_path: Path
+    ) -> None:
+        """Also its timer, a fork of it; the text reaches neither the agent nor the finalising call."""
+        python = tmp_path / "python"
+        python.write_text(f'#!/bin/sh\nprintf "%s" "${{AGENTCTL_PROGRAM-none}}" >{tmp_path}/seen\n')
+        python.chmod(0o700)
+        shim = start("/bin/sh", "-c", "env; exec sleep 60", timed=True, interpreter=str(python))
+        assert waiting.poll(lambda: _runs(files, "sleep"), timeout=20)
+        words = processes.arguments_of(shim.pid)
+        assert words[:6] == (
+            "/bin/sh",
+            "-c",
+            'eval "$AGENTCTL_PROGRAM"',
+            "agentctl-shim",
+            ID,
+            "fix it",
+        )
+        assert words[6] == files.directory
+        group = [pid for pid, stat in processes.table().items() if stat.group == shim.pid]
+        assert not any("\n" in word for pid in group for word in processes.arguments_of(pid))
+        os.kill(_pid(files), signal.SIGKILL)
+        shim.wait()
+        assert "AGENTCTL_PROGRAM" not in Path(files.log).read_text()
+        assert (tmp_path / "seen").read_text() == "none"
 
 
 class TestDetached:

@@ -76,23 +76,23 @@ class TestPidFile:
     def test_none_is_none(self, field: Field) -> None:
         assert read_agent(field.directory(ID)) is None
 
-    def test_without_start_ticks_the_process_of_that_pid_is_taken_if_it_began_then(
-        self, field: Field
-    ) -> None:
-        """As where there is no /proc: the shim writes `-`, and the pid file's instant must fit."""
-        agent = field.start()
-        began = processes.stat_of(agent.pid)
-        assert began is not None
-        Path(agent.files.pid).write_text(f"{agent.pid} - - 1\n")
-        touch(agent.files.pid, processes.started_at(began) + seconds(0.5))
-        record = read_agent(agent.files)
+    def test_the_surroundings_are_those_of_the_machine_that_wrote_it(self, field: Field) -> None:
+        """A home that two machines share: the reader's own machine and namespace say nothing."""
+        files = field.directory(ID)
+        boot, machine = "b" * 36, "c" * 32
+        Path(files.pid).write_text(f"12 345 {boot} 11 344 {machine} 42\n")
+        record = read_agent(files)
         assert record is not None
-        assert record.start_token == agent.token
+        assert (record.pid, record.start_token) == (12, f"345:{boot}:{machine}:42")
 
-        touch(agent.files.pid, processes.started_at(began) - seconds(60))
-        older = read_agent(agent.files)
-        assert older is not None
-        assert older.start_token != agent.token, "a younger process that got the pid is not the agent"
+    def test_one_of_an_earlier_version_names_the_boot_alone(self, field: Field) -> None:
+        agent = field.start()
+        pid, ticks, boot, shim, *_ = Path(agent.files.pid).read_text().split()
+        for text in (f"{pid} {ticks} {boot}", f"{pid} {ticks} {boot} {shim}"):
+            Path(agent.files.pid).write_text(f"{text}\n")
+            record = read_agent(agent.files)
+            assert record is not None
+            assert record.start_token == f"{ticks}:{boot}:-:-"
 
 
 class TestOrder:

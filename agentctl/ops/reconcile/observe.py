@@ -29,6 +29,7 @@ from agentctl.errors import AdapterUnavailable
 from agentctl.host import clock, flock, processes, waiting
 from agentctl.host.files import read_small
 from agentctl.host.paths import SessionFiles
+from agentctl.host.processes import UNREAD, Surroundings
 
 
 def observe(session: Session, fuse: Fuse | None, files: SessionFiles, now: datetime) -> Observation:
@@ -103,9 +104,11 @@ def read_agent(files: SessionFiles) -> AgentRecord | None:
         return None
     if len(words) < 3 or not words[0].isdigit():
         return None
+    # Earlier versions wrote neither machine nor namespace: the boot alone says where that was.
+    surroundings = Surroundings(words[2], *(words[5:7] if len(words) >= 7 else (UNREAD, UNREAD)))
     pid, at = int(words[0]), clock.modified_at(stat)
     return AgentRecord(
-        pid=pid, start_token=processes.recorded_token(pid, words[1], words[2], at), started_at=at
+        pid=pid, start_token=processes.recorded_token(pid, words[1], surroundings, at), started_at=at
     )
 
 

@@ -253,6 +253,7 @@ def _spawn(runtime: Runtime, plan: Plan, files: SessionFiles, lock: int) -> spaw
         return spawn.start_shim(
             spawn.ShimRequest(
                 session_id=plan.session.id,
+                name=plan.session.name,
                 files=files,
                 lock=lock,
                 argv=plan.command.argv,
