@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from agentctl.core import variables
 from agentctl.host.clock import utcnow
 from agentctl.host.paths import Paths
+from agentctl.host.surroundings import inherited
 
 if TYPE_CHECKING:
     from agentctl.core.settings import Settings
@@ -61,7 +62,7 @@ class Runtime:
     @staticmethod
     def from_environment(actor: str = "agentctl") -> Runtime:
         """The runtime of this process."""
-        paths, environ = Paths.from_environment(os.environ), dict(os.environ)
+        paths, environ = Paths.from_environment(os.environ), inherited(os.environ)
         if environ.get(variables.HOME):
             # Programs started from here run elsewhere, where a relative home would be another directory.
             environ[variables.HOME] = paths.state

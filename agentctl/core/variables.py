@@ -31,6 +31,7 @@ HOOK = "AGENTCTL_HOOK"
 SHIM = "AGENTCTL_SHIM"
 SET = "AGENTCTL_SET_"
 PROGRAM = "AGENTCTL_PROGRAM"
+RESTORE = "AGENTCTL_RESTORE"
 
 FOR_AGENTCTL = {
     HOME: "Directory of state and settings, in place of the usual ones.",
@@ -59,6 +60,7 @@ FOR_PROGRAMS = {
 INTERNAL = {
     SHIM: "Set by agentctl for shims, with their timers and finalising calls, and for deliverers.",
     SET: "Beginning of names: set by agentctl for a shim, which gives the agent the value without it.",
+    RESTORE: "Set by agentctl for a shim: names that its finishing calls take back from AGENTCTL_SET_.",
     PROGRAM: "Set by agentctl for a shim: the text that it runs, which unsets it first.",
     DEMO_PACE: "Set by tests and demonstrations: seconds between two lines of the demo agent.",
 }

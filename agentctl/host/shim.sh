@@ -82,12 +82,13 @@ umask 077
 printf "%s\n" "$$ $ticks ${here%% *} $shim ${here#* }" >"$directory/pid.new" || exit 126
 PATH=/usr/bin:/bin:$PATH mv -f -- "$directory/pid.new" "$directory/pid" || exit 126
 umask "$mask"
-for name in $set; do
-	eval "export $name=\"\$AGENTCTL_SET_$name\""
-	unset "AGENTCTL_SET_$name"
-done
 for name in $unset AGENTCTL_SHIM; do
 	unset "$name"
+done
+# Last, and in a variable of ours: what is set here may be called like any word above.
+for AGENTCTL_SET_ in $set; do
+	eval "export $AGENTCTL_SET_=\"\$AGENTCTL_SET_$AGENTCTL_SET_\""
+	unset "AGENTCTL_SET_$AGENTCTL_SET_"
 done
 exec "$@"
 '

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from agentctl.core import variables
-from agentctl.host import processes
+from agentctl.host import processes, surroundings
 from agentctl.host.paths import SessionFiles
 
 if TYPE_CHECKING:
@@ -54,10 +54,12 @@ def _program() -> str:
 
 def start_shim(request: ShimRequest) -> Detached:
     """Start the shim in a session of its own; OSError without `sh` or without memory."""
-    environ = {**request.environ, variables.SHIM: request.session_id, variables.PROGRAM: _program()}
-    setting = {name: value for name, value in request.patch.items() if value is not None}
+    environ, kept = surroundings.split(request.environ, _program())
+    environ |= {variables.SHIM: request.session_id, variables.PROGRAM: _program()}
+    environ[variables.RESTORE] = " ".join(name for name in kept if name not in request.patch)
+    setting = {name: value for name, value in {**kept, **request.patch}.items() if value is not None}
     environ |= {f"{variables.SET}{name}": value for name, value in setting.items()}
-    removing = [name for name, value in request.patch.items() if value is None]
+    removing = [variables.RESTORE, *(name for name, value in request.patch.items() if value is None)]
     return _detach(
         [
             "/bin/sh",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +16,9 @@ from typing import Any
 
 import pytest
 
+import agentctl
 from agentctl.core.model import Held
-from agentctl.host import flock, processes, spawn, waiting
+from agentctl.host import flock, processes, spawn, surroundings, waiting
 from agentctl.host.paths import SessionFiles
 from agentctl.host.spawn import ShimRequest, start_shim
 
@@ -288,6 +291,40 @@ class TestEnvironment:
         patch = {"CHANGED": "new", "ADDED": "x", "REMOVED": None}
         start("true", environ=environ, patch=patch, interpreter=str(python)).wait()
         assert (tmp_path / "seen").read_text() == f"old,,there,{ID}"
+
+    def test_variables_called_like_the_shims_own_words_arrive_as_the_user_set_them(
+        self, report: Callable[..., dict[str, Any]]
+    ) -> None:
+        words = sorted(set(re.findall(r"\b[a-z][a-z_]*\b", spawn._program())))
+        seen = report(environ={**os.environ, **dict.fromkeys(words, "the user's own")})["environ"]
+        assert {name: seen.get(name) for name in words} == dict.fromkeys(words, "the user's own")
+
+    def test_nothing_that_an_agent_can_write_is_imported_by_the_finishing_call(
+        self, start: Start, files: SessionFiles, tmp_path: Path, report: Callable[..., dict[str, Any]]
+    ) -> None:
+        ours = os.path.dirname(os.path.dirname(agentctl.__file__))
+        environ = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ours}", "PYTHONSTARTUP": "x", "PYTHONHOME": "y"}
+        python = tmp_path / "python"
+        python.write_text(f"#!/bin/sh\nenv | grep ^PYTHON | sort >{tmp_path}/seen\n")
+        python.chmod(0o700)
+        told = report(environ=environ, interpreter=str(python))["environ"]
+        assert (tmp_path / "seen").read_text() == f"PYTHONHOME=y\nPYTHONPATH={ours}\n"
+        assert (told["PYTHONPATH"], told["PYTHONSTARTUP"]) == (f"{tmp_path}:{ours}", "x")
+
+    @pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+    def test_modes_and_functions_of_a_bash_do_not_reach_a_shim(self, tmp_path: Path) -> None:
+        """A bash that is called `sh` takes them over: it would run nothing, or somebody else's `mv`."""
+        (tmp_path / "sh").symlink_to(shutil.which("bash") or "")
+        names = ("mv%%", "read%%", "printf()")
+        hostile = {f"BASH_FUNC_{name}": "() { exit 9; }" for name in names} | {
+            "BASH_FUNC_module%%": "() { :; }"
+        }
+        environ = {**os.environ, **hostile, "SHELLOPTS": "noexec:xtrace", "FUNCNEST": "1"}
+        mine, agents = surroundings.split(environ, spawn._program())
+        assert agents["FUNCNEST"] == "1" and "BASH_FUNC_module%%" in mine
+        script = 'f() { printf %s "$1"; }; g() { f "$1"; }; mv --version >/dev/null && g fine'
+        done = subprocess.run([tmp_path / "sh", "-c", script], env=mine, capture_output=True, check=False)
+        assert (done.stdout, done.stderr) == (b"fine", b"")
 
     @pytest.mark.parametrize("value", sorted(HARD.values()))
     def test_arguments_arrive_as_they_are(self, value: str, report: Callable[..., dict[str, Any]]) -> None:
