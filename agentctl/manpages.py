@@ -22,7 +22,7 @@ from agentctl.core.settings import SCHEMA
 
 ENVIRONMENT: dict[str, str] = {
     variables.HOME: variables.FOR_AGENTCTL[variables.HOME],  # first, whatever else there is
-    **{key.variable: f"{key.help} Beats the setting {key.name}." for key in SCHEMA if key.variable},
+    **{key.variable: f"{key.help} Overrides the setting {key.name}." for key in SCHEMA if key.variable},
     **variables.FOR_AGENTCTL,
     "NO_COLOR": "If set, nothing is coloured.",
 }

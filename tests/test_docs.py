@@ -14,6 +14,7 @@ import pytest
 from agentctl import manpages
 from agentctl.cli import ALIASES, COMMANDS, root
 from agentctl.core import variables
+from agentctl.core.settings import ADAPTER_SCHEMA, SCHEMA, Key
 from agentctl.errors import AgentctlError
 from agentctl.manpages import parse_help
 
@@ -243,3 +244,21 @@ def test_the_readme_names_every_adapter() -> None:
 
     text = README.read_text()
     assert [name for name in ADAPTERS if f"`{name}`" not in text] == []
+
+
+def setting_row(key: Key) -> str:
+    """The row of a setting in the README's table."""
+    words = key.default if isinstance(key.default, tuple) else (key.default,) if key.default else ()
+    default = ", ".join(f"`{word}`" for word in words) or key.unset
+    variable = f"`{key.variable}` " if key.variable else ""
+    return f"| `{key.name}` | {key.help} | {default} | {variable}|"
+
+
+def test_the_readme_has_the_row_of_every_setting() -> None:
+    _, _, behind = README.read_text().partition(
+        "\n| key | meaning | default | variable that overrides it |\n"
+    )
+    table, _, _ = behind.partition("\n\n")
+    _, *rows, free = table.splitlines()
+    assert rows == [setting_row(key) for key in (*SCHEMA, *ADAPTER_SCHEMA)]
+    assert free.startswith("| `adapters.NAME.…` |")

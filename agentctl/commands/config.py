@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from agentctl.ops.settings.config import Change, Setting
     from agentctl.runtime import Runtime
 
-_WIDTH = max(len(key.name) for key in (*SCHEMA, *ADAPTER_SCHEMA))
-_LISTED = "\n".join(f"  {key.name.ljust(_WIDTH)}  {key.help}" for key in (*SCHEMA, *ADAPTER_SCHEMA))
+_KEYS = (*SCHEMA, *ADAPTER_SCHEMA)
+_WIDTH = max(len(key.name) for key in _KEYS)
+_LISTED = "\n".join(f"  {key.name.ljust(_WIDTH)}  {key.help}" for key in _KEYS)
+_VARIABLES = "\n".join(f"  {key.variable}" for key in SCHEMA if key.variable)
 
 key_argument = click.argument("key")
 
@@ -26,8 +28,8 @@ Settings:
 {_LISTED}
 
 \b
-Environment variables that beat the file:
-  AGENTCTL_ADAPTER, AGENTCTL_FUSE, AGENTCTL_WEBHOOK_URL, AGENTCTL_WEBHOOK_SECRET
+Environment variables that override the file:
+{_VARIABLES}
 
 \b
 Examples:
@@ -39,8 +41,8 @@ Examples:
 def command() -> None:
     """Show and change settings.
 
-    Settings are kept in one TOML file, which may be edited by hand as well: its comments
-    and order are kept. A mistake in it is reported with its line.
+    Settings are in one TOML file. You may edit it by hand as well: changes made here keep
+    its comments and its order. A mistake in it is reported with its line number.
     """
 
 
@@ -48,7 +50,7 @@ def command() -> None:
 @json_option
 @pass_runtime
 def path(runtime: Runtime, as_json: bool) -> None:
-    """Print where the configuration file is."""
+    """Print the path of the configuration file."""
     from agentctl import render
     from agentctl.ops.settings import config as configure
 
@@ -63,8 +65,8 @@ def path(runtime: Runtime, as_json: bool) -> None:
 def get(runtime: Runtime, key: str, as_json: bool) -> None:
     """Print one setting, or its default.
 
-    A list is printed one item a line; a setting without value and default prints nothing.
-    Secrets are printed too.
+    A list is printed one item per line. A setting with neither a value nor a default prints
+    nothing. Secrets are printed too.
 
     \b
     Exit status: 0 printed, 2 the file is not valid TOML, 10 no such setting.
@@ -85,13 +87,13 @@ def get(runtime: Runtime, key: str, as_json: bool) -> None:
 @json_option
 @pass_runtime
 def set_(runtime: Runtime, key: str, values: tuple[str, ...], as_json: bool) -> None:
-    """Write one setting into the file.
+    """Write one setting to the file.
 
-    Several values make a list, for settings that take one. The file keeps its comments and
-    is readable by its owner alone.
+    Several values make a list, for settings that take one. The file keeps its comments, and
+    only its owner can read it.
 
     \b
-    Exit status: 0 written, 2 a value that the setting does not take, 10 no such setting.
+    Exit status: 0 written, 2 the setting does not take this value, 10 no such setting.
     """
     from agentctl.ops.settings import config as configure
 
@@ -103,13 +105,13 @@ def set_(runtime: Runtime, key: str, values: tuple[str, ...], as_json: bool) -> 
 @json_option
 @pass_runtime
 def unset(runtime: Runtime, key: str, as_json: bool) -> None:
-    """Take one setting out of the file.
+    """Remove one setting from the file.
 
-    A setting that is not in the file is fine. Works for misspelt settings, which the file
-    must not contain.
+    Removing a setting that is not in the file is fine. A misspelt setting can be removed,
+    too.
 
     \b
-    Exit status: 0 it is not in the file, 10 no such setting.
+    Exit status: 0 the setting is not in the file (any more), 10 no such setting.
     """
     from agentctl.ops.settings import config as configure
 
@@ -120,10 +122,10 @@ def unset(runtime: Runtime, key: str, as_json: bool) -> None:
 @json_option
 @pass_runtime
 def show(runtime: Runtime, as_json: bool) -> None:
-    """List all settings, their values and where each is from.
+    """List all settings, their values and where each comes from.
 
-    A secret is shown as "set", an address without its password and query;
-    `config get` prints them.
+    A secret is shown as "set", an address without its password and query; `config get`
+    prints them in full.
 
     \b
     Exit status: 0 shown, 2 something in the file is wrong.
@@ -141,7 +143,7 @@ def show(runtime: Runtime, as_json: bool) -> None:
 
 
 def _public(setting: Setting) -> Setting:
-    """The setting, with an address as others may see it."""
+    """The setting with an address that can be shown to others."""
     from dataclasses import replace
 
     from agentctl.core.addresses import without_secrets
@@ -179,5 +181,5 @@ def _report(change: Change, *, as_json: bool) -> None:
         from agentctl import render
 
         click.echo(render.document(key=change.key, path=change.path, changed=change.changed))
-    elif change.beaten_by:
-        click.echo(f"agentctl: {change.beaten_by} is set and beats {change.key}", err=True)
+    elif change.overridden_by:
+        click.echo(f"agentctl: {change.overridden_by} is set and overrides {change.key}", err=True)

@@ -15,9 +15,9 @@ from agentctl.core.settings import ADAPTER_SCHEMA, Problem
 COMMON = tuple(key.name.rpartition(".")[2] for key in ADAPTER_SCHEMA)
 
 _KINDS: dict[type, str] = {
-    str: "a text in quotes",
+    str: "a quoted string",
     bool: "true or false",
-    list: "a list of texts",
+    list: "a list of strings",
     dict: "a table",
 }
 
@@ -44,7 +44,7 @@ def option_problems(adapter: str, table: Mapping[str, Any], options: Iterable[Op
             if wrong:
                 found.append(Problem(key, wrong))
         elif name not in COMMON:
-            found.append(Problem(key, "is no setting", _meant(adapter, name, (*COMMON, *known))))
+            found.append(Problem(key, "is not a setting", _meant(adapter, name, (*COMMON, *known))))
     return found
 
 
@@ -65,18 +65,16 @@ def option_value(option: Option, words: Sequence[str]) -> object:
 
 
 def _wrong(value: object, option: Option) -> str | None:
-    texts = value if isinstance(value, list) else [value]
-    is_right = isinstance(value, option.kind) and (
-        option.kind is not list or all(isinstance(text, str) for text in texts)
-    )
-    if not is_right:
+    words = value if isinstance(value, list) else [value]
+    is_list = option.kind is list
+    if not isinstance(value, option.kind) or (is_list and not all(isinstance(word, str) for word in words)):
         return f"must be {_KINDS[option.kind]}"
     if option.choices:
-        for text in texts:
-            if text not in option.choices:
-                near = did_you_mean(near_matches(str(text), option.choices))
+        for word in words:
+            if word not in option.choices:
+                near = did_you_mean(near_matches(str(word), option.choices))
                 meant = f", {near}" if near else ""
-                return f"cannot be '{text}'{meant} (allowed: {', '.join(option.choices)})"
+                return f"cannot be '{word}'{meant} (allowed: {', '.join(option.choices)})"
     return None
 
 

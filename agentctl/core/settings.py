@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from agentctl.core import variables
 from agentctl.core.addresses import is_web_address
@@ -29,39 +29,6 @@ WEBHOOK_EVENTS = (
     "fuse.expired",
 )
 """The events that are posted. `session.*` and `fuse.*` in a configuration mean all of theirs."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Webhook:
-    url: str | None = None
-    secret: str | None = None
-    events: tuple[str, ...] = WEBHOOK_EVENTS
-    timeout: timedelta = timedelta(seconds=10)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """Every setting with its default applied; None where there is none."""
-
-    adapter: str | None = None
-    fuse: timedelta | None = None
-    fuse_warn: timedelta | None = None
-    settle: timedelta = timedelta(seconds=1)
-    model: str | None = None
-    max_running: int | None = None
-    stop_timeout: timedelta | None = None
-    wait_timeout: timedelta | None = None
-    logs_lines: int = 50
-    peek_messages: int = 20
-    hooks: Mapping[str, str] = field(default_factory=dict)
-    """Hook name (`on_create`, `on_complete`, `on_fuse_warn`) → shell command; only those set."""
-    hook_timeout: timedelta = timedelta(seconds=300)
-    webhook: Webhook = Webhook()
-    adapters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Adapter → its table: `command`, `model`, `args`, and whatever else that adapter reads."""
-    prune_older_than: timedelta = timedelta(days=7)
-    log_max_size: int | None = None
-    """Bytes kept of the log of an ended session; None keeps all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,37 +50,35 @@ class SettingsError(ValueError):
         self.problems = tuple(problems)
 
 
-def _text(value: object) -> str:
+def _string(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError("must be a text in quotes")
-    if not value.strip():
-        raise ValueError("must not be empty")
-    if "\0" in value:
-        raise ValueError("must not contain a NUL character")
+        raise ValueError("must be a quoted string")
+    if not value.strip() or "\0" in value:
+        raise ValueError("must not be empty" if not value.strip() else "must not contain a NUL character")
     return value
 
 
 def _duration(value: object) -> timedelta:
     if not isinstance(value, str):
-        raise ValueError('must be a duration in quotes, such as "10m"')
+        raise ValueError('must be a quoted duration such as "10m"')
     return parse_duration(value)
 
 
 def _duration_or_zero(value: object) -> timedelta:
     if not isinstance(value, str):
-        raise ValueError('must be a duration in quotes, such as "1s" or "0"')
+        raise ValueError('must be a quoted duration such as "1s" or "0"')
     return parse_duration(value, allow_zero=True)
 
 
 def _size(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError('must be a size, such as "100MB"')
+        raise ValueError('must be a size such as "100MB"')
     return parse_size(str(value))
 
 
 def _count(value: object) -> int:
     if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,9}", str(value)):
-        raise ValueError("must be a whole number, such as 20")
+        raise ValueError("must be a whole number such as 20")
     return int(str(value))
 
 
@@ -125,20 +90,20 @@ def _count_from_1(value: object) -> int:
 
 
 def _url(value: object) -> str:
-    text = _text(value)
+    text = _string(value)
     if not is_web_address(text):
-        raise ValueError("must be an address that begins with https:// or http://, in ASCII")
+        raise ValueError("must be an ASCII address that starts with https:// or http://")
     return text
 
 
-def _words(value: object) -> tuple[str, ...]:
+def _strings(value: object) -> tuple[str, ...]:
     if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
-        raise ValueError('must be a list of texts, such as ["--verbose"]')
+        raise ValueError('must be a list of strings such as ["--verbose"]')
     return tuple(value)
 
 
 def _command(value: object) -> tuple[str, ...]:
-    words = (value,) if isinstance(value, str) else _words(value)
+    words = (value,) if isinstance(value, str) else _strings(value)
     if not words or not words[0].strip():
         raise ValueError("must name a program")
     return words
@@ -146,7 +111,7 @@ def _command(value: object) -> tuple[str, ...]:
 
 def _events(value: object) -> tuple[str, ...]:
     wanted: list[str] = []
-    for word in _words(value):
+    for word in _strings(value):
         if word.endswith("*"):
             meant = [known for known in WEBHOOK_EVENTS if known.startswith(word[:-1])]
         else:
@@ -155,89 +120,149 @@ def _events(value: object) -> tuple[str, ...]:
             suggestion = did_you_mean(near_matches(word, WEBHOOK_EVENTS))
             suggestion = suggestion and f", {suggestion}"
             allowed = ", ".join((*WEBHOOK_EVENTS, "session.*", "fuse.*"))
-            raise ValueError(f"has no event '{word}'{suggestion} (allowed: {allowed})")
+            raise ValueError(f"'{word}' is not an event{suggestion} (allowed: {allowed})")
         wanted += meant
     return tuple(dict.fromkeys(wanted))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Key:
     """One key of the configuration file."""
 
     name: str
     """Dotted; `NAME` stands for an adapter."""
     read: Callable[[object], Any]
+    """From the value as written. Raises ValueError, as a clause about the key."""
     help: str
     default: str | tuple[str, ...] | None = None
     """As it would be written; None for no setting."""
+    unset: str = "–"
+    """What happens without the setting, in a word or two, where it has no default."""
     variable: str | None = None
-    """Environment variable that beats the file."""
-    is_list: bool = False
+    """Environment variable that overrides the file."""
     is_secret: bool = False
+
+    @property
+    def is_list(self) -> bool:
+        return self.read in (_strings, _events)
 
     @property
     def table(self) -> str:
         return self.name.rpartition(".")[0]
 
 
-SCHEMA: tuple[Key, ...] = (
-    Key(name="adapter", read=_text, help="Adapter of a launch that names none.", variable=variables.ADAPTER),
-    Key(name="defaults.fuse", read=_duration, help="Deadline of every launch.", variable=variables.FUSE),
-    Key(name="defaults.fuse_warn", read=_duration, help="How long before the deadline to warn."),
-    Key(
-        name="defaults.settle",
-        read=_duration_or_zero,
-        help="How long a launch watches for an early failure.",
+T = TypeVar("T")
+Read = Callable[[object], T]
+
+
+@overload
+def _setting(name: str, read: Read[T], text: str, *, default: str | tuple[str, ...]) -> T: ...
+@overload
+def _setting(
+    name: str, read: Read[T], text: str, *, unset: str = ..., variable: str = ..., is_secret: bool = ...
+) -> T | None: ...
+def _setting(name: str, read: Read[T], text: str, **more: Any) -> Any:
+    """A field of `Settings` with its key: the reader gives the field its type, the default its value."""
+    key = Key(name, read, text, **more)
+    return field(default=None if key.default is None else read(key.default), metadata={"key": key})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting, in the order in which people see them; None for one without value and default.
+
+    A setting is written here alone: the schema, help and the README's table come from here.
+    """
+
+    adapter: str | None = _setting(
+        "adapter",
+        _string,
+        "Adapter for launches that do not name one.",
+        unset="first installed",
+        variable=variables.ADAPTER,
+    )
+    fuse: timedelta | None = _setting(
+        "defaults.fuse", _duration, "Stop each session after this long.", variable=variables.FUSE
+    )
+    fuse_warn: timedelta | None = _setting(
+        "defaults.fuse_warn", _duration, "How long before the deadline to warn."
+    )
+    settle: timedelta = _setting(
+        "defaults.settle",
+        _duration_or_zero,
+        "How long a launch watches for an early failure.",
         default="1s",
-    ),
-    Key(name="defaults.model", read=_text, help="Model of a launch that names none."),
-    Key(
-        name="defaults.max_running",
-        read=_count_from_1,
-        help="Refuse a launch if more sessions would be live than this.",
-    ),
-    Key(name="stop.timeout", read=_duration_or_zero, help="How long an agent gets before stop kills it."),
-    Key(name="wait.timeout", read=_duration_or_zero, help="After how long wait gives up."),
-    Key(name="peek.messages", read=_count, help="How many messages peek shows.", default="20"),
-    Key(name="logs.lines", read=_count, help="With how many lines logs begins.", default="50"),
-    Key(name="hooks.on_create", read=_text, help="Shell command before an agent starts."),
-    Key(name="hooks.on_complete", read=_text, help="Shell command after an agent has ended."),
-    Key(name="hooks.on_fuse_warn", read=_text, help="Shell command before a deadline."),
-    Key(name="hooks.timeout", read=_duration, help="How long a hook may run.", default="5m"),
-    Key(
-        name="webhook.url",
-        read=_url,
-        help="Where events are posted.",
-        variable=variables.WEBHOOK_URL,
-    ),
-    Key(
-        name="webhook.secret",
-        read=_text,
-        help="Key that signs what is posted.",
+    )
+    model: str | None = _setting("defaults.model", _string, "Model for launches that do not name one.")
+    max_running: int | None = _setting(
+        "defaults.max_running", _count_from_1, "Refuse launches beyond this many live sessions."
+    )
+    stop_timeout: timedelta | None = _setting(
+        "stop.timeout",
+        _duration_or_zero,
+        "How long stop waits before it kills an agent.",
+        unset="the adapter's",
+    )
+    wait_timeout: timedelta | None = _setting(
+        "wait.timeout", _duration_or_zero, "How long wait waits before it times out.", unset="never"
+    )
+    peek_messages: int = _setting("peek.messages", _count, "How many messages peek shows.", default="20")
+    logs_lines: int = _setting("logs.lines", _count, "How many of the last lines logs shows.", default="50")
+    on_create: str | None = _setting(
+        "hooks.on_create", _string, "Shell command to run before an agent starts."
+    )
+    on_complete: str | None = _setting(
+        "hooks.on_complete", _string, "Shell command to run after an agent has ended."
+    )
+    on_fuse_warn: str | None = _setting(
+        "hooks.on_fuse_warn", _string, "Shell command to run before a deadline."
+    )
+    hook_timeout: timedelta = _setting("hooks.timeout", _duration, "How long a hook may run.", default="5m")
+    webhook_url: str | None = _setting(
+        "webhook.url", _url, "Address that events are posted to.", variable=variables.WEBHOOK_URL
+    )
+    webhook_secret: str | None = _setting(
+        "webhook.secret",
+        _string,
+        "Key that signs each post.",
         variable=variables.WEBHOOK_SECRET,
         is_secret=True,
-    ),
-    Key(
-        name="webhook.events",
-        read=_events,
-        help="Events that are posted.",
-        default=("session.*", "fuse.*"),
-        is_list=True,
-    ),
-    Key(name="webhook.timeout", read=_duration, help="How long a post may take.", default="10s"),
-    Key(name="prune.older_than", read=_duration, help="Age at which prune forgets.", default="7d"),
-    Key(name="logs.max_size", read=_size, help="What reap keeps of the log of an ended session."),
-)
+    )
+    webhook_events: tuple[str, ...] = _setting(
+        "webhook.events", _events, "Events to post.", default=("session.*", "fuse.*")
+    )
+    webhook_timeout: timedelta = _setting(
+        "webhook.timeout", _duration, "How long a post may take.", default="10s"
+    )
+    prune_older_than: timedelta = _setting(
+        "prune.older_than", _duration, "Prune sessions that ended longer ago than this.", default="7d"
+    )
+    log_max_size: int | None = _setting(
+        "logs.max_size", _size, "Size to which reap cuts logs of ended sessions.", unset="all is kept"
+    )
+    adapters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Adapter → its table: `command`, `model`, `args`, and whatever else that adapter reads."""
+
+    def hook(self, name: str) -> str | None:
+        """The shell command of a hook; None for one that is not set or not configurable."""
+        return {
+            "on_create": self.on_create,
+            "on_complete": self.on_complete,
+            "on_fuse_warn": self.on_fuse_warn,
+        }.get(name)
+
+
+_FIELDS: Mapping[str, Key] = {
+    one.name: one.metadata["key"] for one in fields(Settings) if "key" in one.metadata
+}
+"""Attribute of `Settings` → its key."""
+
+SCHEMA: tuple[Key, ...] = tuple(_FIELDS.values())
 
 ADAPTER_SCHEMA: tuple[Key, ...] = (
-    Key(name="adapters.NAME.command", read=_command, help="Program in place of the adapter's own."),
-    Key(name="adapters.NAME.model", read=_text, help="Model of a launch of this adapter that names none."),
-    Key(
-        name="adapters.NAME.args",
-        read=_words,
-        help="Arguments of every launch of this adapter.",
-        is_list=True,
-    ),
+    Key("adapters.NAME.command", _command, "Program to run instead of the adapter's own."),
+    Key("adapters.NAME.model", _string, "Model for launches of this adapter that do not name one."),
+    Key("adapters.NAME.args", _strings, "Arguments added to every launch of this adapter."),
 )
 
 _KEYS = {key.name: key for key in SCHEMA}
@@ -267,7 +292,7 @@ def problems(data: Mapping[str, Any]) -> list[Problem]:
         if name in _KEYS:
             found += _wrong(name, _KEYS[name], value)
         elif name not in _TABLES:
-            what = "is no table of the configuration" if isinstance(value, Mapping) else "is no setting"
+            what = "is not a table of the configuration" if isinstance(value, Mapping) else "is not a setting"
             near = near_matches(name, _TABLES) if isinstance(value, Mapping) else near_keys(name)
             found.append(Problem(name, what, _hint(near)))
         elif not isinstance(value, Mapping):
@@ -283,38 +308,15 @@ def settings(data: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     """The settings of a configuration file's content; the environment wins. Raises SettingsError."""
     wrong = problems(data)
     values: dict[str, Any] = {}
-    for key in SCHEMA:
+    for attribute, key in _FIELDS.items():
         raw, source = effective(key, data, environ)
         if source == "environment" and key.variable:
             wrong += _wrong(key.variable, key, raw, in_environment=True)
-        if not wrong:
-            values[key.name] = None if raw is None else key.read(raw)
+        if source != "default" and not wrong:
+            values[attribute] = key.read(raw)
     if wrong:
         raise SettingsError(wrong)
-    hooks = ("on_create", "on_complete", "on_fuse_warn")
-    return Settings(
-        adapter=values["adapter"],
-        fuse=values["defaults.fuse"],
-        fuse_warn=values["defaults.fuse_warn"],
-        settle=values["defaults.settle"],
-        model=values["defaults.model"],
-        max_running=values["defaults.max_running"],
-        stop_timeout=values["stop.timeout"],
-        wait_timeout=values["wait.timeout"],
-        logs_lines=values["logs.lines"],
-        peek_messages=values["peek.messages"],
-        hooks={name: values[f"hooks.{name}"] for name in hooks if values[f"hooks.{name}"]},
-        hook_timeout=values["hooks.timeout"],
-        webhook=Webhook(
-            url=values["webhook.url"],
-            secret=values["webhook.secret"],
-            events=values["webhook.events"],
-            timeout=values["webhook.timeout"],
-        ),
-        adapters=data.get("adapters", {}),
-        prune_older_than=values["prune.older_than"],
-        log_max_size=values["logs.max_size"],
-    )
+    return Settings(adapters=data.get("adapters", {}), **values)
 
 
 def effective(key: Key, data: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Any, str]:
@@ -344,7 +346,7 @@ def _table_problems(table: str, content: Mapping[str, Any]) -> Iterator[Problem]
         if dotted in _KEYS:
             yield from _wrong(dotted, _KEYS[dotted], value)
         else:
-            yield Problem(dotted, "is no setting", _hint(near_keys(dotted), table))
+            yield Problem(dotted, "is not a setting", _hint(near_keys(dotted), table))
 
 
 def _adapter_problems(content: Mapping[str, Any]) -> Iterator[Problem]:

@@ -238,5 +238,5 @@ def test_a_launch_is_refused_over_a_setting_that_its_adapter_does_not_read(
     sealed_home.mkdir(mode=0o700)
     (sealed_home / "config.toml").write_text('[adapters.exec]\narg = ["-v"]\n')
     error = run("launch exec --json -- true", exit=2).error()
-    assert "config.toml, line 2: adapters.exec.arg: is no setting" in error["message"]
+    assert "config.toml, line 2: adapters.exec.arg: is not a setting" in error["message"]
     assert error["hint"] == 'did you mean "adapters.exec.args"?'

@@ -201,15 +201,15 @@ def test_what_no_adapter_reads_is_a_warning_with_what_was_meant(
     )
     told = {one["fact"]: one["remedy"] for one in findings(run) if one["level"] == "warn"}
     assert told == {
-        "adapter names no adapter: exce": 'did you mean "exec"?',
-        "adapters.opencode.agnet is no setting": 'did you mean "adapters.opencode.agent"?',
-        "adapters.opencode.agent must be a text in quotes": (
+        "adapter is not an adapter: exce": 'did you mean "exec"?',
+        "adapters.opencode.agnet is not a setting": 'did you mean "adapters.opencode.agent"?',
+        "adapters.opencode.agent must be a quoted string": (
             "agentctl config set adapters.opencode.agent writes another value"
         ),
-        "adapters.dmeo is the table of no adapter: dmeo": 'did you mean "demo"?',
+        "adapters.dmeo is not an adapter": 'did you mean "demo"?',
     }
     monkeypatch.setenv("AGENTCTL_ADAPTER", "dem")
-    assert "warn configuration: AGENTCTL_ADAPTER names no adapter: dem" in troubles(run)
+    assert "warn configuration: AGENTCTL_ADAPTER is not an adapter: dem" in troubles(run)
 
 
 def test_a_wrong_configuration_is_a_failure_and_the_rest_is_looked_at(

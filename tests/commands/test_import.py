@@ -315,7 +315,7 @@ def test_settings_of_ours_stay_and_what_has_no_like_is_named(
     assert "no such setting" in reasons["cwd"]
     assert "ended nothing there" in reasons["timeout"]
     assert "https://" in reasons["webhook_url"]
-    assert "text in quotes" in reasons["webhook_secret"]
+    assert "quoted string" in reasons["webhook_secret"]
     assert reasons["colour"] == "it is not known"
     assert config.read_text() == '# my notes\n[defaults]\nmodel = "mine"\n'
     write(config={"adapter": "demo"})

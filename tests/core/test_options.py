@@ -33,18 +33,18 @@ def test_nothing_wrong(table: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("table", "key", "text", "hint"),
     [
-        ({"lood": True}, "adapters.a.lood", "is no setting", 'did you mean "adapters.a.loud"?'),
-        ({"arg": []}, "adapters.a.arg", "is no setting", 'did you mean "adapters.a.args"?'),
+        ({"lood": True}, "adapters.a.lood", "is not a setting", 'did you mean "adapters.a.loud"?'),
+        ({"arg": []}, "adapters.a.arg", "is not a setting", 'did you mean "adapters.a.args"?'),
         (
             {"x": 1},
             "adapters.a.x",
-            "is no setting",
+            "is not a setting",
             "[adapters.a] takes command, model, args, mode, tools, loud, extra",
         ),
-        ({"mode": True}, "adapters.a.mode", "must be a text in quotes", None),
+        ({"mode": True}, "adapters.a.mode", "must be a quoted string", None),
         ({"mode": "slow"}, "adapters.a.mode", "cannot be 'slow' (allowed: fast, careful)", None),
-        ({"tools": "read"}, "adapters.a.tools", "must be a list of texts", None),
-        ({"tools": ["read", 5]}, "adapters.a.tools", "must be a list of texts", None),
+        ({"tools": "read"}, "adapters.a.tools", "must be a list of strings", None),
+        ({"tools": ["read", 5]}, "adapters.a.tools", "must be a list of strings", None),
         (
             {"tools": ["reed"]},
             "adapters.a.tools",

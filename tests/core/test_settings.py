@@ -40,7 +40,7 @@ def test_an_empty_configuration_is_the_defaults() -> None:
     assert settings({}, {}) == Settings()
     assert Settings().settle == timedelta(seconds=1)
     assert Settings().hook_timeout == timedelta(minutes=5)
-    assert Settings().webhook.events == WEBHOOK_EVENTS
+    assert Settings().webhook_events == WEBHOOK_EVENTS
     assert Settings().prune_older_than == timedelta(days=7)
 
 
@@ -49,11 +49,12 @@ def test_every_key_arrives() -> None:
     assert made.adapter == "opencode"
     assert (made.fuse, made.fuse_warn) == (timedelta(hours=2), timedelta(minutes=10))
     assert (made.settle, made.model) == (timedelta(0), "m")
-    assert made.hooks == {"on_create": "a", "on_complete": "b", "on_fuse_warn": "c"}
+    assert [made.hook(name) for name in ("on_create", "on_complete", "on_fuse_warn")] == ["a", "b", "c"]
+    assert made.hook("fuse_script") is None
     assert made.hook_timeout == timedelta(minutes=1)
-    assert (made.webhook.url, made.webhook.secret) == ("https://h.example/x", "s")
-    assert made.webhook.events == tuple(name for name in WEBHOOK_EVENTS if name.startswith("session."))
-    assert made.webhook.timeout == timedelta(seconds=3)
+    assert (made.webhook_url, made.webhook_secret) == ("https://h.example/x", "s")
+    assert made.webhook_events == tuple(name for name in WEBHOOK_EVENTS if name.startswith("session."))
+    assert made.webhook_timeout == timedelta(seconds=3)
     assert made.adapters["opencode"] == {"command": "oc", "model": "n", "args": ["-x"], "port": 12}
     assert made.prune_older_than == timedelta(days=1)
     assert (made.stop_timeout, made.wait_timeout) == (timedelta(), timedelta(hours=1))
@@ -81,16 +82,14 @@ def test_every_key_has_help_of_one_line() -> None:
     [
         ("AGENTCTL_ADAPTER", "adapter", "exec", "exec"),
         ("AGENTCTL_FUSE", "fuse", "5m", timedelta(minutes=5)),
-        ("AGENTCTL_WEBHOOK_URL", "webhook.url", "http://127.0.0.1:1", "http://127.0.0.1:1"),
-        ("AGENTCTL_WEBHOOK_SECRET", "webhook.secret", "other", "other"),
+        ("AGENTCTL_WEBHOOK_URL", "webhook_url", "http://127.0.0.1:1", "http://127.0.0.1:1"),
+        ("AGENTCTL_WEBHOOK_SECRET", "webhook_secret", "other", "other"),
     ],
 )
 def test_the_environment_beats_the_file(variable: str, attribute: str, value: str, read: object) -> None:
-    made: Any = settings(FULL, {variable: value})
-    kept: Any = settings(FULL, {variable: ""})
-    plain: Any = settings(FULL, {})
-    for name in attribute.split("."):
-        made, kept, plain = getattr(made, name), getattr(kept, name), getattr(plain, name)
+    made, kept, plain = (
+        getattr(settings(FULL, environ), attribute) for environ in ({variable: value}, {variable: ""}, {})
+    )
     assert made == read
     assert kept == plain != read, "an empty variable counts as none"
 
@@ -105,25 +104,25 @@ def test_a_wrong_variable_is_named() -> None:
 @pytest.mark.parametrize(
     ("data", "key", "text", "hint"),
     [
-        ({"adaptor": "x"}, "adaptor", "is no setting", "adapter"),
-        ({"fuse": "2h"}, "fuse", "is no setting", "defaults.fuse"),
-        ({"hook": {"timeout": "1s"}}, "hook", "is no table", "hooks"),
-        ({"defaults": {"fuze": "2h"}}, "defaults.fuze", "is no setting", "defaults.fuse"),
-        ({"prune": {"xyzzy": 1}}, "prune.xyzzy", "is no setting", "[prune] takes older_than"),
-        ({"xyzzy": 1}, "xyzzy", "is no setting", "config show"),
+        ({"adaptor": "x"}, "adaptor", "is not a setting", "adapter"),
+        ({"fuse": "2h"}, "fuse", "is not a setting", "defaults.fuse"),
+        ({"hook": {"timeout": "1s"}}, "hook", "is not a table", "hooks"),
+        ({"defaults": {"fuze": "2h"}}, "defaults.fuze", "is not a setting", "defaults.fuse"),
+        ({"prune": {"xyzzy": 1}}, "prune.xyzzy", "is not a setting", "[prune] takes older_than"),
+        ({"xyzzy": 1}, "xyzzy", "is not a setting", "config show"),
         ({"defaults": 5}, "defaults", "is a table", None),
         ({"adapters": {"x": 5}}, "adapters.x", "is a table", None),
-        ({"adapter": 5}, "adapter", "text in quotes", None),
+        ({"adapter": 5}, "adapter", "quoted string", None),
         ({"adapter": " "}, "adapter", "must not be empty", None),
         ({"adapter": "a\0b"}, "adapter", "NUL", None),
-        ({"adapter": {"name": "x"}}, "adapter", "text in quotes", None),
-        ({"defaults": {"fuse": 10}}, "defaults.fuse", "duration in quotes", None),
+        ({"adapter": {"name": "x"}}, "adapter", "quoted string", None),
+        ({"defaults": {"fuse": 10}}, "defaults.fuse", "quoted duration", None),
         ({"defaults": {"fuse": "10"}}, "defaults.fuse", "needs a unit", None),
         ({"defaults": {"fuse": "0s"}}, "defaults.fuse", "longer than zero", None),
-        ({"defaults": {"settle": True}}, "defaults.settle", "duration in quotes", None),
+        ({"defaults": {"settle": True}}, "defaults.settle", "quoted duration", None),
         ({"webhook": {"url": "h.example"}}, "webhook.url", "https://", None),
         ({"webhook": {"url": "https:// "}}, "webhook.url", "https://", None),
-        ({"webhook": {"events": "session.stopped"}}, "webhook.events", "list of texts", None),
+        ({"webhook": {"events": "session.stopped"}}, "webhook.events", "list of strings", None),
         (
             {"webhook": {"events": ["session.stoped"]}},
             "webhook.events",
@@ -134,8 +133,8 @@ def test_a_wrong_variable_is_named() -> None:
         ({"logs": {"max_size": True}}, "logs.max_size", "size", None),
         ({"logs": {"max_size": "10 apples"}}, "logs.max_size", "10MB", None),
         ({"adapters": {"x": {"command": []}}}, "adapters.x.command", "name a program", None),
-        ({"adapters": {"x": {"command": [1]}}}, "adapters.x.command", "list of texts", None),
-        ({"adapters": {"x": {"args": "-v"}}}, "adapters.x.args", "list of texts", None),
+        ({"adapters": {"x": {"command": [1]}}}, "adapters.x.command", "list of strings", None),
+        ({"adapters": {"x": {"args": "-v"}}}, "adapters.x.args", "list of strings", None),
     ],
 )
 def test_a_mistake_names_key_fact_and_way_out(

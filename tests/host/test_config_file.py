@@ -53,7 +53,7 @@ def test_odd_files_are_mistakes_of_the_file_too(tmp_path: Path, text: bytes) -> 
 
 def test_a_wrong_key_is_told_with_its_line(tmp_path: Path) -> None:
     error = wrong(tmp_path, '# mine\nadapter = "exec"\n\n[defaults]\nmodel = "m"\nfuze = "2h"\n')
-    assert error.message == f"{tmp_path}/config.toml, line 6: defaults.fuze: is no setting"
+    assert error.message == f"{tmp_path}/config.toml, line 6: defaults.fuze: is not a setting"
     assert error.hint == 'did you mean "defaults.fuse" or "defaults.fuse_warn"?'
 
 

@@ -33,7 +33,7 @@ def test_a_misspelt_key_is_refused_with_its_line(runtime: Runtime, sealed_home: 
     config.write_text('[adapters.opencode]\nargs = []\nagnet = "build"\n')
     with pytest.raises(UsageFault) as refused:
         adapter_table(runtime, "opencode", registry.load("opencode"))
-    assert refused.value.message == f"{config}, line 3: adapters.opencode.agnet: is no setting"
+    assert refused.value.message == f"{config}, line 3: adapters.opencode.agnet: is not a setting"
     assert refused.value.hint == 'did you mean "adapters.opencode.agent"?'
     assert adapter_table(runtime, "demo", registry.load("demo")) == {}, "another adapter's business"
 

@@ -263,8 +263,8 @@ def _refuse_mixed(runtime: Runtime, request: FuseRequest, target: FuseTarget, ac
 
 
 def _posts_expiries(runtime: Runtime) -> bool:
-    webhook = runtime.settings.webhook
-    return bool(webhook.url) and "fuse.expired" in webhook.events
+    settings = runtime.settings
+    return settings.webhook_url is not None and "fuse.expired" in settings.webhook_events
 
 
 def _warning(

@@ -99,7 +99,7 @@ def claim_again(runtime: Runtime, db: Database, row: Delivery) -> Delivery | Non
 def longest(runtime: Runtime, row: Delivery) -> timedelta:
     """How long a claim must hold: what the attempt may take, and a margin."""
     settings = runtime.settings
-    return MARGIN + (settings.hook_timeout if row.kind is DeliveryKind.HOOK else settings.webhook.timeout)
+    return MARGIN + (settings.hook_timeout if row.kind is DeliveryKind.HOOK else settings.webhook_timeout)
 
 
 def attempt(runtime: Runtime, db: Database, row: Delivery) -> bool:
@@ -158,14 +158,14 @@ def _run_hook(runtime: Runtime, row: Delivery, command: str) -> Ran:
 def _post(runtime: Runtime, row: Delivery, url: str) -> str | None:
     from agentctl.host import http
 
-    webhook = runtime.settings.webhook
+    settings = runtime.settings
     headers = {"Idempotency-Key": row.event_id, "X-Agentctl-Event": row.name, "User-Agent": "agentctl"}
     return http.post(
         url,
         json.dumps(row.payload).encode(),
         headers=headers,
-        secret=webhook.secret,
-        limit=webhook.timeout.total_seconds(),
+        secret=settings.webhook_secret,
+        limit=settings.webhook_timeout.total_seconds(),
     ).error
 
 

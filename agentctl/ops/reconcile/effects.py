@@ -168,9 +168,8 @@ def _target(runtime: Runtime, kind: DeliveryKind, name: str) -> str | None:
 def configured(settings: Settings, kind: DeliveryKind, name: str) -> str | None:
     """Where a hook (its command) or webhook (its address) of this name goes; None if nowhere."""
     if kind is DeliveryKind.HOOK:
-        return settings.hooks.get(name)
-    webhook = settings.webhook
-    return webhook.url if webhook.url and name in webhook.events else None
+        return settings.hook(name)
+    return settings.webhook_url if name in settings.webhook_events else None
 
 
 def _session_payload(session: Session, type_: str, now: datetime) -> dict[str, Any]:

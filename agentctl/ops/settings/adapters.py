@@ -1,4 +1,4 @@
-"""What adapters there are, and whether their programs are installed. A broken one is a fact, too."""
+"""All adapters, and whether their programs are installed. A broken adapter is listed with its error."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TAKEN = "its name belongs to a built-in adapter, which is used"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionFacts:
-    """A key of an adapter's table, and what it is set to."""
+    """A key of an adapter's table, and its configured value."""
 
     name: str
     help: str
@@ -30,7 +30,7 @@ class OptionFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterFacts:
-    """One adapter as it can be used here. `error` for one that cannot be loaded: then the rest is empty."""
+    """One adapter. `error` is set for one that cannot be loaded; the rest is then empty."""
 
     name: str
     source: str
@@ -90,7 +90,7 @@ def _facts(runtime: Runtime, name: str, source: str, table: Mapping[str, Any]) -
 
 
 def _options(name: str, adapter: Adapter, table: Mapping[str, Any]) -> tuple[OptionFacts, ...]:
-    """The adapter's own keys behind those that every adapter has."""
+    """The keys that all adapters share, then the adapter's own."""
     shared = [
         OptionFacts(name=last, help=key.help, value=table.get(last))
         for key in ADAPTER_SCHEMA
@@ -104,14 +104,14 @@ def _options(name: str, adapter: Adapter, table: Mapping[str, Any]) -> tuple[Opt
 
 
 def _problem(name: str, error: Exception) -> str:
-    """What is wrong, without saying once more whose fault it is."""
+    """The error without a repetition of the adapter's name."""
     if isinstance(error, AdapterUnavailable):
         return error.message.removeprefix(f"adapter {name} cannot be loaded: ")
     return f"{type(error).__name__}: {error}"
 
 
 def _program(table: Mapping[str, Any]) -> str | None:
-    """The configured program in place of the adapter's own."""
+    """The program that the user configured instead of the adapter's own."""
     command = table.get("command")
     if isinstance(command, str):
         return command

@@ -1,7 +1,7 @@
 """Reading and changing single settings of the configuration file.
 
-A file with other mistakes can be fixed key by key: a change is refused only for its
-own. Must not know TOML: `host.settings` reads and writes it.
+A file with several mistakes can be fixed key by key: a change is refused only for a
+mistake of its own. Must not know TOML: `host.config_file` reads and writes it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One key as it is in force."""
+    """One key with its effective value."""
 
     key: str
     value: Any
@@ -38,14 +38,14 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What a change left: the key's new value in the file (None for none), and what still beats it."""
+    """The result of a change: the key's new value in the file (None if it was removed)."""
 
     key: str
     value: Any
     path: str
     changed: bool
-    beaten_by: str | None = None
-    """The environment variable that is set to something else."""
+    overridden_by: str | None = None
+    """The environment variable that overrides the file with another value."""
 
 
 def one(runtime: Runtime, name: str) -> Setting:
@@ -78,12 +78,14 @@ def change(runtime: Runtime, name: str, words: Sequence[str]) -> Change:
     with file.alone(path):
         changed = _write(path, name, value)
     variable = key.variable if key else None
-    beaten = variable if variable and runtime.environ.get(variable) not in (None, "", value) else None
-    return Change(key=name, value=value, path=path, changed=changed, beaten_by=beaten)
+    overrides = variable and runtime.environ.get(variable) not in (None, "", value)
+    return Change(
+        key=name, value=value, path=path, changed=changed, overridden_by=variable if overrides else None
+    )
 
 
 def _write(path: str, name: str, value: object) -> bool:
-    """Write a value that has been judged; whether the file had another one."""
+    """Write a checked value; True if that changed the file."""
     text = file.read_text(path)
     data = file.parse(path, text)
     parts = name.split(".")
@@ -101,7 +103,7 @@ def _write(path: str, name: str, value: object) -> bool:
 
 
 def remove(runtime: Runtime, name: str) -> Change:
-    """Take a setting out of the file; one that is not there is fine. Unknown keys can be removed too."""
+    """Remove a setting from the file, where it need not be. Unknown keys can be removed too."""
     path = runtime.paths.config_file
     parts = name.split(".")
     with file.alone(path):
@@ -115,7 +117,7 @@ def remove(runtime: Runtime, name: str) -> Change:
 
 
 def exists(runtime: Runtime) -> bool:
-    """There is a configuration file."""
+    """Whether there is a configuration file."""
     return os.path.exists(runtime.paths.config_file)
 
 
@@ -146,7 +148,7 @@ def _free(name: str, data: Mapping[str, Any], key: schema.Key | None) -> Setting
 
 
 def _value(name: str, key: schema.Key | None, words: Sequence[str]) -> object:
-    """What is written for these words: a list where the key takes one, else the one word."""
+    """The value to write for these words: a list where the key takes one, else the only word."""
     many = list(words)
     takes_both = key is not None and key.name == "adapters.NAME.command"
     if (key and key.is_list) or ((takes_both or key is None) and len(many) > 1):
@@ -164,7 +166,7 @@ def _value(name: str, key: schema.Key | None, words: Sequence[str]) -> object:
 
 
 def _option_value(name: str, words: Sequence[str]) -> object:
-    """What is written for a key of an adapter's table; NotFound for an adapter or key that there is not."""
+    """The value to write for a key of an adapter's table. NotFound for an unknown adapter or key."""
     from agentctl.adapters import registry
 
     _, adapter, first, *rest = name.split(".")
@@ -188,7 +190,7 @@ def _option_value(name: str, words: Sequence[str]) -> object:
 
 
 def _scalar(word: str) -> object:
-    """A free key's value: whole numbers and truth values as such, everything else as text."""
+    """A free key's value: whole numbers and booleans as such, everything else as a string."""
     if word in ("true", "false"):
         return word == "true"
     digits = word.removeprefix("-")

@@ -1,7 +1,7 @@
-"""The adapters' tables of the configuration, checked against what each adapter reads.
+"""The adapters' tables of the configuration, checked against the options of each adapter.
 
-The file itself is checked whenever it is read; what an adapter reads is known by that
-adapter alone, which is loaded here.
+The rest of the file is checked whenever it is read. Only an adapter itself knows its
+options, so it is loaded here.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from agentctl.runtime import Runtime
 
 DISCOVER = Option("discover", "List the sessions of its own store, too; false by default.", kind=bool)
-"""What an adapter of another package has besides its own: it is asked only where it says so."""
+"""An option of every adapter of another package: its store is read only if the user says so."""
 
 
 def options_of(name: str, adapter: Adapter) -> tuple[Option, ...]:
-    """The keys of the adapter's table besides those that every one has."""
+    """The adapter's own keys of its table, without those that all adapters share."""
     return adapter.OPTIONS if name in registry.ADAPTERS else (*adapter.OPTIONS, DISCOVER)
 
 
 def adapter_table(runtime: Runtime, name: str, adapter: Adapter) -> Mapping[str, Any]:
-    """The adapter's table, empty where there is none. UsageFault for a key or value it does not take."""
+    """The adapter's table, empty if there is none. UsageFault for an unknown key or a wrong value."""
     table = runtime.settings.adapters.get(name, {})
     if wrong := option_problems(name, table, options_of(name, adapter)):
         path = runtime.paths.config_file
@@ -40,23 +40,23 @@ def adapter_table(runtime: Runtime, name: str, adapter: Adapter) -> Mapping[str,
 
 
 def adapter_problems(runtime: Runtime) -> Iterator[Problem]:
-    """What no launch of another adapter would notice: all tables, and the name of the default adapter."""
+    """Mistakes that a launch may not notice: in all tables, and in the name of the default adapter."""
     settings = runtime.settings
     known = registry.names()
     if settings.adapter is not None and settings.adapter not in known:
         in_environment = bool(runtime.environ.get(variables.ADAPTER))
         key = variables.ADAPTER if in_environment else "adapter"
         meant = near_adapter(settings.adapter, known)
-        yield Problem(key, f"names no adapter: {settings.adapter}", meant, in_environment=in_environment)
+        yield Problem(key, f"is not an adapter: {settings.adapter}", meant, in_environment=in_environment)
     for name, table in settings.adapters.items():
         if name not in known:
             meant = near_adapter(name, known)
-            yield Problem(f"adapters.{name}", f"is the table of no adapter: {name}", meant)
+            yield Problem(f"adapters.{name}", "is not an adapter", meant)
             continue
         try:
             adapter = registry.load(name)
         except AgentctlError:
-            continue  # that it cannot be loaded is said elsewhere
+            continue  # reported elsewhere
         yield from option_problems(name, table, options_of(name, adapter))
 
 

@@ -52,7 +52,7 @@ def configuration(runtime: Runtime) -> Iterator[Finding]:
     for problem in adapter_problems(runtime):
         remedy = problem.hint or f"agentctl config set {problem.key} writes another value"
         yield Finding(Level.WARN, "configuration", f"{problem.key} {problem.text}", remedy)
-    if exists and runtime.settings.webhook.secret and os.stat(path).st_mode & 0o077:
+    if exists and runtime.settings.webhook_secret and os.stat(path).st_mode & 0o077:
         yield Finding(
             Level.WARN,
             "configuration",
