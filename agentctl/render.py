@@ -33,13 +33,14 @@ from agentctl.documents import (
 
 if TYPE_CHECKING:
     from agentctl.ops.found import Found
+    from agentctl.ops.state.doctor_agents import Finding
 
 __all__ = [
     "PLAIN_WIDTH",
     "SCHEMA_VERSION",
     "as_tree",
     "delivery_table",
-    "doctor_lines",
+    "doctor_report",
     "document",
     "event_document",
     "event_line",
@@ -71,7 +72,7 @@ _STATUS_COLORS = {
     Status.STOPPED: _DIM,
     Status.ERROR: _RED,
 }
-_LEVEL_COLORS = {"ok": _GREEN, "warn": _YELLOW, "fail": _RED}
+_LEVEL_COLORS = {"ok": _GREEN, "warn": _YELLOW, "fail": _RED, "absent": _DIM}
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, color: bool = False) -> str:
@@ -310,16 +311,18 @@ def event_text(event: Event, *, now: datetime, color: bool) -> str:
     return line.rstrip()
 
 
-def doctor_lines(checks: Sequence[tuple[str, str, str]], *, color: bool) -> str:
-    """The report of `doctor`: (`ok`, `warn` or `fail`; what was checked; what was found) a line."""
-    margin = max((display_width(one_line(subject)) for _, subject, _ in checks), default=0)
+def doctor_report(findings: Sequence[Finding], *, color: bool) -> str:
+    """The report of `doctor`: a line for each finding, and below it what to do, if anything."""
+    subjects = [one_line(one.subject) for one in findings]
+    margin = max(map(display_width, subjects), default=0)
     lines = []
-    for level, subject, found in checks:
-        mark = level.ljust(4)
-        subject = one_line(subject)
+    for one, subject in zip(findings, subjects, strict=True):
+        mark = one.level.ljust(6)
         padded = subject + " " * (margin - display_width(subject))
-        shown = _paint(mark, _LEVEL_COLORS[level]) if color else mark
-        lines.append(f"{shown}  {padded}  {one_line(found)}".rstrip())
+        shown = _paint(mark, _LEVEL_COLORS[one.level]) if color else mark
+        lines.append(f"{shown}  {padded}  {one_line(one.fact)}".rstrip())
+        if one.remedy:
+            lines.append(f"        → {one_line(one.remedy)}")
     return "\n".join(lines)
 
 

@@ -56,14 +56,6 @@ BANNED = {
 }
 """Pattern → what a native reader would expect in its place."""
 
-WAITING = {
-    "agentctl/core/options.py",
-    "agentctl/core/settings.py",
-    "README.md",
-    "man",
-}
-"""Files still to be rewritten, with the help texts in them; this only shrinks."""
-
 PHRASES = {
     re.compile(pattern.replace(" ", r"\s++"), re.IGNORECASE): better for pattern, better in BANNED.items()
 }
@@ -153,12 +145,9 @@ z = "is no longer there"
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_is_plain_english(page: Path) -> None:
-    if not WAITING.isdisjoint({page.name, page.parent.name}):
-        pytest.skip("still to be rewritten")
     assert findings(page.name, [(1, page.read_text())]) == []
 
 
-@pytest.mark.skipif("man" in WAITING, reason="still to be rewritten")
 def test_help_is_plain_english() -> None:
     top = click.Context(root, info_name="agentctl", **root.context_settings)
     found = [each for path, text in helps(top) for each in findings(path, [(1, text)])]
@@ -169,6 +158,5 @@ def test_sources_are_plain_english() -> None:
     found = []
     for path in SOURCES:
         where = str(path.relative_to(ROOT))
-        if where not in WAITING:
-            found += findings(where, texts_of(path.read_text()))
+        found += findings(where, texts_of(path.read_text()))
     assert found == []

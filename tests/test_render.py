@@ -16,6 +16,7 @@ from agentctl.core.ledger import Delivery, DeliveryKind, Event
 from agentctl.core.model import Fuse, FuseAction, FuseState, Lock, Outcome, Session, Status, Tokens, as_stored
 from agentctl.core.text import display_width
 from agentctl.ops.found import Found
+from agentctl.ops.state.doctor_agents import Finding, Level
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOSTILE = "evil\x1b[2J\x1b]0;owned\x07\r\n\u202etxt.exe \ud83d \x9b31m"
@@ -298,7 +299,7 @@ def test_hostile_text_never_reaches_the_terminal() -> None:
         *record.splitlines(),
         render.event_text(event, now=NOW, color=False),
         render.table(["A"], [[HOSTILE]]).splitlines()[1],
-        render.doctor_lines([("ok", HOSTILE, HOSTILE)], color=False),
+        *render.doctor_report([Finding(Level.OK, HOSTILE, HOSTILE, HOSTILE)], color=False).splitlines(),
         *render.record([("a", HOSTILE)]).splitlines(),
     ]
     assert [text for text in texts if not text.isprintable()] == []
@@ -464,12 +465,19 @@ def test_event_and_doctor_lines() -> None:
     assert render.event_text(event, now=NOW, color=False).split() == (
         ["12", "3s", "ago", "session.stopped", "00000001", "exit", "0", "after", "3s"]
     )
-    checks = [("ok", "database", "WAL"), ("warn", "fs", "network file system")]
-    assert render.doctor_lines(checks, color=False).splitlines() == [
-        "ok    database  WAL",
-        "warn  fs        network file system",
+    checks = [
+        Finding(Level.OK, "database", "WAL"),
+        Finding(Level.WARN, "fs", "network file system", "move it"),
+        Finding(Level.ABSENT, "adapter x", "x is not installed"),
     ]
-    assert "\x1b[33mwarn\x1b[0m" in render.doctor_lines(checks, color=True)
+    assert render.doctor_report(checks, color=False).splitlines() == [
+        "ok      database   WAL",
+        "warn    fs         network file system",
+        "        → move it",
+        "absent  adapter x  x is not installed",
+    ]
+    painted = render.doctor_report(checks, color=True)
+    assert "\x1b[33mwarn  \x1b[0m" in painted and "\x1b[2mabsent\x1b[0m" in painted
 
 
 def test_the_home_directory_is_a_tilde() -> None:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 def command(runtime: Runtime, rebuild: bool, force: bool, as_json: bool) -> int:
     """Check the installation and repair the state.
 
-    Every finding has a level (ok, warn or fail), a fact, and a remedy if there is one.
+    Every finding has a level (ok, warn, fail, or absent for a program
+    that is not installed), a fact, and a remedy if there is one.
 
     --rebuild makes a new database when the old one is damaged or gone. The old one is kept
     under another name. Running agents go on, and what ended meanwhile is found. Events,
@@ -72,18 +73,9 @@ def _examine(runtime: Runtime, *, as_json: bool) -> int:
 
 
 def _findings(runtime: Runtime, found: Sequence[Finding]) -> str:
-    from agentctl.core.text import one_line
-    from agentctl.render import doctor_lines
+    from agentctl.render import doctor_report
 
-    lines = doctor_lines(
-        [(one.level.value, one.subject, one.fact) for one in found], color=_show.uses_color(runtime)
-    )
-    shown: list[str] = []
-    for one, line in zip(found, lines.splitlines(), strict=True):
-        shown.append(line)
-        if one.remedy:
-            shown.append(f"      → {one_line(one.remedy)}")
-    return "\n".join(shown)
+    return doctor_report(found, color=_show.uses_color(runtime))
 
 
 def _rebuilt_fields(rebuilt: Rebuilt) -> Mapping[str, object]:

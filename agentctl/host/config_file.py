@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from agentctl.core.settings import Problem, Settings, SettingsError, settings
 from agentctl.errors import OperationFailed, StateUnusable, UsageFault
 from agentctl.host.files import write_private
+from agentctl.host.toml_file import key_lines, nearest
+from agentctl.host.toml_file import parse as parse
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument
@@ -48,56 +49,15 @@ def read_text(config_path: str) -> str:
         ) from error
 
 
-def parse(config_path: str, text: str) -> dict[str, Any]:
-    """The content of a TOML text. Raises UsageFault with line and column."""
-    if not text.strip():
-        return {}
-    import tomllib
-
-    try:
-        return tomllib.loads(text)
-    except ValueError as error:  # not TOMLDecodeError alone: an integer of 5,000 digits has its own
-        what, _, where = str(error).partition(" (at ")
-        place = f", {where.rstrip(')')}" if where else ""
-        raise UsageFault(f"{config_path}{place}: {what}", hint="the file must be valid TOML") from error
-    except RecursionError as error:
-        raise UsageFault(f"{config_path} is nested too deeply") from error
-
-
 def fault(config_path: str, text: str, problems: Sequence[Problem]) -> UsageFault:
     """One error for all problems: a line each, with its place in the file."""
-    lines = []
+    known, lines = key_lines(text), []
     for problem in problems:
-        line = None if problem.in_environment else line_of(text, problem.key.split("."))
+        line = None if problem.in_environment else nearest(known, problem.key.split("."))
         where = "" if problem.in_environment else config_path + (f", line {line}" if line else "") + ": "
         hint = f" ({problem.hint})" if problem.hint and len(problems) > 1 else ""
         lines.append(f"{where}{problem.key}: {problem.text}{hint}")
     return UsageFault("\n".join(lines), hint=problems[0].hint if len(problems) == 1 else None)
-
-
-_HEADER = re.compile(r"\s*\[\[?([^\[\]#]+)\]")
-_ASSIGNED = re.compile(r"\s*([\w.\"' -]+?)\s*=")
-
-
-def line_of(text: str, path: Sequence[str]) -> int | None:
-    """The line of a key or table, or of the nearest thing around it; None if it cannot be told."""
-    table: list[str] = []
-    best, place = 0, None
-    for number, line in enumerate(text.splitlines(), 1):
-        header, assigned = _HEADER.match(line), _ASSIGNED.match(line)
-        if header:
-            here = table = _names(header[1])
-        elif assigned:
-            here = table + _names(assigned[1])
-        else:
-            continue
-        if len(here) > best and list(path[: len(here)]) == here:
-            best, place = len(here), number
-    return place
-
-
-def _names(dotted: str) -> list[str]:
-    return [name.strip().strip("\"'") for name in dotted.split(".")]
 
 
 def with_value(text: str, path: Sequence[str], value: object) -> str:

@@ -5,7 +5,6 @@ Must not know what the keys mean: that is `core.plan`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from agentctl.core.plan import MatrixError, MatrixProblem, Path, dotted, read_ma
 from agentctl.core.slots import Matrix
 from agentctl.errors import UsageFault
 from agentctl.host.text_file import read_text_file
+from agentctl.host.toml_file import key_lines, nearest, parse
 
 if TYPE_CHECKING:
     from yaml.nodes import Node
@@ -25,7 +25,7 @@ def load(path: str) -> Matrix:
     """The matrix in this file: TOML if its name ends so, else YAML. Raises UsageFault or NotFound."""
     text = read_text_file(path, what="matrix file", limit=LARGEST, hint="a matrix file is YAML or TOML")
     try:
-        data, lines = _toml(path, text) if path.endswith(".toml") else _yaml(path, text)
+        data, lines = (parse(path, text), key_lines(text)) if path.endswith(".toml") else _yaml(path, text)
     except RecursionError as error:
         raise UsageFault(f"matrix file {path} is nested too deeply") from error
     try:
@@ -41,20 +41,11 @@ def _fault(path: str, lines: Lines, problems: Sequence[MatrixProblem]) -> UsageF
     """One error for all problems: a line each, with its place in the file."""
     told = []
     for problem in problems:
-        line = _nearest(lines, problem.path)
+        line = nearest(lines, problem.path)
         hint = f" ({problem.hint})" if problem.hint and len(problems) > 1 else ""
         key = f"{dotted(problem.path)}: " if problem.path else ""
         told.append(f"{path}{f', line {line}' if line else ''}: {key}{problem.text}{hint}")
     return UsageFault("\n".join(told), hint=problems[0].hint if len(problems) == 1 else None)
-
-
-def _nearest(lines: Lines, path: Path) -> int | None:
-    """The line of this place, or of the nearest around it."""
-    while path:
-        if path in lines:
-            return lines[path]
-        path = path[:-1]
-    return None
 
 
 def _yaml(path: str, text: str) -> tuple[object, Lines]:
@@ -101,37 +92,3 @@ def _walk(node: Node, path: Path, seen: set[int]) -> Iterator[tuple[Path, int]]:
         for number, item in enumerate(node.value):
             yield (*path, number), item.start_mark.line + 1
             yield from _walk(item, (*path, number), seen)
-
-
-def _toml(path: str, text: str) -> tuple[object, Lines]:
-    import tomllib
-
-    try:
-        return tomllib.loads(text), _toml_lines(text)
-    except ValueError as error:
-        what, _, where = str(error).partition(" (at ")
-        place = f", {where.rstrip(')')}" if where else ""
-        raise UsageFault(f"{path}{place}: {what}", hint="the file must be valid TOML") from error
-
-
-_HEADER = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_-]+)\s*\]")
-_ASSIGNED = re.compile(r"\s*[\"']?([A-Za-z0-9_-]+)[\"']?\s*=")
-
-
-def _toml_lines(text: str) -> Lines:
-    """The lines of keys below `[table]` and `[[list]]`; inline tables are not looked into."""
-    lines: Lines = {}
-    counts: dict[str, int] = {}
-    table: Path = ()
-    for number, line in enumerate(text.splitlines(), 1):
-        header, assigned = _HEADER.match(line), _ASSIGNED.match(line)
-        if header and header[1] == "[[":
-            counts[header[2]] = counts.get(header[2], -1) + 1
-            table = (header[2], counts[header[2]])
-            lines.setdefault(table, number)
-        elif header:
-            table = (header[2],)
-            lines.setdefault(table, number)
-        elif assigned:
-            lines.setdefault((*table, assigned[1]), number)
-    return lines

@@ -37,7 +37,7 @@ def troubles(run: Run, *, exit: int = 0) -> list[str]:  # noqa: A002
     return [
         f"{one['level']} {one['subject']}: {one['fact']}"
         for one in findings(run, exit=exit)
-        if one["level"] != "ok"
+        if one["level"] not in ("ok", "absent")
     ]
 
 
@@ -51,7 +51,7 @@ def ended(run: Run, sealed_home: Path, wait_until: Wait) -> str:
 
 def test_a_fresh_installation_is_healthy_and_stays_untouched(run: Run, sealed_home: Path) -> None:
     found = findings(run)
-    assert {one["level"] for one in found} == {"ok"}
+    assert {one["level"] for one in found} <= {"ok", "absent"}
     assert {"python", "sh", "state", "database", "adapter demo"} <= {one["subject"] for one in found}
     assert sys.executable in next(one["fact"] for one in found if one["subject"] == "python")
     assert not sealed_home.exists()
@@ -60,12 +60,12 @@ def test_a_fresh_installation_is_healthy_and_stays_untouched(run: Run, sealed_ho
 def test_a_used_state_is_healthy(run: Run, ended: str, sealed_home: Path) -> None:
     before = sorted(os.listdir(sealed_home))
     found = findings(run)
-    assert {one["level"] for one in found} == {"ok"}
+    assert {one["level"] for one in found} <= {"ok", "absent"}
     assert "flock" in {one["subject"] for one in found}
     assert [
         name for name in sorted(os.listdir(sealed_home)) if "-wal" not in name and "-shm" not in name
     ] == before
-    assert "ok    python" in run("doctor").stdout
+    assert "ok      python" in run("doctor").stdout
 
 
 @pytest.mark.parametrize("size", [0, 1, 50, 4096, 3 * 4096])
@@ -81,7 +81,7 @@ def test_a_truncated_database_is_a_failure_with_a_remedy(
 def test_a_database_of_garbage_is_a_failure(run: Run, ended: str, sealed_home: Path) -> None:
     (sealed_home / "agentctl.db").write_bytes(b"\x00garbage" * 4096)
     shown = run("doctor", exit=1).stdout
-    assert "fail  database" in shown
+    assert "fail    database" in shown
     assert "→ agentctl doctor --rebuild" in shown
 
 
@@ -307,3 +307,9 @@ def test_a_transcript_that_nobody_can_read_is_skipped_and_noted(
 
 def test_force_goes_with_rebuild(run: Run) -> None:
     run("doctor --force", exit=2)
+
+
+def test_a_program_that_is_not_installed_is_not_called_ok(run: Run) -> None:
+    found = {one["subject"]: one["level"] for one in findings(run)}
+    assert found["adapter codex"] == "absent"
+    assert found["adapter demo"] == "ok"

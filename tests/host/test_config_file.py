@@ -10,7 +10,8 @@ import pytest
 
 from agentctl.core.settings import Settings
 from agentctl.errors import StateUnusable, UsageFault
-from agentctl.host.config_file import line_of, load, with_value, without
+from agentctl.host.config_file import load, with_value, without
+from agentctl.host.toml_file import key_lines, nearest
 
 
 def written(tmp_path: Path, text: str | bytes) -> str:
@@ -102,7 +103,7 @@ y.args = []
     ],
 )
 def test_lines(dotted: str, line: int | None) -> None:
-    assert line_of(WHERE, dotted.split(".")) == line
+    assert nearest(key_lines(WHERE), dotted.split(".")) == line
 
 
 MINE = """# what I like

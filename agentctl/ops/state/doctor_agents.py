@@ -31,6 +31,8 @@ class Level(StrEnum):
     OK = "ok"
     WARN = "warn"
     FAIL = "fail"
+    ABSENT = "absent"
+    """Not installed: nothing is wrong, and nothing was checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def adapters(runtime: Runtime) -> Iterator[Finding]:
             yield Finding(Level.OK, subject, "needs no program")
         elif one.found is None:
             hint = f" ({one.install})" if one.install else ""
-            yield Finding(Level.OK, subject, f"{one.program} is not installed{hint}")
+            yield Finding(Level.ABSENT, subject, f"{one.program} is not installed{hint}")
         else:
             yield _installed(runtime, subject, one, one.found)
 
