@@ -75,7 +75,7 @@ def retry(runtime: Runtime, deliveries: tuple[int, ...], everything: bool, as_js
     """Try failed deliveries again, now.
 
     A DELIVERY_ID is a number that `agentctl hooks list` shows. One that has already
-    arrived is left alone.
+    arrived is left alone. An on-create hook is never retried: it is a part of its launch.
 
     \b
     Examples:
@@ -83,7 +83,7 @@ def retry(runtime: Runtime, deliveries: tuple[int, ...], everything: bool, as_js
       agentctl hooks retry --all
 
     \b
-    Exit status: 0 delivered; 1 some failed again; 10 no such delivery.
+    Exit status: 0 delivered; 1 some failed again, or an on-create hook; 10 no such delivery.
     """
     from agentctl.ops.state.hooks import retry as run
 

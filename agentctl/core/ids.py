@@ -38,14 +38,24 @@ def _as_uuid(raw: bytearray) -> str:
 
 def external_id(adapter: str, store_path: str, native_id: str) -> str:
     """The id of a session found in an agent's own store: the same in every invocation."""
+    return _derived(adapter, store_path, native_id)
+
+
+def event_id(session_id: str, what: str) -> str:
+    """The id of an event that a session has once: whoever records it, and again after a rebuild, the same."""
+    return _derived(session_id, what)
+
+
+def _derived(*words: str) -> str:
+    """A UUIDv5 of these words, none of which has a NUL in it."""
     try:
         # hashlib loads all of OpenSSL for it; Python's own random module avoids that in the same way.
         from _sha1 import sha1  # type: ignore[import-not-found]
     except ImportError:
         from hashlib import sha1
 
-    # NUL cannot occur in a path or name, so no two different triples join to the same text.
-    joined = "\0".join((adapter, store_path, native_id)).encode("utf-8", "surrogatepass")
+    # NUL cannot occur in a path or name, so no two different lists join to the same text.
+    joined = "\0".join(words).encode("utf-8", "surrogatepass")
     # A UUIDv5, made here: the uuid module takes five times as long, and a listing makes thousands.
     raw = bytearray(sha1(_NAMESPACE + joined.decode("latin-1").encode(), usedforsecurity=False).digest()[:16])
     raw[6] = raw[6] & 0x0F | 0x50

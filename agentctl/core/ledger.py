@@ -51,6 +51,10 @@ class DeliveryKind(StrEnum):
     WEBHOOK = "webhook"
 
 
+ON_CREATE = "on_create"
+"""The hook that runs before its session's agent, as a part of the launch."""
+
+
 class Delivery(NamedTuple):
     """An outbox row: one hook to run or one webhook to post."""
 
@@ -73,6 +77,11 @@ class Delivery(NamedTuple):
     output: str | None = None
     id: int = 0
     """0 until it is queued."""
+
+    @property
+    def may_be_retried(self) -> bool:
+        """It has not arrived. An on-create hook belongs to its launch, which is over."""
+        return self.state is not DeliveryState.DONE and self.name != ON_CREATE
 
 
 def shown_target(delivery: Delivery) -> str:

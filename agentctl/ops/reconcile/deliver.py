@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -51,31 +52,46 @@ def start_deliverer(runtime: Runtime) -> None:
 
 def deliver_alone(runtime: Runtime, db: Database) -> Delivered:
     """Deliver what is due, unless another process is doing so: then nothing."""
-    lock = flock.try_hold(_lock_path(runtime))
-    if lock is None:
-        return Delivered()
-    try:
-        return deliver(runtime, db)
-    finally:
-        os.close(lock)
-
-
-def deliver(runtime: Runtime, db: Database, *, session_id: str | None = None) -> Delivered:
-    """Try everything due once (of one session, if named), until nothing is due any more."""
-    done = failed = 0
-    tried: set[int] = set()
+    total, tried = Delivered(), set[int]()
     while True:
-        with reading(db):
-            due = [row for row in outbox.due(db, runtime.clock()) if row.id not in tried]
-        mine = [row for row in due if session_id is None or row.session_id == session_id]
-        if not mine:
-            return Delivered(done, failed)
+        lock = flock.try_hold(_lock_path(runtime))
+        if lock is None:
+            return total
+        try:
+            round_ = deliver(runtime, db, tried=tried)
+        finally:
+            os.close(lock)
+        total = Delivered(total.done + round_.done, total.failed + round_.failed)
+        # What was queued between the last look and the release found the lock held,
+        # and started no deliverer: so there is one more look once it is free.
+        if not _due(runtime, db, tried, None):
+            return total
+
+
+def deliver(
+    runtime: Runtime, db: Database, *, session_id: str | None = None, tried: set[int] | None = None
+) -> Delivered:
+    """Try everything due once (of one session, if named), until nothing is due any more.
+
+    `tried` are those that this process has tried before; what is tried now is added.
+    """
+    done = failed = 0
+    tried = set() if tried is None else tried
+    while mine := _due(runtime, db, tried, session_id):
         for row in mine:
             tried.add(row.id)
             claimed = claim(runtime, db, row)
             if claimed is not None:
                 succeeded = attempt(runtime, db, claimed)
                 done, failed = done + succeeded, failed + (not succeeded)
+    return Delivered(done, failed)
+
+
+def _due(runtime: Runtime, db: Database, tried: Set[int], session_id: str | None) -> list[Delivery]:
+    """What this process has not tried yet (of one session, if named)."""
+    with reading(db):
+        due = outbox.due(db, runtime.clock())
+    return [row for row in due if row.id not in tried and session_id in (None, row.session_id)]
 
 
 def claim(runtime: Runtime, db: Database, row: Delivery) -> Delivery | None:
@@ -144,12 +160,10 @@ def _run_hook(runtime: Runtime, row: Delivery, command: str) -> Ran:
     }
     environ |= row.payload["env"]
     environ[variables.HOOK] = "1"
-    cwd, repo = row.payload["cwd"] or "/", row.payload.get("repo")
-    if repo and not os.path.isdir(cwd):
-        cwd = repo  # the session's worktree is gone, but the hook still has to run
     return shell.run(
         command,
-        cwd=cwd,
+        # Nowhere else: what is meant for a worktree does harm in the main checkout.
+        cwd=row.payload["cwd"] or "/",
         environ=environ,
         limit=runtime.settings.hook_timeout.total_seconds(),
     )

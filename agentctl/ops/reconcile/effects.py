@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentctl.core import variables
 from agentctl.core.effects import AppendEvent, Effect, PostWebhook, ReleaseLocks, RunHook
+from agentctl.core.ids import event_id as lasting_event_id
 from agentctl.core.ids import new_id
 from agentctl.core.ledger import Delivery, DeliveryKind
 from agentctl.core.metrics import FUSES_EXPIRED, counts_of
@@ -28,6 +29,7 @@ AS_CONFIGURED = ""
 """Target of a delivery that was queued while the configuration was wrong; `deliver` looks it up."""
 
 ENDINGS = frozenset({"session.stopped", "session.error", "session.timeout"})
+ONCE = frozenset({"session.started", "session.gone"})
 
 
 def record_effects(
@@ -41,7 +43,7 @@ def record_effects(
             case ReleaseLocks():
                 locks.release_session(db, session.id)
             case AppendEvent():
-                event_id = new_id(os.urandom(16))  # what follows is about this event, and no other
+                event_id = _event_id(session, effect.type)  # what follows is about this event, and no other
                 append_event(runtime, db, effect, session.id, now)
                 if effect.type in ENDINGS:
                     for name, by in counts_of(session).items():
@@ -53,6 +55,15 @@ def record_effects(
             case _:
                 pass
     return queued
+
+
+def _event_id(session: Session, type_: str) -> str:
+    """Ids of what happens once follow from the session: a rebuild that records it again repeats no hook."""
+    if type_ in ENDINGS:
+        return lasting_event_id(session.id, "ended")
+    if type_ in ONCE:
+        return lasting_event_id(session.id, type_)
+    return new_id(os.urandom(16))
 
 
 def record_fuse_effects(
@@ -119,7 +130,7 @@ def queue_hook(
     command = hook_command(runtime, session, name)
     if command is None:
         return 0
-    payload = {"cwd": session.cwd, "repo": session.repo, "env": hook_environment(session, event_id)}
+    payload = {"cwd": session.cwd, "env": hook_environment(session, event_id)}
     outbox.enqueue(db, Delivery(DeliveryKind.HOOK, name, command, event_id, payload, now, session.id))
     return 1
 

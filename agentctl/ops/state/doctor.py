@@ -309,7 +309,7 @@ def _settled_locks(runtime: Runtime, db: Database) -> Iterator[Finding]:
 
 def _deliveries(runtime: Runtime, db: Database) -> Iterator[Finding]:
     with reading(db):
-        failed = outbox.list_all(db, failed_only=True)
+        failed = [row for row in outbox.list_all(db, failed_only=True) if row.may_be_retried]
     if failed:
         fact = f"{len(failed)} hooks or webhooks were given up, the last: {failed[0].last_error}"
         yield Finding(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agentctl.core.ledger import Delivery, DeliveryState
-from agentctl.errors import NotFound
+from agentctl.core.ids import short
+from agentctl.core.ledger import ON_CREATE, Delivery
+from agentctl.errors import NotFound, OperationFailed
 from agentctl.ops.reconcile import deliver
 from agentctl.ops.reconcile.reconcile import reconcile
 from agentctl.ops.sessions.find import find_one
@@ -38,7 +39,10 @@ def deliveries(runtime: Runtime, session: str | None, *, failed_only: bool) -> l
 
 
 def retry(runtime: Runtime, ids: Sequence[int] | None) -> Retried:
-    """Try these deliveries now (None: every undelivered one). NotFound for an unknown id."""
+    """Try these deliveries now (None: every undelivered one).
+
+    NotFound for an unknown id, OperationFailed for an on-create hook.
+    """
     db = runtime.state
     reconcile(runtime, db)
     with reading(db):
@@ -46,10 +50,12 @@ def retry(runtime: Runtime, ids: Sequence[int] | None) -> Retried:
     for number in ids or ():
         if number not in known:
             raise NotFound(f"no delivery {number}", hint="agentctl hooks list shows all of them")
-    if ids is None:
-        chosen = [number for number, row in known.items() if row.state is not DeliveryState.DONE]
-    else:
-        chosen = [number for number in ids if known[number].state is not DeliveryState.DONE]
+        if known[number].name == ON_CREATE:
+            raise OperationFailed(
+                f"delivery {number} is an on-create hook: it is a part of its launch and never retried",
+                hint=f"launch again: agentctl rerun {short(known[number].session_id or '')}",
+            )
+    chosen = [number for number in (known if ids is None else ids) if known[number].may_be_retried]
     over = [number for number in ids or () if number not in chosen]
     done, busy = [], []
     failed: list[Delivery] = []
