@@ -63,6 +63,8 @@ class StopCause(StrEnum):
     NONE = "none"
     USER = "user"
     FUSE = "fuse"
+    GIVEN_UP = "given_up"
+    """A user's, of a session that nobody can say anything about any more."""
 
 
 class Liveness(StrEnum):
@@ -75,7 +77,7 @@ class Liveness(StrEnum):
 
 
 class Held(StrEnum):
-    """What a probe of the liveness lock found. A missing file or lock service proves nothing."""
+    """What a probe of a lock found. A missing file or lock service proves nothing."""
 
     YES = "held"
     NO = "free"

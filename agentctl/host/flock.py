@@ -7,23 +7,42 @@ import fcntl
 import os
 
 from agentctl.core.model import Held
+from agentctl.host import waiting
 
 _PROVES_NOTHING = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 
 
-def hold(path: str) -> int:
+PROBED_WITHIN = 1.0
+"""Seconds that a lock which others probe is asked for: a probe holds it for an instant."""
+
+
+def hold(path: str, *, append: bool = False, within: float = PROBED_WITHIN) -> int:
     """Create the lock file and hold it; the descriptor is the hold. Close it to hand it over.
+
+    With `append` what is written through the descriptor is added to the file. Raises
+    BlockingIOError if another process holds the lock for longer than a probe.
 
     On a file system without flock the descriptor is returned anyway: the lock then proves
     nothing, and `probe` says so.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (os.O_APPEND if append else 0), 0o600)
+
+    def is_taken() -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno not in _PROVES_NOTHING:
+                raise
+        return True
+
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in _PROVES_NOTHING:
-            os.close(descriptor)
-            raise
+        if not waiting.poll(is_taken, timeout=within):
+            raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK), path)
+    except BaseException:
+        os.close(descriptor)
+        raise
     return descriptor
 
 
@@ -48,7 +67,7 @@ def probe(path: str) -> Held:
 def try_hold(path: str) -> int | None:
     """Hold the lock if it is free; None if somebody else has it."""
     try:
-        return hold(path)
+        return hold(path, within=0)
     except BlockingIOError:
         return None
 

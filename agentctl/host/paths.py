@@ -90,6 +90,11 @@ class SessionFiles(NamedTuple):
         return self._at("lock")
 
     @property
+    def tree(self) -> str:
+        """Locked by the agent and by what it starts, as the log is."""
+        return self._at("tree")
+
+    @property
     def prompt(self) -> str:
         return self._at("prompt")
 

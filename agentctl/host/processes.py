@@ -154,7 +154,10 @@ def look(pid: int, start_token: str | None) -> Life:
 
 
 def find(pid: int, start_token: str | None) -> tuple[Life, int]:
-    """What became of the recorded process, and its number here: another pid namespace has its own."""
+    """What became of the recorded process, and its number here: another pid namespace has its own.
+
+    The number is the recorded one where the process is not found.
+    """
     parts = (start_token or "").split(":")
     if len(parts) != 4:
         return Life.UNREADABLE, pid
@@ -174,7 +177,6 @@ def find(pid: int, start_token: str | None) -> tuple[Life, int]:
     local = _local_pid(pid, ticks, surroundings.namespace)
     if local is None:
         return Life.UNSEEN, pid
-    # It may have ended since: still not a sign that it never was there.
     return _life(local, ticks), local
 
 

@@ -1,5 +1,7 @@
 # The shim: parent of one agent. It holds the liveness lock (its standard input),
 # runs the agent, writes the exit file, and leaves, which frees the lock.
+# Its output is the agent's log and its error stream the tree, two more locks, which only
+# the agent and what it starts may hold: as their output, and as descriptor 9.
 # It is given to `sh` as text, so that no file can change under it: in a variable, because
 # `ps` shows arguments to everybody.
 #
@@ -12,6 +14,7 @@
 # agentctl finishes the job. Files are named beside this script's reader, host/paths.py.
 
 unset AGENTCTL_PROGRAM
+exec 9>&2 2>/dev/null
 id=$1 directory=$3 python=$4 input=$5 timed=$6 here=$7 set=$8 unset=$9
 shift 9
 
@@ -95,7 +98,11 @@ exec "$@"
 
 watch=
 if [ "$timed" = 1 ]; then
-	timer </dev/null >/dev/null 2>&1 &
+	# By exec: around a call, a shell keeps copies of what it redirects.
+	(
+		exec </dev/null >/dev/null 2>&1 9>&-
+		timer
+	) &
 	watch=$!
 fi
 
@@ -104,8 +111,9 @@ fi
 	export AGENTCTL_PROGRAM="$become"
 	exec /bin/sh -c 'eval "$AGENTCTL_PROGRAM"' agentctl-agent \
 		"$directory" "$mask" "$here" "$$ $ticks" "$set" "$unset" "$@"
-) <"$input" >>"$directory/output.log" 2>&1
+) <"$input" 2>&1 9>&9
 code=$?
+exec >/dev/null 9>&-
 
 until put "$code" "$directory/exit" 2>/dev/null; do
 	# Gone, or no room even for who the agent is: then there never was an agent.

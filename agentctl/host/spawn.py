@@ -6,13 +6,13 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from agentctl.core import variables
-from agentctl.host import processes, surroundings
+from agentctl.host import flock, processes, surroundings
 from agentctl.host.paths import SessionFiles
 
 if TYPE_CHECKING:
@@ -53,53 +53,60 @@ def _program() -> str:
 
 
 def start_shim(request: ShimRequest) -> Detached:
-    """Start the shim in a session of its own; OSError without `sh` or without memory."""
+    """Start the shim in a session of its own; OSError without `sh` or without memory.
+
+    Its output is the log and its error stream the tree, both locked: the agent inherits them.
+    """
     environ, kept = surroundings.split(request.environ, _program())
     environ |= {variables.SHIM: request.session_id, variables.PROGRAM: _program()}
     environ[variables.RESTORE] = " ".join(name for name in kept if name not in request.patch)
     setting = {name: value for name, value in {**kept, **request.patch}.items() if value is not None}
     environ |= {f"{variables.SET}{name}": value for name, value in setting.items()}
     removing = [variables.RESTORE, *(name for name, value in request.patch.items() if value is None)]
-    return _detach(
-        [
-            "/bin/sh",
-            "-c",
-            f'eval "${variables.PROGRAM}"',
-            "agentctl-shim",
-            request.session_id,
-            request.name or "-",
-            request.files.directory,
-            request.interpreter,
-            request.stdin,
-            "1" if request.timed else "0",
-            " ".join(processes.of_children()),
-            " ".join(setting),
-            " ".join(removing),
-            *request.argv,
-        ],
-        cwd=request.cwd,
-        environ=environ,
-        stdin=request.lock,
-    )
+    argv = [
+        "/bin/sh",
+        "-c",
+        f'eval "${variables.PROGRAM}"',
+        "agentctl-shim",
+        request.session_id,
+        request.name or "-",
+        request.files.directory,
+        request.interpreter,
+        request.stdin,
+        "1" if request.timed else "0",
+        " ".join(processes.of_children()),
+        " ".join(setting),
+        " ".join(removing),
+        *request.argv,
+    ]
+    with ExitStack() as stack:
+        log = flock.hold(request.files.log, append=True)
+        stack.callback(os.close, log)
+        tree = flock.hold(request.files.tree)
+        stack.callback(os.close, tree)
+        return _detach(argv, request.cwd, environ, (request.lock, log, tree))
 
 
 def start_agentctl(arguments: Sequence[str], environ: Mapping[str, str]) -> Detached:
     """Start another invocation of this program, detached, outside any project's directory."""
     argv = [sys.executable, "-P", "-m", "agentctl", *arguments]
-    return _detach(argv, cwd="/", environ=environ, stdin=None)
+    return _detach(argv, "/", environ)
 
 
-def _detach(argv: Sequence[str], *, cwd: str, environ: Mapping[str, str], stdin: int | None) -> Detached:
+def _detach(
+    argv: Sequence[str], cwd: str, environ: Mapping[str, str], streams: tuple[int, int, int] | None = None
+) -> Detached:
     import subprocess
 
+    stdin, stdout, stderr = streams or (subprocess.DEVNULL,) * 3
     with default_signals():
         process = subprocess.Popen(
             argv,
             cwd=cwd,
             env=dict(environ),
-            stdin=subprocess.DEVNULL if stdin is None else stdin,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
             start_new_session=True,
         )
     return process

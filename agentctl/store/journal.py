@@ -70,6 +70,11 @@ def journal_advice(path: str) -> tuple[str, str | None]:
     return "wal", None
 
 
+def is_on_network(directory: str) -> bool:
+    """Whether other machines may use the same directory."""
+    return file_system_type(directory, _mounts()) in NETWORK_TYPES
+
+
 def file_system_type(directory: str, mounts: str) -> str | None:
     """Type of the file system that holds `directory`, from the text of mountinfo."""
     target = os.path.realpath(directory)

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from agentctl.core.liveness import explain, judge
+from agentctl.core.liveness import explain, judge, together
 from agentctl.core.model import Held, Life, Liveness
 
 TABLE: dict[tuple[Held, Life | None], Liveness] = {
@@ -14,7 +14,7 @@ TABLE: dict[tuple[Held, Life | None], Liveness] = {
     (Held.YES, Life.ALIVE): Liveness.ALIVE,
     (Held.YES, Life.GONE): Liveness.ENDING,
     (Held.YES, Life.ZOMBIE): Liveness.ENDING,
-    (Held.YES, Life.REBOOTED): Liveness.ENDING,
+    (Held.YES, Life.REBOOTED): Liveness.ALIVE,
     (Held.YES, Life.FOREIGN): Liveness.ALIVE,
     (Held.YES, Life.UNSEEN): Liveness.ALIVE,
     (Held.YES, Life.UNREADABLE): Liveness.ALIVE,
@@ -43,23 +43,39 @@ def test_the_table_leaves_no_combination_out() -> None:
     assert set(TABLE) == set(product(Held, LIVES))
 
 
+@pytest.mark.parametrize("tree", Held)
 @pytest.mark.parametrize(("lock", "agent"), TABLE)
-def test_lock_and_identity_together(lock: Held, agent: Life | None) -> None:
-    assert judge(lock, agent) is TABLE[lock, agent]
+def test_lock_and_identity_together(lock: Held, agent: Life | None, tree: Held) -> None:
+    nothing_is_left = (lock, agent, tree) == (Held.NO, Life.UNSEEN, Held.NO)
+    assert judge(lock, agent, tree) is (Liveness.DEAD if nothing_is_left else TABLE[lock, agent])
+
+
+@pytest.mark.parametrize("agent", LIVES)
+def test_a_held_lock_never_goes_with_another_boot(agent: Life | None) -> None:
+    """Two clones of one machine have one id: the holder lives, so its boot is not an earlier one."""
+    assert "earlier boot" not in explain(Held.YES, agent, 42, Held.UNKNOWN)
+
+
+def test_several_locks_are_free_only_if_all_are() -> None:
+    for kinds in product(Held, repeat=2):
+        expected = Held.YES if Held.YES in kinds else Held.NO if set(kinds) == {Held.NO} else Held.UNKNOWN
+        assert together(frozenset(kinds)) is expected
 
 
 def test_a_held_lock_is_never_dead() -> None:
     """The shim still has the exit file to write: calling it dead would invent a loss."""
-    assert all(judge(Held.YES, agent) is not Liveness.DEAD for agent in LIVES)
+    cases = product(LIVES, Held)
+    assert all(judge(Held.YES, agent, tree) is not Liveness.DEAD for agent, tree in cases)
 
 
 def test_a_living_identity_is_alive_whatever_the_lock_says() -> None:
-    assert {judge(lock, Life.ALIVE) for lock in Held} == {Liveness.ALIVE}
+    assert {judge(lock, Life.ALIVE, tree) for lock, tree in product(Held, Held)} == {Liveness.ALIVE}
 
 
 def test_another_machine_is_never_dead() -> None:
     """A shared home: the process may live where nobody here can see it."""
-    assert all(judge(lock, Life.FOREIGN) is not Liveness.DEAD for lock in Held)
+    cases = product(Held, (Life.FOREIGN, Life.UNREADABLE), Held)
+    assert all(judge(*case) is not Liveness.DEAD for case in cases)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +96,8 @@ def test_another_machine_is_never_dead() -> None:
             Held.NO,
             Life.UNSEEN,
             42,
-            "liveness lock free, pid 42 belongs to another container, which is not visible here",
+            "liveness lock free, pid 42 belongs to another container, which is not visible here, "
+            "tree locks free",
         ),
         (Held.UNKNOWN, Life.UNREADABLE, 42, "liveness lock unknown, pid 42 cannot be identified"),
     ],
@@ -88,4 +105,4 @@ def test_another_machine_is_never_dead() -> None:
 def test_the_evidence_names_lock_and_process(
     lock: Held, agent: Life | None, pid: int | None, words: str
 ) -> None:
-    assert explain(lock, agent, pid) == words
+    assert explain(lock, agent, pid, Held.NO) == words

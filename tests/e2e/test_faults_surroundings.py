@@ -117,7 +117,7 @@ def test_closed_streams_do_not_reach_the_state_or_the_agent(
     assert (row(session_id).outcome, row(session_id).exit_code) == (Outcome.FAILED, 6)
     assert run(["logs", session_id, "--raw"]).lines == ["out", "err"]
     assert endings(session_id) == ["session.error"]
-    assert int((place / "fds").read_text()) == 4  # 0, 1, 2 and the directory that ls reads
+    assert int((place / "fds").read_text()) == 5  # 0, 1, 2, the tree and the directory that ls reads
 
 
 def test_nothing_of_the_launcher_is_inherited_by_the_agent(
@@ -192,7 +192,7 @@ def test_files_are_private_under_any_umask_and_the_agent_keeps_its_own(
     assert row(session_id).outcome is Outcome.SUCCEEDED
     assert modes() == {}
     names = {path.name for path in (sealed_home / "sessions" / session_id).iterdir()}
-    assert {"lock", "prompt", "output.log", "pid", "exit", "fuse", "session.json"} == names
+    assert {"lock", "tree", "prompt", "output.log", "pid", "exit", "fuse", "session.json"} == names
 
 
 @pytest.mark.parametrize(

@@ -120,14 +120,22 @@ class TestHold:
         assert not os.get_inheritable(descriptor)
         os.close(descriptor)
 
-    def test_a_second_hold_is_refused_at_once(self, path: str) -> None:
+    def test_a_second_hold_is_refused(self, path: str) -> None:
         descriptor = flock.hold(path)
         before = len(os.listdir("/dev/fd"))
         with pytest.raises(BlockingIOError):
-            flock.hold(path)
+            flock.hold(path, within=0.01)
         assert flock.try_hold(path) is None
         assert len(os.listdir("/dev/fd")) == before
         os.close(descriptor)
+
+    def test_a_probe_that_is_on_does_not_refuse_it(self, path: str, holder: Hold) -> None:
+        """A probe holds the lock for an instant: this one lasts until the other process ends."""
+        prober = holder(path, "LOCK_SH")
+        assert flock.try_hold(path) is None
+        later = subprocess.Popen(["/bin/sh", "-c", f"sleep 0.05; kill -9 {prober.pid}"])
+        os.close(flock.hold(path, within=10))
+        later.wait()
 
     def test_one_held_by_another_process_is_refused(self, path: str, holder: Hold) -> None:
         holder(path)

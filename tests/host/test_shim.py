@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -62,16 +63,18 @@ def start(files: SessionFiles, tmp_path: Path) -> Iterator[Start]:
         lock = flock.hold(files.lock)
         here = " ".join(processes.of_children())
         words = [ID, "-", files.directory, python, stdin, "1" if timed else "0", here, "", "", *argv]
+        log, tree = flock.hold(files.log, append=True), flock.hold(files.tree)
         shim = subprocess.Popen(
             [sh, "-c", 'eval "$AGENTCTL_PROGRAM"', "agentctl-shim", *words],
             env={**os.environ, "AGENTCTL_PROGRAM": PROGRAM},
             stdin=lock,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=log,
+            stderr=tree,
             cwd=tmp_path,
             start_new_session=True,
         )
-        os.close(lock)
+        for held in (lock, log, tree):
+            os.close(held)
         started.append(shim)
         return shim
 
@@ -175,7 +178,7 @@ class TestTheExitFile:
         stat = os.stat(files.exit)
         assert stat.st_mode & 0o777 == 0o600
         assert before.timestamp() - 0.02 <= stat.st_mtime <= clock.utcnow().timestamp()
-        assert sorted(os.listdir(files.directory)) == ["exit", "lock", "output.log", "pid"]
+        assert sorted(os.listdir(files.directory)) == ["exit", "lock", "output.log", "pid", "tree"]
 
     def test_is_there_before_the_lock_is_free(
         self, sh: str, files: SessionFiles, start: Start, recorder: Callable[[str], str], tmp_path: Path
@@ -270,6 +273,50 @@ class TestItsOwnEnd:
         assert flock.probe(files.lock) is Held.NO
         assert agent_life(files) is Life.ALIVE
         assert not os.path.exists(files.exit)
+
+    LOSES_TREE = "import subprocess; subprocess.run(['sleep', '60'])"
+    """Python, as Node does, gives a child its standard streams and nothing else."""
+
+    @pytest.mark.parametrize(
+        ("tool", "tree", "log"),
+        [
+            ("sleep 60", Held.YES, Held.YES),
+            ("sleep 60 >/dev/null 2>&1", Held.YES, Held.NO),
+            ("exec 9>&-; sleep 60", Held.NO, Held.YES),
+            (f'exec 9>&-; {sys.executable} -I -S -c "{LOSES_TREE}"', Held.NO, Held.YES),
+            ("sleep 60 >/dev/null 2>&1 9>&-", Held.NO, Held.NO),
+        ],
+    )
+    def test_what_the_agent_started_holds_tree_and_log_and_the_shim_does_not(
+        self, tool: str, tree: Held, log: Held, sh: str, files: SessionFiles, start: Start, tmp_path: Path
+    ) -> None:
+        """Whatever it closes or redirects itself. Its shim is killed, so these two are all there is."""
+        self.probe_after_kill(start(sh, "/bin/sh", "-c", f"({tool}) & echo ready; exit 0"), files, tree, log)
+
+    def probe_after_kill(
+        self, shim: subprocess.Popen[bytes], files: SessionFiles, tree: Held, log: Held
+    ) -> None:
+        group = members(shim.pid)
+        assert waiting.poll(lambda: os.path.exists(files.exit), timeout=20)
+        shim.wait()
+        seen = (flock.probe(files.lock), flock.probe(files.tree), flock.probe(files.log))
+        for pid in group | members(shim.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        assert seen == (Held.NO, tree, log)
+
+    def test_timer_and_finalising_call_hold_neither_tree_nor_log(
+        self, sh: str, files: SessionFiles, start: Start, recorder: Callable[[str], str], tmp_path: Path
+    ) -> None:
+        gate = tmp_path / "gate"
+        os.mkfifo(gate)
+        Path(files.fuse).write_text("1\n")
+        shim = start(sh, *fake("exit:0"), timed=True, python=recorder(f"read -r go <'{gate}'"))
+        assert waiting.poll(lambda: len(calls(tmp_path)) == 2, timeout=20)
+        held = (flock.probe(files.lock), flock.probe(files.tree), flock.probe(files.log))
+        for pid in members(shim.pid):
+            os.kill(pid, signal.SIGKILL)
+        assert held == (Held.YES, Held.NO, Held.NO)
 
     def test_a_tool_that_outlives_the_agent_does_not_hold_the_lock(
         self, sh: str, files: SessionFiles, start: Start

@@ -213,13 +213,13 @@ spawn.start_shim(request).wait()
 
 
 class TestDescriptors:
-    def test_the_agent_has_input_and_log_and_nothing_else(
+    def test_the_agent_has_input_log_and_tree_and_nothing_else(
         self, report: Callable[..., dict[str, Any]], files: SessionFiles, tmp_path: Path
     ) -> None:
         with open(tmp_path / "secret", "w") as secret:
             os.set_inheritable(secret.fileno(), True)
             found = report()["descriptors"]
-        assert found == {"0": "/dev/null", "1": files.log, "2": files.log}
+        assert found == {"0": "/dev/null", "1": files.log, "2": files.log, "9": files.tree}
 
     def test_the_lock_stays_with_the_shim(self, start: Start, files: SessionFiles) -> None:
         shim = start("sleep", "60")
@@ -228,8 +228,8 @@ class TestDescriptors:
         assert flock.probe(files.lock) is Held.YES
         descriptors = f"/proc/{_pid(files)}/fd"
         # The loader has a library open for a moment.
-        assert waiting.poll(lambda: sorted(os.listdir(descriptors)) == ["0", "1", "2"], timeout=20)
-        assert files.lock not in [os.readlink(f"{descriptors}/{number}") for number in range(3)]
+        assert waiting.poll(lambda: sorted(os.listdir(descriptors)) == ["0", "1", "2", "9"], timeout=20)
+        assert files.lock not in [os.readlink(f"{descriptors}/{number}") for number in (0, 1, 2, 9)]
 
     def test_input_comes_from_the_prompt_file(
         self, report: Callable[..., dict[str, Any]], files: SessionFiles

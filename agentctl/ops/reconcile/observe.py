@@ -11,7 +11,7 @@ from datetime import datetime
 
 from agentctl.adapters import registry
 from agentctl.core.decide import needs_listing
-from agentctl.core.liveness import explain, judge
+from agentctl.core.liveness import explain, judge, together
 from agentctl.core.model import (
     AgentRecord,
     AgentVerdict,
@@ -59,7 +59,8 @@ def look(session: Session, files: SessionFiles) -> Observation:
     pid = session.pid if agent is None else agent.pid
     start_token = session.start_token if agent is None else agent.start_token
     life = processes.look(pid, start_token) if pid is not None else None
-    liveness = judge(held, life)
+    tree = _probe_tree(files) if life is Life.UNSEEN else Held.UNKNOWN
+    liveness = judge(held, life, tree)
     record = read_exit(files)
     if record is None and liveness is Liveness.DEAD and held is Held.UNKNOWN and life is not Life.REBOOTED:
         # Without a lock to wait for, give the shim a moment to write down how it ended.
@@ -67,12 +68,21 @@ def look(session: Session, files: SessionFiles) -> Observation:
         record = read_exit(files)
     return Observation(
         liveness=liveness,
-        evidence=explain(held, life, pid),
+        evidence=explain(held, life, pid, tree),
         exit=record,
         agent=agent,
         supervised=held is not Held.NO,
         booted_at=processes.booted_at() if life is Life.REBOOTED else None,
     )
+
+
+def _probe_tree(files: SessionFiles) -> Held:
+    """Whether something that the shim started lives, wherever it is: what it inherited is locked."""
+    from agentctl.store.journal import is_on_network
+
+    # Over a network a lock that another machine holds may look free.
+    held = Held.UNKNOWN if is_on_network(files.directory) else flock.probe(files.tree)
+    return together(frozenset({held, flock.probe(files.log)}))
 
 
 def has_ended(session: Session, files: SessionFiles) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from agentctl.core.effects import Signal
-from agentctl.core.model import Session
+from agentctl.core.model import Life, Session
 from agentctl.host import process_tree, processes, waiting
 from agentctl.host.files import read_small, remove, write_private
 from agentctl.host.paths import STOPPER, SessionFiles
@@ -23,10 +23,13 @@ GONE_WITHIN = 5.0
 
 
 def agent_of(session: Session) -> Identity | None:
-    """The recorded agent as a target; None where none was recorded."""
+    """The recorded agent as a target, by its number here; None where none was recorded."""
     if session.pid is None or session.start_token is None:
         return None
-    return Identity(session.pid, session.start_token)
+    life, pid = processes.find(session.pid, session.start_token)
+    ticks = session.start_token.partition(":")[0]
+    # A container's process has another number and namespace here than it has in there.
+    return Identity(pid, processes.token(ticks) if life is Life.ALIVE else session.start_token)
 
 
 @contextmanager

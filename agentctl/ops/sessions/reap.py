@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-from agentctl.core.model import Session, StopCause
+from agentctl.core.model import Held, Session, StopCause
+from agentctl.host import flock
 from agentctl.host.files import keep_end
 from agentctl.host.waiting import poll
 from agentctl.ops.reconcile import deliver, manifest
@@ -73,12 +74,15 @@ def reap(runtime: Runtime) -> Reaped:
 
 
 def _trim_logs(runtime: Runtime, db: Database) -> None:
-    """Cut logs of ended sessions to the configured size. A live one's is still being written."""
+    """Cut logs of ended sessions to the configured size, but none that something still holds."""
     size = runtime.settings.log_max_size
     if size is None:
         return
     with reading(db):
         ended = sessions.recent(db, since=runtime.now - TRIMMED_WITHIN)
     for session in ended:
+        files = runtime.paths.session(session.id)
+        if Held.YES in map(flock.probe, (files.lock, files.tree, files.log)):
+            continue
         with suppress(OSError):  # a full disk, or a log that is not ours any more: tomorrow is another day
-            keep_end(runtime.paths.session(session.id).log, size)
+            keep_end(files.log, size)
