@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -239,7 +240,19 @@ def is_refused_cleanly(launched: Outcome, tmp_path: Path, wait_until: WaitUntil)
     assert any(word in launched.stderr for word in ("space", "room", "full", "disk", "too large", "File")), (
         launched
     )
-    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
+
+    def has_nobody() -> bool:
+        wake_shims(tmp_path)
+        return processes_of(tmp_path) == {}
+
+    wait_until(has_nobody, timeout=PATIENCE)
+
+
+def wake_shims(home: Path) -> None:
+    """End the pause of five seconds after which a shim tries again to record its agent's end."""
+    for pid, words in processes_of(home).items():
+        if words == ["sleep", "5"]:
+            os.kill(pid, signal.SIGKILL)
 
 
 def nothing_stays_claimed(run: Run, place: Path, wait_until: WaitUntil) -> None:

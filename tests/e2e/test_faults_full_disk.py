@@ -31,6 +31,7 @@ from tests.e2e.fault_tools import (
     pids_of,
     processes_of,
     row,
+    wake_shims,
 )
 
 __test__ = os.geteuid() == 0
@@ -101,9 +102,8 @@ def test_a_first_launch_on_a_full_disk_is_refused_and_works_once_there_is_room(
 
 
 def test_an_end_on_a_full_disk_is_recorded_once_there_is_room(
-    small_home: Path, place: Path, run: Run, wait_until: WaitUntil
+    small_home: Path, place: Path, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
-    """Takes five seconds, the pause after which a shim tries again to write the exit file."""
     session_id = launch_at_gate(run, place, code=7)
     pids = pids_of(session_id)
     ballast = fill(small_home)
@@ -115,6 +115,7 @@ def test_an_end_on_a_full_disk_is_recorded_once_there_is_room(
     run(["launch", "exec", "--cwd", str(place), "--", "true"], exit=None)
     assert endings(session_id) == []
     ballast.unlink()
+    wake_shims(tmp_path)
     wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert (row(session_id).outcome, row(session_id).exit_code) == (Outcome.FAILED, 7)
     assert endings(session_id) == ["session.error"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from agentctl.core.model import Fuse, FuseAction, FuseState, Outcome, Session, Status, StopCause
+from agentctl.core.model import Fuse, FuseAction, FuseState, Outcome, Rung, Session, Status, StopCause
 from agentctl.host import processes
 from agentctl.host.clock import utcnow
 from agentctl.host.files import write_private
@@ -155,10 +156,11 @@ def test_a_starting_row_is_not_adopted_by_a_pid_file_whose_process_is_another_on
 def test_a_pid_without_a_start_token_is_never_signalled(
     tmp_path: Path, run: Run, stranger: subprocess.Popen[bytes]
 ) -> None:
-    """Nothing is known of it, so nothing is claimed; the ladder's whole time passes: 100 ms and 5 s twice."""
-    session = a_session(tmp_path, pid=stranger.pid, start_token=None)
+    """Nothing is known of it, so nothing is claimed; its ladder is climbed in vain, then 5 s pass."""
+    ladder = (Rung(signal.SIGTERM, timedelta(seconds=0.1)), Rung(signal.SIGKILL, timedelta(seconds=0.1)))
+    session = a_session(tmp_path, pid=stranger.pid, start_token=None, ladder=ladder)
     plant(session)
-    error = run(f"stop {session.id} --timeout 100ms --json", exit=3).error()
+    error = run(f"stop {session.id} --json", exit=3).error()
     assert (error["code"], session.id[:8] in error["message"]) == ("partly_done", True)
     assert f"agentctl why {session.id[:8]}" in error["hint"]
     assert row(session.id).outcome is None

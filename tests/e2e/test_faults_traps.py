@@ -1,6 +1,6 @@
 """Nothing from the agent's directory stands in for the shim's own tools, whatever PATH and PYTHONPATH say.
 
-Most tests take the two seconds of a fuse, so that the shim's timer is at work, too.
+Most tests take the second of a fuse, so that the shim's timer is at work, too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.e2e.fault_tools import AGENTCTL, PATIENCE, begin, finish, processes_o
 def test_without_a_path_programs_named_in_full_run_and_end_well(
     path: str | None, place: Path, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
-    """The shim, its timer and its finalising call find their own tools. Takes two seconds, the fuse."""
+    """The shim, its timer and its finalising call find their own tools. Takes a second, the fuse."""
     environ = {name: value for name, value in os.environ.items() if name != "PATH"}
     environ |= {} if path is None else {"PATH": path}
 
@@ -44,7 +44,7 @@ def test_without_a_path_programs_named_in_full_run_and_end_well(
     session_id = launched.stdout.strip()
     wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert row(session_id).exit_code == 3
-    launched = without_path(*options, "--fuse", "2s", "--", "/bin/sleep", "300")
+    launched = without_path(*options, "--fuse", "1s", "--", "/bin/sleep", "300")
     session_id = launched.stdout.strip()
     wait_until(lambda: row(session_id).outcome is Outcome.TIMED_OUT, timeout=PATIENCE)
     wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
@@ -78,10 +78,10 @@ def what_is_sprung(sprung: Path) -> str:
 def test_a_module_in_the_agents_directory_is_never_imported_by_a_call_of_the_shim(
     hook: bool, place: Path, tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
-    """Takes as long as the fuse, two seconds, so that the timer calls, too."""
+    """Takes as long as the fuse, a second, so that the timer calls, too."""
     sprung = set_traps(place)
     options = ["--on-complete", f"echo >{tmp_path / 'hooked'}"] if hook else []
-    words = ["launch", "exec", "--settle", "0s", "--fuse", "2s", *options, "--", "/bin/sleep", "300"]
+    words = ["launch", "exec", "--settle", "0s", "--fuse", "1s", *options, "--", "/bin/sleep", "300"]
     launched = finish(begin(words, cwd=place, env={"PYTHONPATH": ""}))
     assert launched.exit == 0, launched
     session_id = launched.stdout.strip()
@@ -111,14 +111,15 @@ def test_programs_in_the_agents_directory_do_not_stand_in_for_the_systems(
     """Also where PATH names that directory first, for the launcher or for the agent alone."""
     sprung = set_traps(place)
     searched = path.format(os.environ["PATH"], place=place)
-    words = ["launch", "exec", "--settle", "0s", "--fuse", "2s", "--cwd", str(place)]
+    words = ["launch", "exec", "--force", "--settle", "0s", "--fuse", "1s", "--cwd", str(place)]
+    ids = []
     for options, environ in (([], {"PATH": searched}), (["--env", f"PATH={searched}"], {})):
         launched = finish(begin([*words, *options, "--", "/bin/sleep", "300"], env=environ))
         assert launched.exit == 0, f"{launched}\nsprung: {what_is_sprung(sprung)}"
-        session_id = launched.stdout.strip()
-        is_timed_out = partial(has_outcome, session_id, Outcome.TIMED_OUT)
-        wait_until(is_timed_out, timeout=PATIENCE)
-        wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
+        ids.append(launched.stdout.strip())
+    for session_id in ids:
+        wait_until(partial(has_outcome, session_id, Outcome.TIMED_OUT), timeout=PATIENCE)
+    wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
     assert what_is_sprung(sprung) == ""
 
 

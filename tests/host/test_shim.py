@@ -492,17 +492,26 @@ def members(group: int) -> set[int]:
     return {pid for pid, stat in processes.table().items() if stat.group == group and not stat.is_zombie}
 
 
+def sleepers(group: int) -> dict[int, str]:
+    """Each `sleep` of a group and how long it was told to take."""
+    found = {pid: processes.arguments_of(pid) for pid in members(group)}
+    return {pid: words[1] for pid, words in found.items() if words[:1] == ("sleep",)}
+
+
 def naps(group: int) -> list[str]:
-    """How long the timer's `sleep` was told to take."""
-    found = (processes.arguments_of(pid) for pid in members(group))
-    return [words[1] for words in found if words[:1] == ("sleep",)]
+    return list(sleepers(group).values())
+
+
+def end_naps(group: int) -> None:
+    for pid in sleepers(group):
+        os.kill(pid, signal.SIGKILL)
 
 
 class TestAFullDisk:
     def test_the_end_is_recorded_once_there_is_room_and_the_lock_is_held_until_then(
         self, sh: str, tmp_path: Path, files: SessionFiles, start: Start
     ) -> None:
-        """The shim tries again every five seconds.
+        """The shim tries again every five seconds, or as soon as its pause is ended.
 
         Where no small disk can be mounted a directory in the exit file's place stands for it.
         """
@@ -521,6 +530,7 @@ class TestAFullDisk:
                 os.unlink(f"{files.directory}/ballast")
             else:
                 os.rmdir(f"{files.exit}.new")
+            end_naps(shim.pid)
             shim.wait()
             assert exit_of(files) == "143\n"
             assert flock.probe(files.lock) is Held.NO
