@@ -1,4 +1,4 @@
-"""Clocks that were set, and machines that were booted again: identity does not hang on the wall clock."""
+"""Clocks that were set, and machines that were booted again: identity does not depend on the wall clock."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_a_session_of_another_machine_is_neither_ended_nor_signalled(
     pids = pids_of(session_id)
     os.kill(pids.shim, signal.SIGKILL)
     wait_until(lambda: not is_running(pids.shim), timeout=PATIENCE)
-    change_boot(session_id, machine="0123456789abcdef0123456789abcdef")
+    change_boot(session_id, machine="0123456789abcdef0123456789abcdef", **OTHER_BOOT)
     for command in ("list -q", "reap"):
         run(command)
     shown = document(run, session_id)
