@@ -6,6 +6,8 @@ import os
 
 from agentctl.errors import NotFound, UsageFault
 
+EXISTING = "name an existing directory"
+
 
 def existing_directory(path: str) -> str:
     """The directory's real absolute path.
@@ -17,9 +19,11 @@ def existing_directory(path: str) -> str:
     except PermissionError as error:
         raise UsageFault(f"directory {path} cannot be entered: permission denied") from error
     except OSError as error:
-        raise NotFound(f"directory {path}: {error.strerror}", hint="name an existing directory") from error
+        is_here = path == os.curdir
+        hint = "the current directory was removed; launch takes another with --cwd" if is_here else EXISTING
+        raise NotFound(f"directory {path}: {error.strerror}", hint=hint) from error
     if not os.path.isdir(real):
-        raise UsageFault(f"{path} is not a directory", hint="name an existing directory")
+        raise UsageFault(f"{path} is not a directory", hint=EXISTING)
     if not os.access(real, os.X_OK):
         raise UsageFault(f"directory {path} cannot be entered: permission denied")
     return real
