@@ -142,6 +142,8 @@ class NativeSession(NamedTuple):
     result: Result = Result()
     is_open: bool = False
     """The store holds an unfinished turn: the agent is working if its process lives, else was cut short."""
+    is_unasked: bool = False
+    """It was opened, and nothing was asked in it: there is no turn to finish."""
     is_child: bool = False
     """A subagent's session, which is not listed."""
     tokens: Tokens = Tokens()

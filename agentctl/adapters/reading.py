@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 from agentctl.adapters.values import real
+from agentctl.core.model import AgentVerdict, Result, Session
 
 HEAD_BYTES = 256 * 1024
 """Of a log: by then an agent has said which session it works on."""
@@ -50,6 +51,25 @@ def size(path: str) -> int:
         return 0
 
 
+def proved(session: Session, result: Result, log_path: str) -> Result:
+    """The result of a program that always records how a run has ended: what is missing, if it is silent."""
+    if session.exit_code is None or result.verdict is not AgentVerdict.SILENT:
+        return result
+    return result._replace(missing=f"there is no result record{_damage(log_path)}")
+
+
+def _damage(log_path: str) -> str:
+    """What is wrong with a log that could not be written, as the end of a clause; empty if nothing is."""
+    try:
+        with open_regular(log_path) as file:
+            if file.seek(0, os.SEEK_END) == 0:
+                return ": nothing was written to its log"
+            file.seek(-1, os.SEEK_END)
+            return "" if file.read(1) == b"\n" else ": its log could not be written to the end"
+    except OSError as error:
+        return f": its log cannot be read ({error.strerror})"
+
+
 def json_objects(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
     """The lines that are JSON objects, in order; other text and half-written lines are skipped."""
     for line in lines:
@@ -60,10 +80,12 @@ def json_objects(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
 
 def json_object(line: object) -> dict[str, Any] | None:
     """The JSON object in this line; None for any other line."""
-    if not isinstance(line, str) or not line.lstrip().startswith("{"):
+    # Editors and some tools put a byte order mark before the first record.
+    text = line.lstrip(" \t\r\n\ufeff") if isinstance(line, str) else ""
+    if not text.startswith("{"):
         return None
     try:
-        value = json.loads(line)
+        value = json.loads(text)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -13,6 +13,8 @@ from agentctl.core.text import clean
 
 CUT_OFF = "the answer was cut off at the model's output limit"
 
+GOES_ON = "a call of a tool was put off; agentctl resume without a message makes it"
+
 TELLING = (
     "command", "cmd", "file_path", "filePath", "notebook_path", "pattern", "path", "url", "query", "skill",
     "description",

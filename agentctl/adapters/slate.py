@@ -2,7 +2,8 @@
 
 Written from others' descriptions, and not yet tried with the program itself. Its store and
 the format of its output are unknown: so nothing is discovered, lines are read generously,
-and tokens, cost and model stay unknown.
+and tokens, cost and model stay unknown. A success has to be said by a line of type `result`, or
+by a last `step_finish` as OpenCode writes it, of which Slate is said to be a descendant.
 """
 
 from __future__ import annotations
@@ -122,16 +123,37 @@ def result(session: Session, log_path: str) -> Result:
     """
     verdict, text = AgentVerdict.SILENT, None
     last: Message | None = None
+    is_finished = False
     for record in reading.json_objects(reading.tail_lines(log_path)):
-        last = _said(record) or last
-    if last is not None:
-        is_error = last.role is Role.ERROR
-        verdict = AgentVerdict.ERROR if is_error else AgentVerdict.SILENT
-        text = one_line(last.text) if is_error else last.text
+        said = _said(record)
+        last, is_finished = said or last, _is_finished(record, is_finished)
+    if last is not None and last.role is Role.ERROR:
+        verdict, text = AgentVerdict.ERROR, one_line(last.text)
+    elif last is not None or is_finished:
+        verdict, text = AgentVerdict.OK if is_finished else AgentVerdict.SILENT, last and last.text
     elif session.exit_code is not None and not _has_text(log_path):
         verdict = AgentVerdict.ERROR
         text = "slate printed nothing: outside a terminal some releases end without asking their model"
-    return Result(verdict=verdict, text=text, native_id=native_id(session, log_path))
+    found = Result(verdict=verdict, text=text, native_id=native_id(session, log_path))
+    return reading.proved(session, found, log_path)
+
+
+def _is_finished(record: Mapping[str, Any], before: bool) -> bool:
+    """Whether the run's answer is complete with this record; `before` says so of the records before it."""
+    kind = string(record.get("type"))
+    if kind == "result":
+        return _failure(record) is None
+    if kind == "step_finish":
+        return mapping(record.get("part")).get("reason") in ("stop", "length")
+    return before and kind not in ("assistant", "text", "tool_use", "step_start")
+
+
+def _failure(record: Mapping[str, Any]) -> str | None:
+    """What a line of type `result` says in place of a finished turn; None for one."""
+    subtype, stop = string(record.get("subtype")), string(record.get("stop_reason"))
+    if subtype not in (None, "success"):
+        return subtype
+    return None if stop in (None, "end_turn", "stop_sequence", "max_tokens") else stop
 
 
 def _has_text(log_path: str) -> bool:
@@ -154,6 +176,8 @@ def _said(record: Mapping[str, Any]) -> Message | None:
     kind = string(record.get("type")) or ""
     if "error" in kind or record.get("is_error") is True:
         return Message(role=Role.ERROR, text=_text(record) or "unknown error")
+    if kind == "result" and (failure := _failure(record)) is not None:
+        return Message(role=Role.ERROR, text=failure)
     if kind in ("assistant", "text", "result"):
         text = _text(record)
         return Message(role=Role.ASSISTANT, text=text) if text else None

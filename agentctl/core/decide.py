@@ -18,6 +18,8 @@ top and the first that matches wins:
 Row 7 is why this program exists: an agent's own store may not list a session that is
 at work, so a fuse that has not blown and a process that lives outweigh its silence.
 Row 4 is the mirror image: no promise outweighs a process that is gone.
+In row 1 a success is proved, not assumed: where the agent's program owes a record of its
+result, exit 0 without a complete one that says so is a failure.
 
 Everything here is a pure function of its arguments. It asks for effects and performs
 none. A rule that needs a new fact gets a field in `Observation`, never a call.
@@ -204,6 +206,8 @@ def _ended_by_record(session: Session, fuse: Fuse | None, seen: Observation, rec
                 Outcome.FAILED,
                 f"exit 0{lasted}, but the agent reports an error{_agent_words(seen)}",
             )
+        case StopCause.NONE if seen.result.verdict is AgentVerdict.SILENT and seen.result.missing:
+            outcome, reason = Outcome.FAILED, f"exit 0{lasted}, but {seen.result.missing}"
         case StopCause.NONE:
             outcome, reason = Outcome.SUCCEEDED, f"exit 0{lasted}"
     evidence = f"exit file {'unreadable' if code is None else code}, {seen.evidence}"

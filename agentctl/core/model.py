@@ -169,6 +169,8 @@ class Result(NamedTuple):
     """What a person should know: denied tools, a truncated answer, retries."""
     transcript_path: str | None = None
     adapter_version: str | None = None
+    missing: str | None = None
+    """Of a run that has ended: why the record that its program owes does not prove a success."""
 
 
 class Session(NamedTuple):

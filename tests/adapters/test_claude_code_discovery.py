@@ -175,11 +175,50 @@ def test_an_unfinished_turn_stays_unfinished_behind_the_programs_filler(tmp_path
     assert (found.title, found.is_open, found.model) == ("say hello", True, None)
 
 
-@pytest.mark.parametrize(("reason", "is_open"), [("tool_use", True), (None, True), ("max_tokens", False)])
+@pytest.mark.parametrize(("reason", "is_open"), [("tool_use", True), (None, False), ("max_tokens", False)])
 def test_the_reason_of_a_stop_tells_whether_more_follows(
     tmp_path: Path, reason: str | None, is_open: bool
 ) -> None:
     assert one(written(tmp_path, [user("say hello"), assistant("so", reason)])).is_open is is_open
+
+
+def test_words_without_a_reason_are_no_end_where_other_lines_give_one(tmp_path: Path) -> None:
+    earlier = [user("say hello"), assistant("hello"), user("and now?")]
+    assert one(written(tmp_path, [*earlier, assistant("so", None)])).is_open
+
+
+def test_a_call_of_a_tool_is_no_end_where_no_line_gives_a_reason(tmp_path: Path) -> None:
+    calling = assistant("I look", None)
+    calling["message"]["content"].append({"type": "tool_use", "id": "t", "name": "Read", "input": {}})
+    assert one(written(tmp_path, [user("say hello"), assistant("so", None), calling])).is_open
+
+
+def test_a_refusal_is_a_failure(tmp_path: Path) -> None:
+    found = one(written(tmp_path, [user("say hello"), assistant("no", "refusal")]))
+    assert (found.is_open, found.result.verdict) == (False, AgentVerdict.ERROR)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<ide_selection>lines 1-2\nof a.py</ide_selection>\nfix it",
+        "<ide_opened_file>a.py</ide_opened_file><system-reminder>be brief</system-reminder>fix it",
+        [
+            {"type": "text", "text": "<ide_opened_file>a.py</ide_opened_file>"},
+            {"type": "text", "text": "fix it"},
+        ],
+        "\ufefffix it",
+    ],
+)
+def test_the_prompt_is_what_the_person_wrote(tmp_path: Path, content: object) -> None:
+    only_wrapped = user("<ide_opened_file>the user opened a.py</ide_opened_file>")
+    assert one(written(tmp_path, [only_wrapped, user(content), assistant("done")])).title == "fix it"
+
+
+def test_a_byte_order_mark_hides_no_line(tmp_path: Path) -> None:
+    path = written(tmp_path, [user("say hello"), assistant("hello")])
+    path.write_text("\ufeff" + path.read_text())
+    assert one(path).title == "say hello"
 
 
 def test_the_directory_is_that_of_the_beginning(tmp_path: Path) -> None:

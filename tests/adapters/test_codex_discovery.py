@@ -100,12 +100,25 @@ class TestDiscover:
         assert list(codex.sources(str(tmp_path))) == []
         assert list(codex.discover(str(other))) == []
 
-    def test_a_file_without_a_first_record_is_passed_over(self, tmp_path: Path) -> None:
+    def test_a_file_with_a_damaged_first_record_is_told_by_its_name(self, tmp_path: Path) -> None:
         path = put(tmp_path, "finished")
-        path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
-        assert list(codex.discover(str(path))) == []
+        first, *others = path.read_text().splitlines(keepends=True)
+        path.write_text(first[:200] + "\n" + "".join(others))
+        (native,) = codex.discover(str(path))
+        assert native.native_id == THREADS["finished"]
+        assert native.created_at == datetime(2026, 11, 22, 6, 31, 10, 251000, tzinfo=UTC)
+        assert (native.cwd, native.is_open) == ("/home/dev/project", False)
+
+    def test_a_file_without_records_is_passed_over(self, tmp_path: Path) -> None:
+        path = put(tmp_path, "finished")
         path.write_text("")
         assert list(codex.discover(str(path))) == []
+
+    def test_a_thread_in_which_nothing_was_asked_has_no_unfinished_turn(self, tmp_path: Path) -> None:
+        path = put(tmp_path, "finished")
+        path.write_text(path.read_text().splitlines(keepends=True)[0])
+        (native,) = codex.discover(str(path))
+        assert (native.is_open, native.is_unasked) == (False, True)
 
 
 class TestMatch:

@@ -110,11 +110,11 @@ class TestResult:
         told = rust.result(session(exit_code=1), ERROR)
         assert (told.verdict, told.text) == (AgentVerdict.ERROR, "401 invalid x-api-key")
 
-    def test_where_the_log_has_no_answer_the_exit_code_must_tell(self, tmp_path: Path) -> None:
+    def test_a_log_without_an_answer_proves_no_success(self, tmp_path: Path) -> None:
         log = tmp_path / "log"
         log.write_text("".join(Path(OK).read_text().splitlines(keepends=True)[:3]))
         told = rust.result(session(status=Status.STOPPED, exit_code=0), str(log))
-        assert (told.verdict, told.text, told.native_id) == (AgentVerdict.SILENT, None, ID)
+        assert (told.missing, told.text, told.native_id) == ("there is no result record", None, ID)
 
     def test_what_the_log_lacks_comes_from_the_file(self, file: Path, tmp_path: Path) -> None:
         log = tmp_path / "log"

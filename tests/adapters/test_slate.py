@@ -94,7 +94,7 @@ def result(name: str, code: int | None = 0) -> Result:
     ],
 )
 def test_what_a_log_says(name: str, verdict: AgentVerdict, text: str, native_id: str) -> None:
-    told = result(name)
+    told = result(name, code=None)
     assert told == Result(verdict=verdict, text=text, native_id=native_id)
     assert slate.native_id(session(), str(LOGS / f"{name}.jsonl")) == native_id
 
@@ -109,10 +109,30 @@ def test_exit_0_with_an_empty_log_is_no_success(tmp_path: Path, printed: str) ->
     assert slate.result(session(), str(log)).verdict is AgentVerdict.SILENT, "it may still print"
 
 
-def test_plain_output_is_left_to_the_exit_code(tmp_path: Path) -> None:
+SAID = '{"type":"assistant","message":{"content":"Done."}}\n'
+STEP = '{"type":"step_finish","part":{"reason":"%s"}}\n'
+
+
+@pytest.mark.parametrize(
+    ("printed", "verdict", "missing"),
+    [
+        ("hello\n", AgentVerdict.SILENT, "there is no result record"),
+        (SAID, AgentVerdict.SILENT, "there is no result record"),
+        (SAID + '{"type":"result","result":"Done."}\n', AgentVerdict.OK, None),
+        (SAID + '{"type":"result","subtype":"error_max_turns"}\n', AgentVerdict.ERROR, None),
+        (SAID + '{"type":"result","stop_reason":"tool_use"}\n', AgentVerdict.ERROR, None),
+        (SAID + STEP % "stop", AgentVerdict.OK, None),
+        (SAID + STEP % "tool-calls", AgentVerdict.SILENT, "there is no result record"),
+        (SAID + STEP % "stop" + SAID, AgentVerdict.SILENT, "there is no result record"),
+    ],
+)
+def test_only_a_record_of_a_finished_turn_is_a_success(
+    tmp_path: Path, printed: str, verdict: AgentVerdict, missing: str | None
+) -> None:
     log = tmp_path / "output.log"
-    log.write_text("hello\n")
-    assert slate.result(session(exit_code=0), str(log)) == Result()
+    log.write_text(printed)
+    told = slate.result(session(exit_code=0), str(log))
+    assert (told.verdict, told.missing) == (verdict, missing)
 
 
 def test_lines_that_are_not_understood_are_shown_as_they_are() -> None:

@@ -126,6 +126,27 @@ def test_row_1_an_error_without_words_is_an_error_all_the_same() -> None:
     assert result.reason == "exit 0 after 3s, but the agent reports an error"
 
 
+@pytest.mark.parametrize(
+    ("cause", "code", "verdict", "outcome"),
+    [
+        (StopCause.NONE, 0, AgentVerdict.SILENT, Outcome.FAILED),
+        (StopCause.NONE, 0, AgentVerdict.OK, Outcome.SUCCEEDED),
+        (StopCause.USER, 0, AgentVerdict.SILENT, Outcome.CANCELLED),
+        (StopCause.FUSE, 0, AgentVerdict.SILENT, Outcome.TIMED_OUT),
+    ],
+)
+def test_row_1_a_success_without_the_record_that_is_due_is_a_failure(
+    cause: StopCause, code: int, verdict: AgentVerdict, outcome: Outcome
+) -> None:
+    session = RUNNING if cause is StopCause.NONE else stopping(cause)
+    said = Result(verdict=verdict, text="Done.", missing="there is no result record")
+    result = decide(session, fused(state=FuseState.FIRED), exited(code, result=said), at(60))
+    assert result.session.outcome is outcome
+    assert result.session.result == "Done."
+    if outcome is Outcome.FAILED:
+        assert result.reason == "exit 0 after 3s, but there is no result record"
+
+
 @pytest.mark.parametrize(("liveness", "listing"), list(product(Liveness, Listing)))
 def test_row_1_the_record_beats_everything(liveness: Liveness, listing: Listing) -> None:
     seen = saw(liveness, exit=ExitRecord(code=0, at=at(3)), listing=listing)

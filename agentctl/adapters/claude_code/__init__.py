@@ -24,7 +24,7 @@ from agentctl.adapters.claude_code.rendering import transcript_messages
 from agentctl.adapters.claude_code.transcript import StoredRun
 from agentctl.adapters.claude_code.transcript import store_path as store_path
 from agentctl.adapters.values import integer, string, total
-from agentctl.core.model import TERM_THEN_KILL, AgentVerdict, Listing, Result, Session
+from agentctl.core.model import TERM_THEN_KILL, AgentVerdict, Listing, Result, Session, Tokens
 from agentctl.core.text import one_line
 
 NAME = "claude-code"
@@ -79,11 +79,11 @@ def result(session: Session, log_path: str) -> Result:
     # A launch gives claude the session's own id, so any other id belongs to an earlier session.
     is_resumed = session.native_id not in (None, session.id)
     stored = StoredRun()
-    if path is not None and (is_resumed or not logged.results):
+    if path is not None and (is_resumed or not logged.is_over):
         stored = transcript.run_since(path, session.created_at)
     verdict, text = _verdict(logged, stored)
     spent = _spent(logged, stored, is_resumed=is_resumed)
-    return Result(
+    found = Result(
         verdict=verdict,
         text=text,
         native_id=logged.native_id,
@@ -95,6 +95,7 @@ def result(session: Session, log_path: str) -> Result:
         transcript_path=path,
         adapter_version=logged.version or stored.version,
     )
+    return reading.proved(session, found, log_path)
 
 
 def _logged(log_path: str) -> LoggedRun:
@@ -120,12 +121,13 @@ def _transcript(session: Session, logged_id: str | None) -> str | None:
 
 def _verdict(logged: LoggedRun, stored: StoredRun) -> tuple[AgentVerdict, str | None]:
     """The verdict with the agent's last word or its error. Silent while nothing is decided."""
-    if logged.results:
+    if logged.is_over:
         last = logged.results[-1]
+        text = string(last.get("result")) or logged.text
         error = log.error_of(last)
-        if error is not None:
-            return AgentVerdict.ERROR, error
-        return AgentVerdict.OK, string(last.get("result")) or None
+        if error is None and not string(last.get("stop_reason")) and not text and logged.open_call:
+            error = f"stopped at a call of {logged.open_call}"
+        return (AgentVerdict.OK, text) if error is None else (AgentVerdict.ERROR, error)
     if stored.turn is not None:
         return stored.turn.verdict, stored.turn.text
     if logged.complaint is not None:
@@ -141,9 +143,9 @@ def _spent(logged: LoggedRun, stored: StoredRun, *, is_resumed: bool) -> Spent:
     """
     total = log.spent_by_models(logged.results[-1]) if logged.results else stored.after
     before = stored.before if is_resumed else Spent()
-    if total is not None and before is not None and (own := log.minus(total, before)) is not None:
-        return own
     usages = [line.get("usage") for line in logged.results] or list(stored.usages)
+    if total is not None and before is not None and (own := log.minus(total, before)) is not None:
+        return own if own.tokens != Tokens() else own._replace(tokens=log.sum_usage(usages))
     return Spent(log.sum_usage(usages))
 
 

@@ -143,10 +143,13 @@ def _read_tail(path: str, native_id: str) -> Tail:
 
 
 def _tail(records: Iterator[Mapping[str, Any]], native_id: str) -> Tail:
-    """From the newest line backwards, until the last turn and the model that worked on it are known."""
+    """From the newest line backwards, until the last turn and the model that worked on it are known.
+
+    Where no line says why the model stopped, an answer in words is taken for a finished turn.
+    """
     updated_at = cwd = turn = version = model = None
     spent: Spent | None = None
-    is_own = False
+    is_own = marks_ends = False
     for record in records:
         updated_at = updated_at or transcript.instant(record)
         cwd = cwd or string(record.get("cwd"))
@@ -156,12 +159,15 @@ def _tail(records: Iterator[Mapping[str, Any]], native_id: str) -> Tail:
             spent = spent_by_models(record)
         if transcript.is_turn(record):
             turn = turn or transcript.turn_of(record)
+            marks_ends = marks_ends or transcript.stop_reason_of(record) is not None
             model = model or transcript.model_of(record)
         if model is not None or record.get("type") == "assistant":
             # Totals that are older than an answer leave it out.
             spent = spent or Spent()
-        if turn and model and is_own:
+        if turn and model and is_own and not (turn.is_unmarked and not marks_ends):
             break
+    if turn and turn.is_unmarked and not marks_ends:
+        turn = turn._replace(verdict=AgentVerdict.OK)
     return Tail(updated_at, cwd, turn, model, version, spent or Spent(), is_own)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from agentctl.adapters.reading import json_object
-from agentctl.adapters.showing import CUT_OFF, retried, telling
+from agentctl.adapters.showing import CUT_OFF, GOES_ON, retried, telling
 from agentctl.adapters.values import integer, mapping, mappings, real, string, total
 from agentctl.core.model import Tokens
 from agentctl.core.text import one_line
@@ -35,6 +35,12 @@ class LoggedRun(NamedTuple):
     model: str | None = None
     results: tuple[Mapping[str, Any], ...] = ()
     """The `result` lines, one of each turn."""
+    is_over: bool = False
+    """Nothing of a further turn comes after the last `result` line."""
+    text: str | None = None
+    """The model's last words, which a `result` line may leave out."""
+    open_call: str | None = None
+    """The tool of a call without an answer."""
     has_begun: bool = False
     """claude has written events."""
     failed_calls: tuple[str, ...] = ()
@@ -58,11 +64,16 @@ def read_run(lines: Iterable[str]) -> LoggedRun:
     results = tuple(event for event in events if event.get("type") == "result")
     ids = (string(event.get("session_id")) for event in (*inits, *results))
     retries = [event for event in events if _is(event, "system", "api_retry")]
+    said = [event for event in events if _is_models(event)]
+    text, open_call = _last_words(said, events)
     return LoggedRun(
         native_id=next((found for found in ids if found), None),
         version=string(first.get("claude_code_version")),
         model=string(first.get("model")),
         results=results,
+        is_over=_is_over(events),
+        text=text,
+        open_call=open_call,
         has_begun=bool(events),
         failed_calls=tuple(failure_of(event) for event in retries),
         complaint=None if events else _complaint(printed),
@@ -73,23 +84,92 @@ def _is(event: Mapping[str, Any], kind: str, subtype: str) -> bool:
     return event.get("type") == kind and event.get("subtype") == subtype
 
 
+def _is_models(event: Mapping[str, Any]) -> bool:
+    """Whether this is a message of the model itself, not of a subagent or of claude in its place."""
+    is_subagents = string(event.get("parent_tool_use_id")) is not None
+    model = mapping(event.get("message")).get("model")
+    return event.get("type") == "assistant" and not is_subagents and model != "<synthetic>"
+
+
+def _is_over(events: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a `result` line comes after the newest turn's beginning and messages."""
+    for event in reversed(events):
+        if event.get("type") == "result":
+            return True
+        if _is(event, "system", "init") or _is_models(event):
+            return False
+    return False
+
+
+def _last_words(
+    said: Sequence[Mapping[str, Any]], events: Sequence[Mapping[str, Any]]
+) -> tuple[str | None, str | None]:
+    """The last text among these messages, and the tool of the last call that has no answer."""
+    text: str | None = None
+    calls: dict[str, str] = {}
+    for event in said:
+        for block in mappings(mapping(event.get("message")).get("content")):
+            if block.get("type") == "text":
+                text = string(block.get("text")) or text
+            elif block.get("type") == "tool_use":
+                calls[string(block.get("id")) or ""] = string(block.get("name")) or "a tool"
+    for event in events:
+        for block in mappings(mapping(event.get("message")).get("content")):
+            calls.pop(string(block.get("tool_use_id")) or "", None)
+    return text, next(reversed(calls.values()), None)
+
+
 def failure_of(event: Mapping[str, Any]) -> str:
     """Why a call of the model failed, of an `api_retry` line: `500 server_error`."""
     parts = (integer(event.get("error_status")), string(event.get("error")))
     return one_line(" ".join(str(part) for part in parts if part)) or "no reason given"
 
 
+FINISHED = frozenset({"end_turn", "stop_sequence", "max_tokens"})
+"""Values of `stop_reason` with which an answer is complete, or was cut off only by its length."""
+
+
 def error_of(result: Mapping[str, Any]) -> str | None:
-    """The error that this `result` line reports, in one line; None for a success."""
-    if result.get("is_error") is not True:
-        return None
+    """Why this `result` line reports no success, in one line; None for a success.
+
+    Only a finished turn is one: `is_error` is also false where claude ran out of turns, stopped
+    at a call of a tool, or was refused an answer.
+    """
     reason = string(result.get("terminal_reason")) or ""
     if reason.startswith("aborted"):
         return f"interrupted ({one_line(reason)})"
+    unfinished = _unfinished(result)
+    if result.get("is_error") is not True and unfinished is None:
+        return None
     errors = result.get("errors")
     said = [string(error) for error in errors] if isinstance(errors, list) else []
-    text = string(result.get("result")) or "; ".join(text for text in said if text)
-    return one_line(text) or one_line(string(result.get("subtype")) or "") or "an error without a message"
+    text = string(result.get("result")) if unfinished is None or result.get("is_error") is True else None
+    text = text or "; ".join(text for text in said if text)
+    return one_line(text) or unfinished or "an error without a message"
+
+
+def is_deferred(result: Mapping[str, Any]) -> bool:
+    """Whether a hook put a call of a tool off: claude makes it once the conversation is resumed."""
+    return "tool_deferred" in (result.get("stop_reason"), result.get("terminal_reason"))
+
+
+def _unfinished(result: Mapping[str, Any]) -> str | None:
+    """What this line says in place of a finished turn, in claude's own word; None for one."""
+    subtype, ended = string(result.get("subtype")), string(result.get("terminal_reason"))
+    stop = string(result.get("stop_reason"))
+    if subtype not in (None, "success"):
+        return one_line(subtype)
+    if is_deferred(result):
+        return "stopped at a call of a tool that was put off (tool_deferred)"
+    if ended not in (None, "completed"):
+        return f"the turn was not finished ({one_line(ended)})"
+    if stop == "refusal":
+        return "the model refused to answer (refusal)"
+    if stop == "tool_use":
+        return "stopped at a call of a tool (tool_use)"
+    if stop is not None and stop not in FINISHED:
+        return f"the turn was not finished ({one_line(stop)})"
+    return None
 
 
 def notes_of(run: LoggedRun) -> tuple[str, ...]:
@@ -101,6 +181,8 @@ def notes_of(run: LoggedRun) -> tuple[str, ...]:
         notes.append(f"permission denied: {len(denied) - SHOWN_DENIALS} more calls")
     if run.results and run.results[-1].get("stop_reason") == "max_tokens":
         notes.append(CUT_OFF)
+    if run.results and is_deferred(run.results[-1]):
+        notes.append(GOES_ON)
     if run.failed_calls:
         notes.append(retried(run.failed_calls))
     return tuple(notes)
@@ -117,14 +199,19 @@ def gist(given: object) -> str:
 
 
 def spent_by_models(record: Mapping[str, Any]) -> Spent | None:
-    """The totals of a `result` or `cost-state` line, subagents included; None where it has none."""
+    """The totals of a `result` or `cost-state` line, subagents included; None where it has none.
+
+    A line without `modelUsage`, as older releases write it, leaves the tokens unknown.
+    """
     usages = [mapping(usage) for usage in mapping(record.get("modelUsage")).values()]
     cost = real(record.get("total_cost_usd", record.get("totalCostUSD")))
     if not usages and cost is None:
         return None
     keys = ("inputTokens", "outputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
     counts = [total(integer(usage.get(key)) or 0 for usage in usages) for key in keys]
-    return Spent(Tokens(*counts) if usages else Tokens(0, 0, 0, 0), cost)
+    if usages:
+        return Spent(Tokens(*counts), cost)
+    return Spent(Tokens(0, 0, 0, 0) if isinstance(record.get("modelUsage"), dict) else Tokens(), cost)
 
 
 def sum_usage(usages: Sequence[object]) -> Tokens:
@@ -145,10 +232,11 @@ def minus(total: Spent, before: Spent) -> Spent | None:
     """What was spent since `before`; None if one of the counts went down."""
     pairs = zip(total.tokens, before.tokens, strict=True)
     counts = [(now or 0) - (then or 0) for now, then in pairs]
+    is_known = total.tokens != Tokens()
     cost = None if total.cost_usd is None else total.cost_usd - (before.cost_usd or 0)
-    if min(counts) < 0 or (cost is not None and cost < 0):
+    if (is_known and min(counts) < 0) or (cost is not None and cost < 0):
         return None
-    return Spent(Tokens(*counts), cost)
+    return Spent(Tokens(*counts) if is_known else Tokens(), cost)
 
 
 def _complaint(printed: Sequence[str]) -> str | None:

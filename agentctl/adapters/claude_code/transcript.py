@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from agentctl.adapters import reading
-from agentctl.adapters.claude_code.log import Spent, spent_by_models
+from agentctl.adapters.claude_code.log import FINISHED, Spent, spent_by_models
 from agentctl.adapters.values import mapping, mappings, string
 from agentctl.core.model import AgentVerdict
 from agentctl.core.text import one_line
@@ -27,6 +27,9 @@ SYNTHETIC = "<synthetic>"
 
 INTERRUPTED = "[Request interrupted by user"
 
+_WRAPPED = r"(?s)\s*<(ide_\w+|system-reminder)>.*?</\1>\s*"
+"""What editors and claude itself put before the words that a person wrote. Compiled when first used."""
+
 _ID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 
@@ -36,6 +39,8 @@ class Turn(NamedTuple):
     verdict: AgentVerdict
     """Silent for a turn that has not ended."""
     text: str | None = None
+    is_unmarked: bool = False
+    """Ends with words, and without a `stop_reason`: older releases write none at all."""
 
 
 class StoredRun(NamedTuple):
@@ -95,12 +100,17 @@ def prompt_of(record: Mapping[str, Any]) -> str | None:
         return None
     content = mapping(record.get("message")).get("content")
     if isinstance(content, str):
-        return None if content.startswith("<task-notification>") else content or None
-    parts = mappings(content)
-    if any(part.get("type") == "tool_result" for part in parts):
+        text = content
+    else:
+        parts = mappings(content)
+        if any(part.get("type") == "tool_result" for part in parts):
+            return None
+        text = "".join(string(part.get("text")) or "" for part in parts)
+    if text.startswith((INTERRUPTED, "<task-notification>")):
         return None
-    text = "".join(string(part.get("text")) or "" for part in parts)
-    return None if text.startswith(INTERRUPTED) else text or None
+    while (wrapper := re.match(_WRAPPED, text)) is not None:
+        text = text[wrapper.end() :]
+    return text.removeprefix("\ufeff") or None
 
 
 def text_of(record: Mapping[str, Any]) -> str:
@@ -118,10 +128,19 @@ def turn_of(record: Mapping[str, Any]) -> Turn:
         return Turn(AgentVerdict.SILENT)
     if record.get("isApiErrorMessage") is True:
         return Turn(AgentVerdict.ERROR, one_line(text) or "an error without a message")
-    reason = string(mapping(record.get("message")).get("stop_reason"))
+    reason = stop_reason_of(record)
+    if reason in FINISHED:
+        return Turn(AgentVerdict.OK, text or None)
     if reason is None or reason in ("tool_use", "pause_turn"):
-        return Turn(AgentVerdict.SILENT, text or None)
-    return Turn(AgentVerdict.OK, text or None)
+        blocks = mappings(mapping(record.get("message")).get("content"))
+        is_said = bool(text) and not any(block.get("type") == "tool_use" for block in blocks)
+        return Turn(AgentVerdict.SILENT, text or None, is_unmarked=is_said and reason is None)
+    return Turn(AgentVerdict.ERROR, f"the turn was not finished ({one_line(reason)})")
+
+
+def stop_reason_of(record: Mapping[str, Any]) -> str | None:
+    """Why the model stopped, by its own account; None for any line that does not say."""
+    return string(mapping(record.get("message")).get("stop_reason"))
 
 
 def model_of(record: Mapping[str, Any]) -> str | None:

@@ -70,7 +70,7 @@ def result(session: Session, log_path: str) -> Result:
     verdict, text = _verdict(logged, turn)
     # Without its share, how much of the sum an earlier run has used is unknown.
     is_first = session.resumed_from is None
-    return Result(
+    found = Result(
         verdict=verdict,
         text=text,
         native_id=native,
@@ -81,6 +81,7 @@ def result(session: Session, log_path: str) -> Result:
         transcript_path=stored.path if stored is not None else None,
         adapter_version=_version(session, stored) if stored is not None else None,
     )
+    return reading.proved(session, found, log_path)
 
 
 def _stored(session: Session, native: str | None) -> Rollout | None:

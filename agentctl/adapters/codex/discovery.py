@@ -64,10 +64,11 @@ def _identity(path: str) -> tuple[int, int] | None:
 def _native(thread: str, found: Rollout) -> NativeSession | None:
     meta = found.meta
     last = found.turns[-1] if found.turns else Turn("")
-    created = timestamp(meta.get("timestamp"))
+    created = timestamp(meta.get("timestamp")) or rollout.born_at(thread) or found.updated_at
     if created is None:
         return None
-    tokens = next((turn.thread_tokens for turn in reversed(found.turns) if turn.answers), Tokens())
+    sums = (turn.thread_tokens for turn in reversed(found.turns) if turn.thread_tokens != Tokens())
+    tokens = next(sums, Tokens())
     model = next((turn.model for turn in reversed(found.turns) if turn.model), None)
     store = rollout.store_of(found.path)
     return NativeSession(
@@ -87,7 +88,8 @@ def _native(thread: str, found: Rollout) -> NativeSession | None:
             transcript_path=found.path,
             adapter_version=string(meta.get("cli_version")),
         ),
-        is_open=not last.is_over,
+        is_open=bool(found.turns) and not last.is_over,
+        is_unasked=not found.turns,
         is_child=_is_child(meta),
         tokens=tokens,
     )

@@ -60,6 +60,7 @@ def _item_messages(item: Mapping[str, Any], *, is_over: bool) -> Iterator[Messag
 def stored_messages(records: Iterable[Mapping[str, Any]]) -> Iterator[Message]:
     """A session file as what was said and done; calls of tools that have not ended come last."""
     pending: dict[str, Message] = {}
+    last_said: str | None = None
     for record in records:
         payload, at = payload_of(record), timestamp(record.get("timestamp"))
         match record.get("type"), payload.get("type"):
@@ -78,7 +79,14 @@ def stored_messages(records: Iterable[Mapping[str, Any]]) -> Iterator[Message]:
                 pending.pop(str(item.get("id")), None)
                 message = _stored_item(item)
                 if message is not None and message.text:
+                    last_said = message.text
                     yield message._replace(at=at)
+            case "event_msg", ("user_message" | "agent_message") as kind:
+                # As releases of 2025 wrote it; those of today have items.
+                said = string(payload.get("message"))
+                role = Role.USER if kind == "user_message" else Role.ASSISTANT
+                if said and said != last_said and payload.get("kind") in (None, "plain"):
+                    yield Message(role=role, text=said, at=at)
             case "event_msg", "task_complete" if payload.get("error"):
                 yield Message(role=Role.ERROR, text=error_text(payload.get("error")), at=at)
             case "event_msg", "turn_aborted":

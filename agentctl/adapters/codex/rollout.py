@@ -38,8 +38,23 @@ KINDS = (
     '"turn_aborted"',
     '"UserMessage"',
     '"function_call_output"',
+    '"token_count"',
+    '"user_message"',
+    '"agent_message"',
+    '"message"',
+    '"function_call"',
+    '"custom_tool_call"',
+    '"local_shell_call"',
 )
 """Records about turns. Their types are near the beginning of their lines."""
+
+CALLS = frozenset({"function_call", "custom_tool_call", "local_shell_call"})
+
+REQUEST = "## My request for Codex:"
+"""What an editor writes between the context that it adds and the words of the person."""
+
+CONTEXT = ("<environment_context>", "<user_instructions>", "<permissions", "# AGENTS.md instructions for ")
+"""Beginnings of messages that codex itself writes in the user's name."""
 
 NAMED_WITHIN = 400
 
@@ -64,6 +79,8 @@ class Turn(NamedTuple):
     sandbox: str | None = None
     tokens: Tokens = Tokens()
     thread_tokens: Tokens = Tokens()
+    is_nameless: bool = False
+    """codex gave it no id, as before 2026: then its beginning and its end follow from the messages alone."""
     answers: int = 0
     """How many times the model has answered."""
     refused: tuple[str, ...] = ()
@@ -119,7 +136,7 @@ def find(store: str, thread: str) -> str | None:
     """The session file of this thread: at the day in its id, else wherever it is."""
     if not _is_id(thread):
         return None
-    born = int(thread.replace("-", "")[:12], 16)
+    born = _milliseconds(thread)
     days = [day for offset in (0, -1, 1) if (day := instant(born + offset * DAY)) is not None]
     for directory in (*(day.strftime("%Y/%m/%d") for day in days), os.path.join(os.pardir, ARCHIVED)):
         parent = os.path.normpath(os.path.join(store, SESSIONS, directory))
@@ -129,24 +146,32 @@ def find(store: str, thread: str) -> str | None:
     return next((path for path in paths(store) if native_id(path) == thread), None)
 
 
+def born_at(thread: str) -> datetime | None:
+    """When the thread was made, by its id; None for an id that does not tell."""
+    return instant(_milliseconds(thread)) if thread[14:15] == "7" else None
+
+
+def _milliseconds(thread: str) -> int:
+    return int(thread.replace("-", "")[:12], 16)
+
+
 def lock_of(store: str, thread: str) -> str:
     """The file that the process which writes this thread keeps locked."""
     return os.path.join(store, LOCKS, f"{thread}.lock")
 
 
 def read(path: str, *, head: int = HEAD, tail: int = TAIL) -> Rollout | None:
-    """What the file's first and last bytes say; None if it names no thread."""
+    """What the file's first and last bytes say; None if they hold no record."""
     size = reading.size(path)
     lines = reading.head_lines(path, head) if size > tail else []
     last = reading.tail_lines(path, tail)
     first, later = (
         [record for line in part if (record := _record(line)) is not None] for part in (lines, last)
     )
-    meta = next(
-        (payload_of(record) for record in (*first, *later) if record.get("type") == "session_meta"), None
-    )
-    if meta is None:
+    if not first and not later:
         return None
+    metas = (payload_of(record) for record in (*first, *later) if record.get("type") == "session_meta")
+    meta = next(metas, {})  # without a whole first line, the file's name gives the thread's id
     turns = _turns((*first, *later))
     if size > head + tail and not _turns(later):
         turns = (*turns, Turn(""))  # the end has no turn: the state of the last one is unknown
@@ -160,7 +185,10 @@ def read(path: str, *, head: int = HEAD, tail: int = TAIL) -> Rollout | None:
 def _record(line: str) -> dict[str, Any] | None:
     """The record, if it is one of KINDS: most of a long file is not, and need not be parsed."""
     begin = line[:NAMED_WITHIN]
-    return json_object(line) if any(kind in begin for kind in KINDS) else None
+    record = json_object(line) if any(kind in begin for kind in KINDS) else None
+    if record is None or "payload" in record or record.get("type") not in ("message", *CALLS):
+        return record
+    return {"type": "response_item", "payload": record}  # as releases before September 2025 wrote it
 
 
 def payload_of(record: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -172,13 +200,54 @@ def _turns(records: Iterable[Mapping[str, Any]]) -> tuple[Turn, ...]:
     """The turns in the order in which they began. A turn whose beginning is missing counts, too."""
     turns: dict[str, Turn] = {}
     current = ""
+    context: Mapping[str, Any] | None = None
     for record in records:
         payload = payload_of(record)
-        of = string(payload.get("turn_id")) or current
-        if of:
-            current = of
-            turns[of] = _after(turns.get(of, Turn(of)), record, payload)
+        named = string(payload.get("turn_id"))
+        if not named and _begins(turns.get(current), record, payload):
+            current = f"{NAMELESS}{len(turns)}"
+            turns[current] = Turn(current, began_at=timestamp(record.get("timestamp")), is_nameless=True)
+            if context is not None:
+                turns[current] = _after(turns[current], context, payload_of(context))
+        if record.get("type") == "turn_context" and not named:
+            context = record
+        current = named or current
+        if current:
+            turns[current] = _after(turns.get(current, Turn(current)), record, payload)
     return tuple(turns.values())
+
+
+NAMELESS = "nameless "
+
+
+def _begins(current: Turn | None, record: Mapping[str, Any], payload: Mapping[str, Any]) -> bool:
+    """Whether a record without a turn's id begins a turn."""
+    if current is not None and not current.is_nameless:
+        return False  # codex names its turns here
+    if payload.get("type") == "task_started":
+        return True
+    prompt = _asked(record, payload)
+    if prompt is None:
+        return False
+    # A prompt is recorded twice, as a message and as an event.
+    is_repeated = current is not None and not current.is_over and current.prompt in (None, prompt)
+    return not is_repeated
+
+
+def _asked(record: Mapping[str, Any], payload: Mapping[str, Any]) -> str | None:
+    """The prompt that a message or an event of an older release holds."""
+    text: str | None = None
+    match record.get("type"), payload.get("type"):
+        case "event_msg", "user_message" if payload.get("kind") in (None, "plain"):
+            text = string(payload.get("message"))
+        case "response_item", "message" if payload.get("role") == "user":
+            text = item_text(payload)
+    return None if not text or text.lstrip().startswith(CONTEXT) else _request(text)
+
+
+def _request(text: str) -> str:
+    """A prompt without what an editor put before it."""
+    return text.rpartition(REQUEST)[2].strip() or text if REQUEST in text else text
 
 
 def _after(turn: Turn, record: Mapping[str, Any], payload: Mapping[str, Any]) -> Turn:
@@ -188,12 +257,15 @@ def _after(turn: Turn, record: Mapping[str, Any], payload: Mapping[str, Any]) ->
         second = integer(payload.get("started_at"))
         exact = timestamp(record.get("timestamp")) if payload.get("type") == "task_started" else None
         turn = turn._replace(began_at=exact or (instant(second * 1000 + 999) if second else None))
+    if turn.is_nameless:
+        turn = _after_message(turn, record, payload)
     match record.get("type"), payload.get("type"):
         case "turn_context", _:
+            policy = mapping(payload.get("sandbox_policy"))
             return turn._replace(
                 model=string(payload.get("model")),
                 cwd=string(payload.get("cwd")),
-                sandbox=string(mapping(payload.get("sandbox_policy")).get("type")),
+                sandbox=string(policy.get("type")) or string(policy.get("mode")),
             )
         case "token_usage_record", _:
             return turn._replace(
@@ -201,8 +273,11 @@ def _after(turn: Turn, record: Mapping[str, Any], payload: Mapping[str, Any]) ->
                 thread_tokens=tokens(payload.get("thread_token_usage")),
                 answers=turn.answers + 1,
             )
+        case _, "token_count" if not turn.answers:
+            usage = mapping(payload.get("info")).get("total_token_usage")
+            return turn._replace(thread_tokens=tokens(usage)) if usage else turn
         case _, "item_completed" if not turn.prompt:
-            return turn._replace(prompt=item_text(mapping(payload.get("item"))))
+            return turn._replace(prompt=_request(item_text(mapping(payload.get("item")))))
         case _, "function_call_output" if turn.sandbox != NO_SANDBOX:
             refused = re.search(_REFUSED, string(payload.get("output")) or "")
             if refused is not None:
@@ -217,6 +292,21 @@ def _after(turn: Turn, record: Mapping[str, Any], payload: Mapping[str, Any]) ->
             text = f"the turn was {one_line(string(payload.get('reason')) or 'aborted', LINE)}"
             return turn._replace(is_over=True, verdict=AgentVerdict.ERROR, text=text)
     return turn
+
+
+def _after_message(turn: Turn, record: Mapping[str, Any], payload: Mapping[str, Any]) -> Turn:
+    """A turn without an id after this record: an answer ends it, and a call of a tool takes that back."""
+    if turn.prompt is None and (prompt := _asked(record, payload)) is not None:
+        return turn._replace(prompt=prompt)
+    said: str | None = None
+    match record.get("type"), payload.get("type"):
+        case "event_msg", "agent_message":
+            said = string(payload.get("message"))
+        case "response_item", "message" if payload.get("role") == "assistant":
+            said = item_text(payload)
+        case "response_item", kind if kind in CALLS:
+            return turn._replace(is_over=False, verdict=AgentVerdict.SILENT)
+    return turn._replace(is_over=True, verdict=AgentVerdict.OK, text=said) if said else turn
 
 
 def item_text(item: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from agentctl.adapters.opencode.commands import title_of
 from agentctl.adapters.opencode.discovery import discover as discover
 from agentctl.adapters.opencode.discovery import match as match
 from agentctl.adapters.opencode.log import LoggedRun
-from agentctl.adapters.opencode.records import UNFINISHED, StoredRun, finish_of, model_of
+from agentctl.adapters.opencode.records import FINISHED, StoredRun, failure_of, finish_of, model_of
 from agentctl.adapters.opencode.rendering import log_messages as log_messages
 from agentctl.adapters.opencode.rendering import stored_messages
 from agentctl.adapters.opencode.store import store_path as store_path
@@ -78,10 +78,9 @@ def result(session: Session, log_path: str) -> Result:
         stored = store.run(session.store_path, native, since)
     steps = [message for message in stored.messages if finish_of(message)] if stored else []
     from_log = is_whole and logged.turns is not None
-    # opencode always prints: an empty log was lost, and proves nothing about the run.
-    is_over = logged.is_over or (session.exit_code == 0 and bool(lines or stored))
+    is_over = logged.is_over or session.exit_code == 0
     verdict, text = _verdict(logged, stored, is_over=is_over)
-    return Result(
+    found = Result(
         verdict=verdict,
         text=text,
         native_id=logged.native_id or native,
@@ -93,6 +92,7 @@ def result(session: Session, log_path: str) -> Result:
         transcript_path=session.store_path,
         adapter_version=logged.version or (stored.session.version if stored else None),
     )
+    return reading.proved(session, found, log_path)
 
 
 def _is_enough(logged: LoggedRun) -> bool:
@@ -113,14 +113,14 @@ def _verdict(
         text = _last_text(stored)
     if error:
         return AgentVerdict.ERROR, error
-    if finish and finish not in UNFINISHED:
+    if finish in FINISHED:
         return AgentVerdict.OK, text
+    if failure := failure_of(finish):
+        return AgentVerdict.ERROR, failure
     if finish and logged.rejected:
         return AgentVerdict.ERROR, f"stopped early: permission {logged.rejected[-1]} was rejected"
-    if not is_over:
+    if finish is None or not is_over:
         return AgentVerdict.SILENT, text
-    if finish is None:
-        return AgentVerdict.ERROR, "no answer was recorded"
     return AgentVerdict.ERROR, f"stopped early: the last step ended with {finish!r} and none followed"
 
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from agentctl.adapters.base import NativeSession, Process
 from agentctl.adapters.opencode import log, store
-from agentctl.adapters.opencode.records import StoredSession, is_answered
+from agentctl.adapters.opencode.records import FINISHED, StoredSession, failure_of, finish_of
 from agentctl.adapters.reading import instant
 from agentctl.core.model import AgentVerdict, Result
 
@@ -60,10 +60,11 @@ def _native(stored: StoredSession, store_path: str) -> NativeSession | None:
         return None
     verdict, error = AgentVerdict.SILENT, None
     if stored.newest is not None:
-        error = log.error_text(stored.newest.get("error"))
+        finish = finish_of(stored.newest)
+        error = log.error_text(stored.newest.get("error")) or failure_of(finish)
         if error is not None:
             verdict = AgentVerdict.ERROR
-        elif is_answered(stored.newest):
+        elif finish in FINISHED:
             verdict = AgentVerdict.OK
     return NativeSession(
         native_id=stored.id,

@@ -83,7 +83,7 @@ def read_run(lines: Sequence[str], *, title: str) -> LoggedRun:
         version=version,
         model="/".join(streams[0].groups()) if streams else None,  # a subagent's come later
         text=next((text for text in reversed(texts) if text), None),
-        finish=string(steps[-1].get("reason")) if steps else None,
+        finish=_finish(events),
         error=_last_error(events, printed),
         tokens=sum_tokens(steps),
         cost_usd=sum_costs(steps),
@@ -96,6 +96,17 @@ def read_run(lines: Sequence[str], *, title: str) -> LoggedRun:
         is_over=is_over,
         complaint=complaint,
     )
+
+
+def _finish(events: Sequence[Mapping[str, Any]]) -> str | None:
+    """Why the last step ended; None if it has not, or if another one was begun after an answer."""
+    is_begun = False
+    for event in reversed(events):
+        if event["type"] == "step_finish":
+            reason = string(mapping(event.get("part")).get("reason"))
+            return None if is_begun and reason not in UNFINISHED else reason
+        is_begun = is_begun or event["type"] == "step_start"
+    return None
 
 
 def find_created(lines: Iterable[str], *, title: str) -> tuple[str | None, str | None]:

@@ -15,6 +15,9 @@ from agentctl.core.model import Tokens
 UNFINISHED = frozenset({"tool-calls", "unknown"})
 """Reasons for a step's end after which another step has to follow."""
 
+FINISHED = frozenset({"stop", "length"})
+"""Reasons with which an answer is complete, or was cut off only by its length."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSession:
@@ -62,9 +65,11 @@ def finish_of(message: Mapping[str, Any]) -> str | None:
     return string(message.get("finish"))
 
 
-def is_answered(message: Mapping[str, Any]) -> bool:
-    """Whether this is an answer after which nothing has to follow."""
-    return (finish_of(message) or "unknown") not in UNFINISHED
+def failure_of(finish: str | None) -> str | None:
+    """Why a step that ended so does not answer, although nothing has to follow; None for any other step."""
+    if finish is None or finish in FINISHED or finish in UNFINISHED:
+        return None
+    return f"the last step ended with {finish!r}, not with an answer"
 
 
 def model_of(record: Mapping[str, Any] | None) -> str | None:

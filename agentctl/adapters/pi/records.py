@@ -19,11 +19,11 @@ from agentctl.core.text import one_line
 
 _ENDS = frozenset({"agent_end", "agent_settled", "auto_retry_end"})
 _READ = frozenset({"session", "message_end"})
+_GOES_ON = frozenset({"turn_start", "message_start", "message_update", "tool_execution_start"})
 _FAILED = frozenset({"error", "aborted"})
 _FINISHED = frozenset({"stop", "length"})
 _ERROR = re.compile(r"(?:\w*Error): (.+)")
 _WARNING = "Warning: "
-NO_ANSWER = "no answer was recorded"
 _KIND = re.compile(r'\{"type":"(\w+)"')
 
 
@@ -35,6 +35,8 @@ class LoggedRun(NamedTuple):
     """The assistant's finished messages, oldest first; also those that only report a failed call."""
     is_open: bool = False
     """After the last event another one has to follow."""
+    is_cut: bool = False
+    """More was begun after the last answer, and nothing says how it ended."""
     has_begun: bool = False
     """The prompt was accepted."""
     complaint: str | None = None
@@ -47,7 +49,7 @@ def read_log(lines: Iterable[str]) -> LoggedRun:
     native_id: str | None = None
     answers: list[Mapping[str, Any]] = []
     printed: list[str] = []
-    is_open = has_begun = False
+    is_open = is_cut = has_begun = False
     for line in lines:
         kind = kind_of(line)
         if kind is None:
@@ -58,13 +60,16 @@ def read_log(lines: Iterable[str]) -> LoggedRun:
             native_id = native_id or string(event.get("id"))
         elif (answer := answer_of(event)) is not None:
             answers.append(answer)
+            is_cut = False
         if kind != "entry_appended":  # this one may come at any time
             is_open = kind not in _ENDS
+            is_cut = is_open and (is_cut or kind in _GOES_ON)
         has_begun = has_begun or kind != "session"
     return LoggedRun(
         native_id=native_id,
         answers=tuple(answers),
         is_open=is_open,
+        is_cut=is_cut,
         has_begun=has_begun,
         complaint=_complaint(printed, has_begun=has_begun),
         warnings=tuple(
@@ -115,16 +120,14 @@ def verdict_of(run: LoggedRun, *, exit_code: int | None) -> tuple[AgentVerdict, 
     stop = string(last.get("stopReason"))
     if run.is_open and exit_code is None and not (run.complaint and not run.has_begun):
         return AgentVerdict.SILENT, last_text(run.answers)
-    if stop in _FINISHED:
+    if stop in _FINISHED and not run.is_cut:
         return AgentVerdict.OK, text_of(last) or None
     if stop in _FAILED:
         return AgentVerdict.ERROR, error_text(last)
     if run.complaint is not None:
         return AgentVerdict.ERROR, run.complaint
-    if not run.answers and not run.has_begun and run.native_id is None and exit_code is None:
-        return AgentVerdict.SILENT, None
-    if not run.answers:
-        return AgentVerdict.ERROR, NO_ANSWER
+    if not run.answers or stop in _FINISHED:
+        return AgentVerdict.SILENT, last_text(run.answers)
     return AgentVerdict.ERROR, f"stopped early: the last answer ended with {stop!r} and none followed"
 
 

@@ -40,7 +40,8 @@ def result(session: Session, log_path: str, file_of: FileOf) -> Result:
         # A predecessor's answers are older than this row.
         stored = files.answers_since(file, session.created_at)
         run, is_complete = run._replace(answers=stored or run.answers), bool(stored)
-    return records.result_of(run, exit_code=session.exit_code, file=file, is_complete=is_complete)
+    found = records.result_of(run, exit_code=session.exit_code, file=file, is_complete=is_complete)
+    return reading.proved(session, found, log_path)
 
 
 def messages(session: Session, log_path: str, file_of: FileOf) -> Iterator[Message]:

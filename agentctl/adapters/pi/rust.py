@@ -22,13 +22,12 @@ from agentctl.adapters.base import (
     rerun_hint,
 )
 from agentctl.adapters.pi import files, runs
-from agentctl.adapters.pi.records import NO_ANSWER
 from agentctl.adapters.pi.rendering import log_messages as log_messages
 from agentctl.adapters.pi.runs import native_id as native_id
 from agentctl.adapters.reading import is_name
 from agentctl.adapters.words import gathered, has_option, model_of, prompt_argument
 from agentctl.core.ids import short
-from agentctl.core.model import TERM_THEN_KILL, AgentVerdict, Listing, Result, Session
+from agentctl.core.model import TERM_THEN_KILL, Listing, Result, Session
 from agentctl.errors import NotFound, UsageFault
 
 NAME = "pi-rust"
@@ -125,11 +124,8 @@ def listing(session: Session) -> Listing:
 
 
 def result(session: Session, log_path: str) -> Result:
-    """From the log's end, which says which answer failed; only the exit code says that there is none."""
-    found = runs.result(session, log_path, _file_of)
-    if found.verdict is AgentVerdict.ERROR and found.text == NO_ANSWER:
-        return found._replace(verdict=AgentVerdict.SILENT, text=None)
-    return found
+    """From the log, and from the session's file what the log's end lacks."""
+    return runs.result(session, log_path, _file_of)
 
 
 def messages(session: Session, log_path: str) -> Iterator[Message]:

@@ -287,6 +287,8 @@ def _judge(
     if doubtful is not None:
         status = Status.RUNNING if native.is_open else Status.IDLE
         return status, None, f"{module.PROGRAM} process {doubtful.pid} in its directory may be at work on it"
+    if native.is_unasked:
+        return Status.STOPPED, None, "it was opened, and nothing was asked in it"
     if native.is_open:
         return Status.STOPPED, None, "its last turn is unfinished and no process works on it"
     if native.result.verdict is AgentVerdict.ERROR:
