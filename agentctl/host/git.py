@@ -1,11 +1,13 @@
 """Runs git: argument lists only, in a clean environment, without prompts, within a time limit.
 
-The only module that knows how git is called. Must not know what an answer means.
+The only module that knows how git is called. Must not know what an answer means. An agent can
+write its repository's configuration and hooks: no program that they name is run from here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 
 from agentctl.core import variables
 from agentctl.errors import OperationFailed, ProgramUnavailable
@@ -29,8 +31,39 @@ KEPT = (
 """Variables that say how to reach a remote. git's other variables choose a repository, and are dropped."""
 
 
-QUIET = ("-c", "core.fsmonitor=false")
-"""The repository's own configuration may name a program to watch files with: a look must not run it."""
+QUIET = {
+    "core.fsmonitor": "false",
+    "core.hooksPath": os.devnull,
+    "diff.ignoreSubmodules": "dirty",
+    "fetch.recurseSubmodules": "false",
+    "gc.auto": "0",
+    "log.showSignature": "false",
+    "maintenance.auto": "false",
+    "protocol.ext.allow": "never",
+    "submodule.recurse": "false",
+}
+"""In place of the repository's own settings. No submodule is entered, because it has settings of its own."""
+
+READING_COMMITS = frozenset(
+    {
+        "check-ref-format",
+        "config",
+        "for-each-ref",
+        "merge-base",
+        "remote",
+        "rev-list",
+        "rev-parse",
+        "symbolic-ref",
+        "update-ref",
+    }
+)
+"""Commands that need neither files nor a remote, and so run no filter and no transport."""
+
+LIST = ("git", "config", "--list", "--show-scope", "-z")
+"""Every setting, each with where it is written."""
+
+NO_TRANSPORT = {"GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1"}
+"""A repository can claim that missing objects are at a remote, which git would then call."""
 
 
 class GitError(OperationFailed):
@@ -65,16 +98,47 @@ def _call(
     limit: float,
     extra: Mapping[str, str] | None,
 ) -> Captured:
+    clean = _scrubbed(environ)
+    if _named(words).partition(" ")[0] in READING_COMMITS:
+        clean |= NO_TRANSPORT | _as_variables(QUIET.items())
+    else:
+        clean |= _harmless(cwd, clean)
     try:
-        return capture(
-            ["git", *QUIET, *words], cwd=cwd, environ={**_scrubbed(environ), **(extra or {})}, limit=limit
-        )
+        return capture(["git", *words], cwd=cwd, environ={**clean, **(extra or {})}, limit=limit)
     except Overdue as error:
         raise GitError(f"git {_named(words)} timed out in {cwd} after {limit:g} s") from error
     except ProgramUnavailable as error:
         raise GitError("git: command not found", hint="install git 2.36 or newer") from error
     except OperationFailed as error:
         raise GitError(f"git {_named(words)}: {error.message}") from error
+
+
+def _harmless(cwd: str, clean: Mapping[str, str]) -> dict[str, str]:
+    """Variables that keep the programs which the repository's configuration names from being run."""
+    from agentctl.host import git_programs
+
+    try:
+        listed = capture(LIST, cwd=cwd, environ=clean, limit=LIMIT).stdout
+    except (OperationFailed, ProgramUnavailable):
+        listed = ""  # the command itself will fail, and say why
+    found = _as_variables([*QUIET.items(), *git_programs.overrides(listed)])
+    return found | NO_TRANSPORT if git_programs.transports(listed) else found
+
+
+def own_filters(cwd: str, environ: Mapping[str, str]) -> list[str]:
+    """Filters that the repository's configuration names, which are not run for that reason."""
+    from agentctl.host import git_programs
+
+    return git_programs.filters(run(LIST[1:], cwd=cwd, environ=environ))
+
+
+def _as_variables(settings: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Settings as variables, which reach every git that a git starts. `ps` does not show them."""
+    found: dict[str, str] = {}
+    number = -1
+    for number, (name, value) in enumerate(settings):
+        found |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    return found | {"GIT_CONFIG_COUNT": str(number + 1)}
 
 
 def _scrubbed(environ: Mapping[str, str]) -> dict[str, str]:

@@ -35,6 +35,7 @@ DIFF = (
     "--no-textconv",
     "--no-color",
     "--no-relative",
+    "--ignore-submodules=dirty",
 )
 
 BASE_HINT = "name a branch, tag or commit with --base"

@@ -30,13 +30,6 @@ NAMED = 3
 NAMES_AT_ONCE = 200
 """File names in one call: argument lists are limited in length."""
 
-WITHOUT_HOOKS = {
-    "GIT_CONFIG_COUNT": "1",
-    "GIT_CONFIG_KEY_0": "core.hooksPath",
-    "GIT_CONFIG_VALUE_0": os.devnull,
-}
-"""The repository's hooks for changes of its index must not run for a copy of it."""
-
 _UNDER_WAY = {
     "rebase-merge": "a rebase",
     "rebase-apply": "a rebase",
@@ -164,23 +157,42 @@ def _status(found: Repository, path: str, directory: str) -> tuple[tuple[str, ..
         "-z",
         "--no-renames",
         "--untracked-files=all",
-        "--ignore-submodules=none",
     )
-    names = unwatched(found, path)
+    names, links = _entries(found, path)
     if names:
         with index_copy(found, path, directory, watching=names) as extra:
             lines = found.records(*words, cwd=path, extra=extra)
     else:
         lines = found.records(*words, cwd=path)
     untracked = tuple(line[3:] for line in lines if line.startswith("??"))
-    return tuple(line[3:] for line in lines if not line.startswith("??")), untracked
+    modified = [line[3:] for line in lines if not line.startswith("??")]
+    # git would look into submodules with their own settings, and run the programs that those name.
+    inner = (name for name in links if name not in modified and _is_changed_inside(found, path, name))
+    return (*modified, *inner), untracked
+
+
+def _is_changed_inside(found: Repository, path: str, link: str) -> bool:
+    place = os.path.join(path, link)
+    if not os.path.lexists(os.path.join(place, ".git")):
+        return False
+    return any(_status(found, place, found.git_directory(place)))
 
 
 def unwatched(found: Repository, path: str) -> list[str]:
     """Existing files that git was told not to look at: skip-worktree, assume-unchanged."""
-    lines = found.records("ls-files", "-v", "-z", cwd=path)
-    flagged = [line[2:] for line in lines if line.startswith("S") or line[:1].islower()]
-    return [name for name in flagged if os.path.lexists(os.path.join(path, name))]
+    return _entries(found, path)[0]
+
+
+def _entries(found: Repository, path: str) -> tuple[list[str], list[str]]:
+    """Of the files in the index: those of `unwatched`, and the submodules."""
+    flagged, links = [], []
+    for line in found.records("ls-files", "-v", "--stage", "-z", cwd=path):
+        facts, _, name = line.partition("\t")
+        if facts.startswith("S") or facts[:1].islower():
+            flagged.append(name)
+        if facts.startswith("160000 ", 2):
+            links.append(name)
+    return [name for name in flagged if os.path.lexists(os.path.join(path, name))], links
 
 
 @contextmanager
@@ -193,7 +205,7 @@ def index_copy(
     changed. Files that a sparse checkout leaves out on purpose are still known.
     """
     with tempfile.TemporaryDirectory(prefix="agentctl-") as place:
-        extra = {"GIT_INDEX_FILE": os.path.join(place, "index"), **WITHOUT_HOOKS}
+        extra = {"GIT_INDEX_FILE": os.path.join(place, "index")}
         with suppress(FileNotFoundError):
             shutil.copy(os.path.join(directory, "index"), extra["GIT_INDEX_FILE"])
         for first in range(0, len(watching), NAMES_AT_ONCE):

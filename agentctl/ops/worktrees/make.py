@@ -66,7 +66,7 @@ def plan_worktree(
     found = repository.find(request.repository, runtime.environ)
     branch = request.branch or f"try/{group_id()}/{slug(adapter or 'agent').lower()}"
     check_branch(found, branch)
-    notes: list[str] = []
+    notes = _unfiltered(found)
     if not is_fetched:
         notes += fetch(found, filter(None, (request.branch, request.base)))
     tip = found.commit(f"refs/heads/{branch}")
@@ -81,6 +81,17 @@ def plan_worktree(
     return PlannedWorktree(
         _place(found, branch, taken), found, branch, tip, new_branch=False, notes=tuple(notes)
     )
+
+
+def _unfiltered(found: Repository) -> list[str]:
+    names = git.own_filters(found.main, found.environ)
+    if not names:
+        return []
+    noun = "filter" if len(names) == 1 else "filters"
+    return [
+        f"git {noun} {', '.join(names)}: not run, because an agent can write the repository's own settings;"
+        " git config --global makes them yours"
+    ]
 
 
 def check_branch(found: Repository, branch: str) -> None:
