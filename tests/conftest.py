@@ -27,6 +27,11 @@ LEAKING = ("AGENTCTL_", "_AGENTCTL_", "XDG_", "OPENCODE", "CLAUDE", "CODEX", "PI
 """Beginnings of variables that would let the real surroundings into a test."""
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """For `-n auto`: two for each core, because half of the time a test waits for a process."""
+    return 2 * (os.cpu_count() or 2)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What one run of the command line left."""
