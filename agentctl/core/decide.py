@@ -5,7 +5,7 @@ top and the first that matches wins:
 
      #  exit record  liveness  condition                       verdict
      1  yes          any                                       ended at the record's time
-     2  no           unknown                                   unchanged
+     2  no           unknown                                   unchanged; lost if it was given up
      3  no           ending                                    shown as stopping, nothing written
      4  no           dead                                      cancelled, timed out or lost
      5  no           alive     a stop was asked for            stopping; next rung when its time has come
@@ -33,6 +33,7 @@ from typing import NamedTuple
 from agentctl.core.deadlines import expired_effects, pass_time
 from agentctl.core.durations import format_duration
 from agentctl.core.effects import AppendEvent, Effect, PostWebhook, ReleaseLocks, RunHook, Signal, Sweep
+from agentctl.core.learning import learn
 from agentctl.core.model import (
     GRACE,
     TERM_THEN_KILL,
@@ -45,11 +46,9 @@ from agentctl.core.model import (
     Liveness,
     Observation,
     Outcome,
-    Result,
     Session,
     Status,
     StopCause,
-    Tokens,
     Verdict,
 )
 from agentctl.core.signals import signal_name, signal_of_status
@@ -82,11 +81,17 @@ def decide(session: Session, fuse: Fuse | None, seen: Observation, now: datetime
     if session.is_final:
         return _decide_final(session, fuse, seen)
     if seen.exit is None and seen.liveness is Liveness.UNKNOWN:
+        if session.stop_cause is StopCause.GIVEN_UP:
+            return give_up(session, fuse, seen, now)
         return _unchanged(2, session, fuse, seen.evidence)
     if seen.exit is None and seen.liveness is Liveness.ENDING:
         reason = f"the agent has ended, but this is not yet recorded: {seen.evidence}"
         return _unchanged(3, session, fuse, reason, shown=Status.STOPPING)
     adopted, effects = _adopt(session, seen)
+    if seen.fired and adopted.stop_cause is StopCause.NONE:
+        adopted = adopted._replace(stop_cause=StopCause.FUSE)
+        if fuse is not None and fuse.state is FuseState.ARMED:
+            fuse, effects = fuse._replace(state=FuseState.FIRED), (*effects, *expired_effects(fuse))
     if seen.exit is not None:
         verdict = _ended_by_record(adopted, fuse, seen, seen.exit)
     elif seen.liveness is Liveness.DEAD:
@@ -98,7 +103,7 @@ def decide(session: Session, fuse: Fuse | None, seen: Observation, now: datetime
 
 def needs_listing(session: Session, fuse: Fuse | None, seen: Observation, now: datetime) -> bool:
     """Whether the verdict depends on the agent's own store (rows 9 and 10), the one costly look."""
-    if session.is_final or seen.exit is not None or seen.liveness is not Liveness.ALIVE:
+    if session.is_final or seen.exit is not None or seen.fired or seen.liveness is not Liveness.ALIVE:
         return False
     if session.native_id is None or session.store_path is None or session.stop_cause is not StopCause.NONE:
         return False
@@ -144,23 +149,6 @@ def _adopt(session: Session, seen: Observation) -> tuple[Session, tuple[Effect, 
     return learn(session, seen.result), effects
 
 
-def learn(session: Session, result: Result) -> Session:
-    """Keep what the agent reports of itself; what it does not say leaves the row as it is."""
-    if result == Result():
-        return session
-    return session._replace(
-        native_id=session.native_id or result.native_id,
-        model=result.model or session.model,
-        tokens=result.tokens if result.tokens != Tokens() else session.tokens,
-        cost_usd=session.cost_usd if result.cost_usd is None else result.cost_usd,
-        turns=session.turns if result.turns is None else result.turns,
-        result=result.text or session.result,
-        notes=tuple(dict.fromkeys((*session.notes, *result.notes))),
-        transcript_path=result.transcript_path or session.transcript_path,
-        adapter_version=result.adapter_version or session.adapter_version,
-    )
-
-
 def _decide_final(session: Session, fuse: Fuse | None, seen: Observation) -> Verdict:
     """A final row never changes, but for a lingering one whose process has gone."""
     reason = session.reason or "ended"
@@ -195,20 +183,20 @@ def _ended_by_record(session: Session, fuse: Fuse | None, seen: Observation, rec
             outcome, reason = Outcome.CANCELLED, f"stopped on request{lasted}"
         case StopCause.FUSE:
             outcome, reason = Outcome.TIMED_OUT, f"blew its {_fuse_length(fuse)}fuse"
-        case StopCause.NONE if code is None:
+        case _ if code is None:
             outcome, reason = Outcome.LOST, "the exit file is empty or unreadable"
-        case StopCause.NONE if signal is not None:
+        case _ if signal is not None:
             outcome, reason = Outcome.FAILED, f"killed by {signal_name(signal)}{lasted}"
-        case StopCause.NONE if code != 0:
+        case _ if code != 0:
             outcome, reason = Outcome.FAILED, f"exit {code}{lasted}{_agent_words(seen)}"
-        case StopCause.NONE if seen.result.verdict is AgentVerdict.ERROR:
+        case _ if seen.result.verdict is AgentVerdict.ERROR:
             outcome, reason = (
                 Outcome.FAILED,
                 f"exit 0{lasted}, but the agent reports an error{_agent_words(seen)}",
             )
-        case StopCause.NONE if seen.result.verdict is AgentVerdict.SILENT and seen.result.missing:
+        case _ if seen.result.verdict is AgentVerdict.SILENT and seen.result.missing:
             outcome, reason = Outcome.FAILED, f"exit 0{lasted}, but {seen.result.missing}"
-        case StopCause.NONE:
+        case _:
             outcome, reason = Outcome.SUCCEEDED, f"exit 0{lasted}"
     evidence = f"exit file {'unreadable' if code is None else code}, {seen.evidence}"
     ending = Ending(1, outcome, reason, record.at, code, signal, evidence=evidence)
@@ -223,9 +211,16 @@ def _ended_without_record(session: Session, fuse: Fuse | None, seen: Observation
         case StopCause.FUSE:
             reason = f"blew its {_fuse_length(fuse)}fuse; its exit was not recorded"
             ending = Ending(4, Outcome.TIMED_OUT, reason, now)
-        case StopCause.NONE:
+        case _:
             ending = Ending(4, Outcome.LOST, _how_lost(session, seen), now)
     return end(session, fuse, ending._replace(evidence=f"no exit file, {seen.evidence}"))
+
+
+def give_up(session: Session, fuse: Fuse | None, seen: Observation, now: datetime) -> Verdict:
+    """A user's last word on a session that nobody can say anything about: its process may still live."""
+    given_up = session._replace(stop_cause=StopCause.GIVEN_UP)
+    reason = "given up by a user; nobody could be asked"
+    return end(given_up, fuse, Ending(2, Outcome.LOST, reason, now, lingering=True, evidence=seen.evidence))
 
 
 def _how_lost(session: Session, seen: Observation) -> str:
@@ -253,7 +248,7 @@ def _decide_unasked(session: Session, fuse: Fuse | None, seen: Observation, now:
     if session.pid is None:
         # The launcher holds the liveness lock: it is still at work on this row.
         return _unchanged(8, session, fuse, "launching")
-    alive = f"process {session.pid} is alive"
+    alive = f"process {session.pid} is {'suspended (SIGSTOP)' if seen.suspended else 'alive'}"
     if fuse is not None and fuse.vouches(now):
         return _alive(7, session, fuse, alive)
     if not _is_past_grace(session, now):
@@ -343,7 +338,7 @@ def end(session: Session, fuse: Fuse | None, ending: Ending) -> Verdict:
     }
     effects: list[Effect] = [] if ending.lingering else [ReleaseLocks()]
     effects.append(AppendEvent(type_, ending.reason, data))
-    if session.stop_cause is not StopCause.NONE:
+    if session.stop_cause in (StopCause.USER, StopCause.FUSE):
         effects.append(Sweep())
     effects += [RunHook("on_complete"), PostWebhook(type_)]
     return Verdict(

@@ -319,6 +319,10 @@ class Observation(NamedTuple):
     agent: AgentRecord | None = None
     supervised: bool = True
     """The shim holds the liveness lock."""
+    suspended: bool = False
+    """The agent lives and does nothing: somebody sent it SIGSTOP."""
+    fired: bool = False
+    """Its timer ended it at its deadline, because no agentctl could be run to do that."""
     booted_at: datetime | None = None
     """Of this machine, where the recorded boot is another one; explains a loss."""
     listing: Listing = Listing.UNAVAILABLE

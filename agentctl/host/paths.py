@@ -115,6 +115,11 @@ class SessionFiles(NamedTuple):
         return self._at("fuse")
 
     @property
+    def fired(self) -> str:
+        """Left by a timer that ended the agent itself at its deadline."""
+        return self._at("fired")
+
+    @property
     def manifest(self) -> str:
         return self._at("session.json")
 

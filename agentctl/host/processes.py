@@ -30,6 +30,8 @@ class Stat(NamedTuple):
     ticks: str
     """Start in clock ticks since boot on Linux, creation time elsewhere."""
     is_zombie: bool
+    is_suspended: bool = False
+    """By SIGSTOP, or by a debugger."""
     command: str = ""
     """Name of the program as the kernel keeps it."""
 
@@ -115,6 +117,7 @@ def _parse_stat(pid: int, line: bytes) -> Stat | None:
         group=int(fields[2]),
         ticks=fields[19].decode("ascii"),
         is_zombie=fields[0] in (b"Z", b"X", b"x"),
+        is_suspended=fields[0] in (b"T", b"t"),
         command=os.fsdecode(line[line.find(b"(") + 1 : end]),
     )
 
@@ -131,6 +134,7 @@ def _psutil_stat(pid: int) -> Stat | None:
                 group=os.getpgid(pid),
                 ticks=f"{process.create_time():.3f}",
                 is_zombie=process.status() == psutil.STATUS_ZOMBIE,
+                is_suspended=process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP),
                 command=process.name(),
             )
     except (psutil.NoSuchProcess, ProcessLookupError):
@@ -148,49 +152,55 @@ def token_of(pid: int) -> str | None:
     return token(stat.ticks) if stat is not None else None
 
 
+class Seen(NamedTuple):
+    """What became of a recorded process."""
+
+    life: Life
+    pid: int
+    """Its number here, as another pid namespace has its own; the recorded one if it is not found."""
+    is_suspended: bool = False
+
+
 def look(pid: int, start_token: str | None) -> Life:
     """What became of the process that was recorded as `pid` with `start_token`."""
-    return find(pid, start_token)[0]
+    return find(pid, start_token).life
 
 
-def find(pid: int, start_token: str | None) -> tuple[Life, int]:
-    """What became of the recorded process, and its number here: another pid namespace has its own.
-
-    The number is the recorded one where the process is not found.
-    """
+def find(pid: int, start_token: str | None) -> Seen:
+    """What became of the recorded process, its number here, and whether it is suspended."""
     parts = (start_token or "").split(":")
     if len(parts) != 4:
-        return Life.UNREADABLE, pid
+        return Seen(Life.UNREADABLE, pid)
     ticks, surroundings = parts[0], Surroundings(*parts[1:])
     here = _here()
     if not LINUX:
-        return (_life(pid, ticks) if surroundings.machine == here.machine else Life.FOREIGN), pid
+        return _find(pid, ticks) if surroundings.machine == here.machine else Seen(Life.FOREIGN, pid)
     if UNREAD in (ticks, surroundings.boot, here.boot):
-        return Life.UNREADABLE, pid
+        return Seen(Life.UNREADABLE, pid)
     if surroundings.boot != here.boot:
         # Without a machine id nobody can tell another machine from an earlier boot of this one.
         if not _is_machine_id(surroundings.machine) or here.machine == UNREAD:
-            return Life.UNREADABLE, pid
-        return (Life.REBOOTED if surroundings.machine == here.machine else Life.FOREIGN), pid
+            return Seen(Life.UNREADABLE, pid)
+        return Seen(Life.REBOOTED if surroundings.machine == here.machine else Life.FOREIGN, pid)
     if surroundings.namespace == here.namespace != UNREAD and _table_is_ours():
-        return _life(pid, ticks), pid
+        return _find(pid, ticks)
     local = _local_pid(pid, ticks, surroundings.namespace)
     if local is None:
-        return Life.UNSEEN, pid
-    return _life(local, ticks), local
+        return Seen(Life.UNSEEN, pid)
+    return _find(local, ticks)
 
 
-def _life(pid: int, ticks: str) -> Life:
+def _find(pid: int, ticks: str) -> Seen:
     """What became of a process of this table."""
     try:
         stat = stat_of(pid)
     except PermissionError:
-        return Life.UNREADABLE
+        return Seen(Life.UNREADABLE, pid)
     if stat is None:
-        return Life.UNREADABLE if _is_hidden(pid) else Life.GONE
+        return Seen(Life.UNREADABLE if _is_hidden(pid) else Life.GONE, pid)
     if stat.ticks != ticks:
-        return Life.GONE
-    return Life.ZOMBIE if stat.is_zombie else Life.ALIVE
+        return Seen(Life.GONE, pid)
+    return Seen(Life.ZOMBIE if stat.is_zombie else Life.ALIVE, pid, stat.is_suspended)
 
 
 def _is_hidden(pid: int) -> bool:
@@ -347,11 +357,11 @@ def signal_process(pid: int, start_token: str, number: int) -> bool:
     """
     if hasattr(os, "pidfd_open"):
         return _signal_by_descriptor(pid, start_token, number)
-    life, local = find(pid, start_token)
-    if life is not Life.ALIVE:
+    seen = find(pid, start_token)
+    if seen.life is not Life.ALIVE:
         return False
     try:
-        os.kill(local, number)
+        os.kill(seen.pid, number)
     except ProcessLookupError:
         return False
     return True
@@ -360,13 +370,13 @@ def signal_process(pid: int, start_token: str, number: int) -> bool:
 def _signal_by_descriptor(pid: int, start_token: str, number: int) -> bool:
     import signal
 
-    _, local = find(pid, start_token)
+    local = find(pid, start_token).pid
     try:
         descriptor = os.pidfd_open(local)
     except ProcessLookupError:
         return False
     try:
-        if find(pid, start_token) != (Life.ALIVE, local):
+        if find(pid, start_token)[:2] != (Life.ALIVE, local):
             return False
         signal.pidfd_send_signal(descriptor, number)
     except ProcessLookupError:

@@ -59,6 +59,8 @@ LONG_AGO, FAR_AHEAD = START - timedelta(days=1), START + timedelta(days=30)
 
 Combination = tuple[Session, Fuse | None, Observation, datetime]
 
+GIVEN_UP = (StopCause.GIVEN_UP, Liveness.UNKNOWN)
+
 ENDINGS = frozenset({"session.stopped", "session.error", "session.timeout"})
 LIVE = (Status.STARTING, Status.RUNNING, Status.IDLE, Status.STOPPING)
 
@@ -118,6 +120,8 @@ def an_observation(
     supervised: bool = True,
     verdict: AgentVerdict = AgentVerdict.SILENT,
     agent: AgentRecord | None = None,
+    fired: bool = False,
+    suspended: bool = False,
 ) -> Observation:
     return Observation(
         liveness=liveness,
@@ -125,6 +129,8 @@ def an_observation(
         exit=record,
         agent=agent,
         supervised=supervised,
+        fired=fired,
+        suspended=suspended,
         listing=listing,
         result=Result(verdict=verdict, text="words") if verdict is not AgentVerdict.SILENT else Result(),
     )
@@ -156,6 +162,7 @@ AGENTS = (None, AgentRecord(pid=77, start_token="u", started_at=START))
 BOTH = (False, True)
 REQUESTS = (
     (StopCause.NONE, 0, None),
+    (StopCause.GIVEN_UP, 0, None),
     *product((StopCause.USER, StopCause.FUSE), (0, 1, 2), (None, LONG_AGO, LATER, FAR_AHEAD)),
 )
 """Who asked for the end, the rungs already climbed, and when the next is due."""
@@ -176,10 +183,17 @@ SESSIONS = tuple(
 )
 OBSERVATIONS = tuple(
     an_observation(
-        liveness, record=record, listing=listing, supervised=supervised, verdict=verdict, agent=agent
+        liveness,
+        record=record,
+        listing=listing,
+        supervised=supervised,
+        verdict=verdict,
+        agent=agent,
+        fired=fired,
+        suspended=suspended,
     )
-    for liveness, record, listing, supervised, verdict, agent in product(
-        Liveness, RECORDS, Listing, BOTH, AgentVerdict, AGENTS
+    for liveness, record, listing, supervised, verdict, agent, (fired, suspended) in product(
+        Liveness, RECORDS, Listing, BOTH, AgentVerdict, AGENTS, ((False, False), (True, False), (False, True))
     )
 )
 
@@ -203,7 +217,10 @@ def alive_and_unwanted() -> Iterator[Combination]:
         a_session(status, has_pid=has_pid, cause=cause, stage=stage, escalate_at=escalate_at)
         for status, has_pid, (cause, stage, escalate_at) in product(LIVE, BOTH, REQUESTS[1:])
     ]
-    seen = [an_observation(Liveness.ALIVE, listing=Listing.ABSENT, agent=agent) for agent in AGENTS]
+    seen = [
+        an_observation(Liveness.ALIVE, listing=Listing.ABSENT, agent=agent, fired=fired)
+        for agent, fired in product(AGENTS, BOTH)
+    ]
     return product(sessions, FEW_FUSES, seen, INSTANTS)
 
 
@@ -212,12 +229,12 @@ def recorded_or_not_alive() -> Iterator[Combination]:
     sessions = [
         a_session(status, has_pid=has_pid, cause=cause, stage=stage, unsupervised=unsupervised)
         for status, has_pid, (cause, stage), unsupervised in product(
-            LIVE, BOTH, ((StopCause.NONE, 0), (StopCause.USER, 1), (StopCause.FUSE, 2)), BOTH
+            LIVE, BOTH, tuple((cause, stage) for stage, cause in enumerate(StopCause)), BOTH
         )
     ]
     seen = [
-        an_observation(liveness, record=record, verdict=verdict, agent=agent)
-        for liveness, record, verdict, agent in product(Liveness, RECORDS, AgentVerdict, AGENTS)
+        an_observation(liveness, record=record, verdict=verdict, agent=agent, fired=fired)
+        for liveness, record, verdict, agent, fired in product(Liveness, RECORDS, AgentVerdict, AGENTS, BOTH)
         if record is not None or liveness is not Liveness.ALIVE
     ]
     return product(sessions, FEW_FUSES, seen, (LATER - TICK, LATER))
@@ -257,7 +274,7 @@ def expected_row(session: Session, fuse: Fuse | None, seen: Observation, now: da
         return 1
     if seen.liveness is not Liveness.ALIVE:
         return {Liveness.UNKNOWN: 2, Liveness.ENDING: 3, Liveness.DEAD: 4}[seen.liveness]
-    if session.stop_cause is not StopCause.NONE:
+    if session.stop_cause is not StopCause.NONE or seen.fired:
         return 5
     armed = fuse is not None and fuse.state is FuseState.ARMED
     if fuse is not None and armed and fuse.action is FuseAction.STOP and fuse.deadline <= now:
@@ -289,9 +306,9 @@ def broken_laws(combination: Combination) -> list[str]:
         "what is not known is not written": keeps_the_unknown(session, fuse, seen, verdict),
         "an ending is whole": ends_whole(session, seen, now, verdict),
         "shown is what is stored": verdict.shown is verdict.session.status or verdict.rule == 3,
-        "only a fuse times out": times_out_by_fuse_alone(session, verdict),
-        "a fuse is spent once": spends_fuse_once(fuse, now, verdict),
-        "a request is kept": keeps_the_request(session, verdict),
+        "only a fuse times out": times_out_by_fuse_alone(session, seen, verdict),
+        "a fuse is spent once": spends_fuse_once(fuse, seen, now, verdict),
+        "a request is kept": keeps_the_request(session, seen, verdict),
         "a process is kept": session.pid is None or verdict.session.pid == session.pid,
     }
     return [law for law, holds in checks.items() if not holds]
@@ -340,6 +357,9 @@ def signals_only_the_living(session: Session, seen: Observation, verdict: Verdic
 def keeps_the_unknown(session: Session, fuse: Fuse | None, seen: Observation, verdict: Verdict) -> bool:
     if seen.exit is not None or seen.liveness not in (Liveness.UNKNOWN, Liveness.ENDING):
         return True
+    if session.status not in FINAL and (session.stop_cause, seen.liveness) == GIVEN_UP:
+        after = verdict.session
+        return (after.outcome, after.lingering, after.exit_code) == (Outcome.LOST, True, None)
     return verdict.session is session and verdict.fuse is fuse and verdict.effects == ()
 
 
@@ -354,24 +374,24 @@ def ends_whole(session: Session, seen: Observation, now: datetime, verdict: Verd
         and after.outcome is not None
         and after.reason == verdict.reason
         and (after.ended_at, after.exit_code, after.stop_escalate_at) == (at, code, None)
-        and after.lingering is (after.outcome is Outcome.UNLISTED) is (verdict.rule == 10)
+        and after.lingering is (verdict.rule in (2, 10))
+        and (after.outcome is Outcome.UNLISTED) is (verdict.rule == 10)
         and effects.count(ReleaseLocks()) == (0 if after.lingering else 1)
         and effects.count(RunHook("on_complete")) == effects.count(PostWebhook(endings[0])) == 1
         and (verdict.fuse is None or verdict.fuse.state is not FuseState.ARMED)
     )
 
 
-def times_out_by_fuse_alone(session: Session, verdict: Verdict) -> bool:
+def times_out_by_fuse_alone(session: Session, seen: Observation, verdict: Verdict) -> bool:
     if session.status in FINAL or verdict.session.status not in FINAL:
         return True
     timed_out = verdict.session.outcome is Outcome.TIMED_OUT
+    blew = session.stop_cause is StopCause.FUSE or (seen.fired and session.stop_cause is StopCause.NONE)
     cancelled = verdict.session.outcome is Outcome.CANCELLED
-    return timed_out is (session.stop_cause is StopCause.FUSE) and cancelled is (
-        session.stop_cause is StopCause.USER
-    )
+    return timed_out is blew and cancelled is (session.stop_cause is StopCause.USER)
 
 
-def spends_fuse_once(fuse: Fuse | None, now: datetime, verdict: Verdict) -> bool:
+def spends_fuse_once(fuse: Fuse | None, seen: Observation, now: datetime, verdict: Verdict) -> bool:
     after = verdict.fuse
     expired = told(verdict.effects).count("fuse.expired")
     warned = verdict.effects.count(RunHook("on_fuse_warn"))
@@ -382,17 +402,18 @@ def spends_fuse_once(fuse: Fuse | None, now: datetime, verdict: Verdict) -> bool
     in_window = fuse.warn_at is not None and fuse.warn_at <= now < fuse.deadline
     return (
         expired == (after.state is FuseState.FIRED)
-        and (after.state is not FuseState.FIRED or now >= fuse.deadline)
+        and (after.state is not FuseState.FIRED or now >= fuse.deadline or seen.fired)
         and warned <= in_window
         and (after.warn_at == fuse.warn_at) is not bool(warned)
         and after._replace(state=fuse.state, warn_at=fuse.warn_at) == fuse
     )
 
 
-def keeps_the_request(session: Session, verdict: Verdict) -> bool:
+def keeps_the_request(session: Session, seen: Observation, verdict: Verdict) -> bool:
     if session.stop_cause is not StopCause.NONE:
         return verdict.session.stop_cause is session.stop_cause
-    return verdict.session.stop_cause is (StopCause.FUSE if verdict.rule == 6 else StopCause.NONE)
+    blew = verdict.rule == 6 or (seen.fired and verdict.rule in (1, 4, 5))
+    return verdict.session.stop_cause is (StopCause.FUSE if blew else StopCause.NONE)
 
 
 def show(combination: Combination, broken: Sequence[str]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from agentctl.core.decide import decide
 from agentctl.core.model import AgentVerdict, ExitRecord, Held, Listing, Liveness, Session
 from agentctl.host import flock as liveness
 from agentctl.host import processes
@@ -120,15 +121,15 @@ class TestOrder:
         """The same, after the process was looked for."""
         agent = field.start()
         session = field.plant(agent)
-        look_for = processes.look
+        look_for = processes.find
 
         def look_then_end(pid: int, token: str | None) -> object:
-            life = look_for(pid, token)
+            found = look_for(pid, token)
             monkeypatch.undo()
             agent.leave(signal.SIGTERM)
-            return life
+            return found
 
-        monkeypatch.setattr(processes, "look", look_then_end)
+        monkeypatch.setattr(processes, "find", look_then_end)
         seen = look(session, agent.files)
         assert seen.exit is not None
         assert seen.exit.code == 143
@@ -179,11 +180,17 @@ class TestLiveness:
         agent.vanish()
         assert look(session, agent.files).liveness is Liveness.DEAD
 
-    def test_a_stopped_agent_is_alive(self, field: Field) -> None:
+    def test_a_stopped_agent_is_alive_and_suspended(self, field: Field) -> None:
         agent = field.start()
         session = field.plant(agent)
-        agent.kill(signal.SIGSTOP)
-        assert look(session, agent.files).liveness is Liveness.ALIVE
+        suspend(agent.pid)
+        seen = look(session, agent.files)
+        assert (seen.liveness, seen.suspended) == (Liveness.ALIVE, True)
+        assert seen.evidence == f"liveness lock held, pid {agent.pid} alive, suspended (SIGSTOP)"
+        verdict = decide(session, None, seen, NOON)
+        assert f"process {agent.pid} is suspended (SIGSTOP)" in verdict.reason
+        agent.kill(signal.SIGCONT)
+        assert not look(session, agent.files).suspended
 
     def test_the_pid_file_speaks_for_a_row_that_has_no_pid_yet(self, field: Field) -> None:
         agent = field.start()

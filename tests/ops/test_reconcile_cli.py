@@ -33,7 +33,10 @@ from agentctl.core.model import (
 )
 from agentctl.host import flock as liveness
 from agentctl.host import waiting
+from agentctl.host.clock import utcnow
 from agentctl.ops.reconcile.observe import look
+from agentctl.ops.reconcile.reconcile import reconcile
+from agentctl.runtime import Runtime
 from tests.adapters.opencode_samples import FINISHED, LOGS, copy_store
 from tests.conftest import Run, WaitUntil
 from tests.planting import (
@@ -497,6 +500,20 @@ class TestUnsupervised:
         shown = see(session)
         assert (shown["outcome"], shown["exit_code"]) == ("lost", None)
         assert "its shim had been killed" in shown["reason"]
+
+    def test_an_end_that_nobody_recorded_is_dated_when_it_was_seen(self, field: Field) -> None:
+        """Not when the command began, which was while the agent still lived."""
+        agent = field.start()
+        session = field.plant(agent)
+        began = utcnow()
+        agent.vanish()
+        gone = utcnow()
+        runtime = Runtime(paths=field.paths, environ=dict(os.environ))
+        with field.database() as db:
+            reconcile(runtime, db, now=began)
+        ended_at = field.stored(session).ended_at
+        assert ended_at is not None
+        assert ended_at >= gone - timedelta(milliseconds=1), "the store keeps milliseconds"
 
 
 class TestStopping:

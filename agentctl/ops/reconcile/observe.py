@@ -58,7 +58,9 @@ def look(session: Session, files: SessionFiles) -> Observation:
     agent = read_agent(files) if session.pid is None else None
     pid = session.pid if agent is None else agent.pid
     start_token = session.start_token if agent is None else agent.start_token
-    life = processes.look(pid, start_token) if pid is not None else None
+    seen = processes.find(pid, start_token) if pid is not None else None
+    life = seen.life if seen is not None else None
+    suspended = seen is not None and life is Life.ALIVE and seen.is_suspended
     tree = _probe_tree(files) if life is Life.UNSEEN else Held.UNKNOWN
     liveness = judge(held, life, tree)
     record = read_exit(files)
@@ -68,11 +70,13 @@ def look(session: Session, files: SessionFiles) -> Observation:
         record = read_exit(files)
     return Observation(
         liveness=liveness,
-        evidence=explain(held, life, pid, tree),
+        evidence=explain(held, life, pid, tree) + (", suspended (SIGSTOP)" if suspended else ""),
         exit=record,
         agent=agent,
         supervised=held is not Held.NO,
-        booted_at=processes.booted_at() if life is Life.REBOOTED else None,
+        suspended=suspended,
+        fired=os.path.exists(files.fired),
+        booted_at=processes.booted_at() if life is Life.REBOOTED and held is not Held.YES else None,
     )
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from agentctl.core.deadlines import decide_fuse, decide_lock
 from agentctl.core.decide import decide
 from agentctl.core.effects import AppendEvent, Signal, Sweep
-from agentctl.core.model import Fuse, Lock, Session, Verdict, as_stored
+from agentctl.core.model import Fuse, Liveness, Lock, Session, Verdict, as_stored
 from agentctl.ops.reconcile.observe import observe
 from agentctl.runtime import OPTIONAL, Runtime
 from agentctl.store import fuses, locks, outbox, sessions
@@ -59,7 +59,10 @@ def reconcile(
     changed: list[Verdict] = []
     for row in rows:
         fuse = burning.get(row.id)
-        verdict = decide(row, fuse, observe(row, fuse, runtime.paths.session(row.id), now), now)
+        seen = observe(row, fuse, runtime.paths.session(row.id), now)
+        # What ended without a record is dated by when it was seen to be gone: at `now` it may have lived.
+        is_gone = seen.exit is None and seen.liveness is Liveness.DEAD
+        verdict = decide(row, fuse, seen, max(now, runtime.clock()) if is_gone else now)
         verdicts[row.id] = verdict
         if verdict.session != row or verdict.fuse != fuse:
             changed.append(verdict)

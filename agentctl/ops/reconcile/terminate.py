@@ -26,10 +26,10 @@ def agent_of(session: Session) -> Identity | None:
     """The recorded agent as a target, by its number here; None where none was recorded."""
     if session.pid is None or session.start_token is None:
         return None
-    life, pid = processes.find(session.pid, session.start_token)
+    seen = processes.find(session.pid, session.start_token)
     ticks = session.start_token.partition(":")[0]
     # A container's process has another number and namespace here than it has in there.
-    return Identity(pid, processes.token(ticks) if life is Life.ALIVE else session.start_token)
+    return Identity(seen.pid, processes.token(ticks) if seen.life is Life.ALIVE else session.start_token)
 
 
 @contextmanager

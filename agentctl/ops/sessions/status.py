@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agentctl.adapters import registry
-from agentctl.core.decide import learn
+from agentctl.core.learning import learn
 from agentctl.errors import AdapterUnavailable
 from agentctl.ops.found import Found
 from agentctl.runtime import Runtime
