@@ -9,16 +9,14 @@ psutil costs half of what `list` may cost, and is used elsewhere.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cache
 from typing import NamedTuple
 
 from agentctl.core.model import Life
-from agentctl.host import clock
-
-LINUX = sys.platform == "linux"
+from agentctl.host import clock, machine
+from agentctl.host.machine import LINUX, UNREAD, Surroundings
 
 
 class Stat(NamedTuple):
@@ -36,61 +34,9 @@ class Stat(NamedTuple):
     """Name of the program as the kernel keeps it."""
 
 
-UNREAD = "-"
-"""Stands for what cannot be read: it equals nothing, not even itself on another look."""
-
-
-class Surroundings(NamedTuple):
-    """What makes a pid mean something; UNREAD for what cannot be read."""
-
-    boot: str
-    machine: str
-    namespace: str
-
-
-@cache
-def _here() -> Surroundings:
-    """The surroundings of this process."""
-    if not LINUX:
-        import platform
-
-        return Surroundings(UNREAD, platform.node() or UNREAD, UNREAD)
-    ids = (_first_line("/etc/machine-id"), _first_line("/var/lib/dbus/machine-id"))
-    return Surroundings(
-        _first_line("/proc/sys/kernel/random/boot_id") or UNREAD,
-        next((one for one in ids if one is not None and _is_machine_id(one)), UNREAD),
-        _namespace("pid"),
-    )
-
-
-def of_children() -> Surroundings:
-    """The surroundings that a process started by this one has; a shim writes them down."""
-    return _here()._replace(namespace=_namespace("pid_for_children"))
-
-
-def _namespace(name: str) -> str:
-    try:
-        return str(os.stat(f"/proc/self/ns/{name}").st_ino)
-    except OSError:
-        return UNREAD
-
-
-def _is_machine_id(text: str) -> bool:
-    """Not a host name, which another container has tomorrow, nor the "uninitialized" of an image."""
-    return len(text) == 32 and all(letter in "0123456789abcdef" for letter in text)
-
-
-def _first_line(path: str) -> str | None:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            return os.fsdecode(file.read(256)).partition("\n")[0].strip() or None
-    except OSError:
-        return None
-
-
 def token(ticks: str, surroundings: Surroundings | None = None) -> str:
     """The start token of a process that began at `ticks`, here or in other surroundings."""
-    return ":".join((ticks, *(surroundings or _here())))
+    return ":".join((ticks, *(surroundings or machine.here())))
 
 
 def stat_of(pid: int) -> Stat | None:
@@ -172,14 +118,14 @@ def find(pid: int, start_token: str | None) -> Seen:
     if len(parts) != 4:
         return Seen(Life.UNREADABLE, pid)
     ticks, surroundings = parts[0], Surroundings(*parts[1:])
-    here = _here()
+    here = machine.here()
     if not LINUX:
         return _find(pid, ticks) if surroundings.machine == here.machine else Seen(Life.FOREIGN, pid)
     if UNREAD in (ticks, surroundings.boot, here.boot):
         return Seen(Life.UNREADABLE, pid)
     if surroundings.boot != here.boot:
         # Without a machine id nobody can tell another machine from an earlier boot of this one.
-        if not _is_machine_id(surroundings.machine) or here.machine == UNREAD:
+        if not machine.is_machine_id(surroundings.machine) or here.machine == UNREAD:
             return Seen(Life.UNREADABLE, pid)
         return Seen(Life.REBOOTED if surroundings.machine == here.machine else Life.FOREIGN, pid)
     if surroundings.namespace == here.namespace != UNREAD and _table_is_ours():

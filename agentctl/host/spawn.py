@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from agentctl.core import variables
-from agentctl.host import flock, processes, surroundings
+from agentctl.host import flock, machine, surroundings
 from agentctl.host.paths import SessionFiles
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def start_shim(request: ShimRequest) -> Detached:
         request.interpreter,
         request.stdin,
         "1" if request.timed else "0",
-        " ".join(processes.of_children()),
+        " ".join(machine.of_children()),
         " ".join(setting),
         " ".join(removing),
         *request.argv,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.core.model import Fuse, FuseAction, FuseState, Outcome, Rung, Session, Status, StopCause
-from agentctl.host import processes
+from agentctl.host import machine, processes
 from agentctl.host.clock import utcnow
 from agentctl.host.files import write_private
 from tests.conftest import Run, WaitUntil
@@ -144,8 +144,8 @@ def test_a_starting_row_is_not_adopted_by_a_pid_file_whose_process_is_another_on
     assert stat is not None
     session = a_session(tmp_path, status=Status.STARTING, started_at=None)
     files = plant(session)
-    boot, machine, namespace = processes.of_children()
-    words = (stranger.pid, int(stat.ticks) - 1, boot, 1, 1, machine, namespace)
+    boot, *where = machine.of_children()
+    words = (stranger.pid, int(stat.ticks) - 1, boot, 1, 1, *where)
     write_private(files.pid, f"{' '.join(map(str, words))}\n".encode())
     run("list")
     assert row(session.id).outcome is Outcome.LOST

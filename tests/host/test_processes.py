@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.core.model import Life
-from agentctl.host import clock, processes, waiting
+from agentctl.host import clock, machine, processes, waiting
 
 PID_LIMIT = 4_194_304
 """No Linux gives out a pid above this."""
@@ -285,7 +285,7 @@ class TestRecordedToken:
     def recorded(self, pid: int, ticks: str, boot: str, *, late: float = 0.0) -> str | None:
         stat = processes.stat_of(pid)
         began = clock.utcnow() if stat is None else processes.started_at(stat)
-        surroundings = processes.Surroundings(boot, "m" * 32, "42")
+        surroundings = machine.Surroundings(boot, "m" * 32, "42")
         return processes.recorded_token(pid, ticks, surroundings, began + timedelta(seconds=late))
 
     def test_it_is_made_of_the_writers_words_and_not_of_the_readers(self) -> None:

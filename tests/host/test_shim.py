@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.core.model import Held, Life
-from agentctl.host import clock, flock, processes, spawn, waiting
+from agentctl.host import clock, flock, machine, processes, spawn, waiting
 from agentctl.host.paths import SessionFiles
 from agentctl.ops.reconcile.observe import read_agent
 from tests.conftest import WaitUntil
@@ -61,7 +61,7 @@ def start(files: SessionFiles, tmp_path: Path) -> Iterator[Start]:
         sh: str, *argv: str, timed: bool = False, python: str = "/bin/true", stdin: str = os.devnull
     ) -> subprocess.Popen[bytes]:
         lock = flock.hold(files.lock)
-        here = " ".join(processes.of_children())
+        here = " ".join(machine.of_children())
         words = [ID, "-", files.directory, python, stdin, "1" if timed else "0", here, "", "", *argv]
         log, tree = flock.hold(files.log, append=True), flock.hold(files.tree)
         shim = subprocess.Popen(
@@ -211,12 +211,12 @@ class TestThePidFile:
     def test_names_the_agent_itself(self, sh: str, files: SessionFiles, start: Start) -> None:
         shim = start(sh, *fake("ready", "sleep:60"))
         until_ready(files)
-        pid, ticks, boot, parent, began, machine, namespace = Path(files.pid).read_text().split()
+        pid, ticks, boot, parent, began, *where = Path(files.pid).read_text().split()
         assert processes.arguments_of(int(pid))[-2:] == ("ready", "sleep:60")
         stat = processes.stat_of(int(pid))
         assert stat is not None
         assert (stat.ticks, stat.parent, int(parent)) == (ticks, shim.pid, shim.pid)
-        assert (boot, machine, namespace) == processes.of_children()
+        assert (boot, *where) == machine.of_children()
         itself = processes.stat_of(shim.pid)
         assert itself is not None
         assert itself.ticks == began

@@ -28,8 +28,8 @@ from agentctl.core.model import (
 from agentctl.errors import AdapterUnavailable
 from agentctl.host import clock, flock, processes, waiting
 from agentctl.host.files import read_small
+from agentctl.host.machine import UNREAD, Surroundings
 from agentctl.host.paths import SessionFiles
-from agentctl.host.processes import UNREAD, Surroundings
 
 
 def observe(session: Session, fuse: Fuse | None, files: SessionFiles, now: datetime) -> Observation:
