@@ -11,7 +11,8 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
@@ -20,6 +21,9 @@ from agentctl.core.model import AgentVerdict, Result, Session
 
 HEAD_BYTES = 256 * 1024
 """Of a log: by then an agent has said which session it works on."""
+
+WORK_SECONDS = 2.0
+"""Of one reading of a database. An agent's store may be anybody's: no command may wait for it for ever."""
 
 TAIL_BYTES = 4 * 1024 * 1024
 """Of a log or a transcript: what is read of a long one."""
@@ -140,6 +144,22 @@ def place(environ: Mapping[str, str], variable: str, *below_home: str) -> str | 
     if not path and environ.get("HOME"):
         path = os.path.join(environ["HOME"], *below_home)
     return path if path and os.path.isabs(path) else None
+
+
+def is_regular_or_absent(path: str) -> bool:
+    """Whether opening this file cannot block."""
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
+def is_over_time() -> Callable[[], bool]:
+    """A question that says whether WORK_SECONDS are over since now."""
+    end = time.monotonic() + WORK_SECONDS
+    return lambda: time.monotonic() > end
 
 
 def open_regular(path: str) -> BinaryIO:

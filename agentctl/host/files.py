@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 
 
 def write_private(path: str, data: bytes) -> None:
@@ -42,10 +44,20 @@ def remove(path: str) -> None:
         return
 
 
+def open_regular(path: str) -> int:
+    """A descriptor to read the file with. OSError for anything else: an agent can put a pipe in its place."""
+    # Without O_NONBLOCK, to open a pipe waits for a writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return descriptor
+
+
 def read_small(path: str, limit: int = 65536) -> bytes | None:
     """The first `limit` bytes, or None if there is no such file. Other errors are raised."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_regular(path)
     except FileNotFoundError:
         return None
     try:
@@ -64,10 +76,10 @@ def remove_directory(directory: str) -> None:
 def keep_end(path: str, size: int) -> bool:
     """Cut a file larger than `size` to its last `size` bytes, from a line's start; whether it was cut."""
     try:
-        length = os.stat(path).st_size
-        if length <= size:
-            return False
-        with open(path, "rb") as file:
+        with os.fdopen(open_regular(path), "rb") as file:
+            length = os.fstat(file.fileno()).st_size
+            if length <= size:
+                return False
             file.seek(length - size)
             kept = file.read(size)
     except FileNotFoundError:

@@ -49,7 +49,7 @@ def hold(path: str, *, append: bool = False, within: float = PROBED_WITHIN) -> i
 def probe(path: str) -> Held:
     """Whether somebody holds the lock. Never creates the file, never waits."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return Held.UNKNOWN
     try:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from agentctl.errors import OperationFailed
+from agentctl.host.files import open_regular
 from agentctl.host.waiting import ticks
 
 BLOCK = 64 * 1024
@@ -148,7 +149,7 @@ def _size(path: str) -> int:
 
 def _open(path: str) -> int | None:
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return open_regular(path)
     except FileNotFoundError:
         return None
     except OSError as error:

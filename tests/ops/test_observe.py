@@ -44,11 +44,10 @@ class TestExitFile:
         write_exit(files, text, NOON)
         assert read_exit(files) == ExitRecord(code=None, at=NOON)
 
-    def test_one_that_cannot_be_read_is_a_record_without_a_code(self, field: Field) -> None:
+    def test_what_is_not_a_file_is_not_a_record(self, field: Field) -> None:
         files = field.directory(ID)
         os.mkdir(files.exit)
-        touch(files.exit, NOON)
-        assert read_exit(files) == ExitRecord(code=None, at=NOON)
+        assert read_exit(files) is None
 
     def test_none_is_none(self, field: Field) -> None:
         assert read_exit(field.directory(ID)) is None

@@ -31,6 +31,15 @@ DATABASE = "opencode.db"
 BUSY_SECONDS = 2.0
 """How long a look waits for a locked database."""
 
+BESIDE = ("-wal", "-shm", "-journal")
+"""SQLite opens these files with the database."""
+
+OPERATIONS = 10_000
+"""Of SQLite's machine, between two looks at the clock: about a millisecond."""
+
+LONGEST = 64 * 1024 * 1024
+"""Bytes of one value: a view can make one of any length."""
+
 COLUMNS = (
     "id",
     "parent_id",
@@ -142,11 +151,12 @@ def conversation(store: str, native_id: str) -> list[StoredMessage]:
 def _read(store: str, look: Callable[[sqlite3.Connection], T]) -> T | None:
     """What `look` finds in the database; None if that is missing, locked, foreign or damaged.
 
-    Never `immutable`: the newest data is in the write-ahead log beside it.
+    Never `immutable`: the newest data is in the write-ahead log beside it. None also if the work takes
+    longer than reading.WORK_SECONDS: a view can have rows without end.
     """
     import sqlite3
 
-    if os.path.exists(store) and not os.path.isfile(store):
+    if not all(map(reading.is_regular_or_absent, (store, *(f"{store}{end}" for end in BESIDE)))):
         return None  # a pipe would never answer
     quoted = store.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     try:
@@ -155,8 +165,10 @@ def _read(store: str, look: Callable[[sqlite3.Connection], T]) -> T | None:
         return None
     try:
         db.text_factory = _lenient
+        db.set_progress_handler(reading.is_over_time(), OPERATIONS)
+        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
         return look(db)
-    except sqlite3.Error:
+    except (sqlite3.Error, MemoryError):
         return None
     finally:
         db.close()

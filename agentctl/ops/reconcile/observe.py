@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime
+from stat import S_ISREG
 
 from agentctl.adapters import registry
 from agentctl.core.decide import needs_listing
@@ -98,9 +99,11 @@ def has_ended(session: Session, files: SessionFiles) -> bool:
 def read_exit(files: SessionFiles) -> ExitRecord | None:
     """The exit file: None if there is none; a null code if it is empty or unreadable."""
     try:
-        stat = os.stat(files.exit)
+        stat = os.lstat(files.exit)
     except OSError:
         return None
+    if not S_ISREG(stat.st_mode):
+        return None  # no shim made this
     try:
         text = (read_small(files.exit, 16) or b"").strip()
     except OSError:
