@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from agentctl.core.addresses import without_secrets
 from agentctl.core.columns import Column, fit
 from agentctl.core.durations import format_age, format_duration
 from agentctl.core.ids import SHORT, short
@@ -118,7 +119,7 @@ def fuse_table(fuses: Sequence[Fuse], *, now: datetime, home: str | None, color:
             format_age(fuse.deadline, now),
             fuse.action.value,
             fuse.state.value,
-            fuse.command or fuse.url or NOTHING,
+            fuse.command or (without_secrets(fuse.url) if fuse.url else NOTHING),
         )
         for fuse in fuses
     ]

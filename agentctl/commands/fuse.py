@@ -231,6 +231,13 @@ def _tell(runtime: Runtime, fuse: Fuse) -> None:
         _show.note(f"the fuse of {whose} fires {when}: action {fuse.action}")
 
 
+def _url(fuse: Fuse) -> str | None:
+    """The address as it was given; of one from the environment, what may be shown."""
+    from agentctl.core.addresses import is_web_address, without_secrets
+
+    return fuse.url if fuse.url is None or is_web_address(fuse.url) else without_secrets(fuse.url)
+
+
 def _fields(found: list[Fuse]) -> Mapping[str, object]:
     return {
         "fuses": [
@@ -243,7 +250,7 @@ def _fields(found: list[Fuse]) -> Mapping[str, object]:
                 "state": fuse.state,
                 "warn_at": fuse.warn_at,
                 "command": fuse.command,
-                "url": fuse.url,
+                "url": _url(fuse),
                 "created_at": fuse.created_at,
             }
             for fuse in found

@@ -23,6 +23,9 @@ def command() -> None:
 
     A hook that failed is not retried automatically, because it may have done half its work. A
     webhook is retried by later calls of agentctl, at growing intervals, and finally given up.
+
+    An address or secret that comes from the environment is never stored. If a call without it
+    records the end of a session, the post is `waiting` until a call has the same one again.
     """
 
 

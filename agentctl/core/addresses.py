@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+AS_CONFIGURED = "as configured"
+"""How the stored target of a post begins whose address is not stored."""
+
 _ADDRESS = (
     r"https?://(?:[!-~]*@)?"
     r"(?:\[[0-9A-Fa-f:.]+\]|[^\[\]/?#:@\s]+)"  # host
@@ -19,5 +22,10 @@ def is_web_address(text: str) -> bool:
 
 
 def without_secrets(address: str) -> str:
-    """An address to be shown: without who posts there, and without its query, which may be a token."""
-    return re.sub(r"\?.*", "?***", re.sub(r"^(https?://)[^/?#]*@", r"\1***@", address))
+    """An address to be shown: scheme and host, for path, query and user may be or hold a token.
+
+    Of a target in the outbox that names no address, all but its fingerprints.
+    """
+    if address.startswith(AS_CONFIGURED):
+        return " ".join(word for word in address.split() if "=" not in word)
+    return re.sub(r"^(https?://)(?:[^/?#]*@)?([^/?#]*).*", r"\1\2", address, flags=re.DOTALL)

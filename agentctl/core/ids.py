@@ -46,6 +46,11 @@ def event_id(session_id: str, what: str) -> str:
     return _derived(session_id, what)
 
 
+def fingerprint(secret: str) -> str:
+    """What tells whether somebody has the same secret, and not what it is."""
+    return _derived("fingerprint", secret)[:18]
+
+
 def _derived(*words: str) -> str:
     """A UUIDv5 of these words, none of which has a NUL in it."""
     try:

@@ -42,6 +42,8 @@ class DeliveryState(StrEnum):
     PENDING = "pending"
     DONE = "done"
     FAILED = "failed"
+    WAITING = "waiting"
+    """For a call that has the address or the secret which the launch had in its environment."""
 
 
 class DeliveryKind(StrEnum):

@@ -218,6 +218,8 @@ class Session(NamedTuple):
     """Hook name (`on_create`, `on_complete`, `on_fuse_warn`) → shell command."""
     meta: Mapping[str, str] = MappingProxyType({})
     """What `launch` was told to send along with every webhook."""
+    webhook: str | None = None
+    """What the launch's environment wants of its posts, by fingerprints; None if that was not recorded."""
     started_at: datetime | None = None
     ended_at: datetime | None = None
     tokens: Tokens = Tokens()

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from urllib.request import Request
 
 
+UNUSABLE = "not an address that can be posted to"
+"""Python's own words would repeat the address, which may hold a token."""
+
+
 @dataclass(frozen=True, slots=True)
 class Posted:
     """`error` is None if the receiver answered with a 2xx status."""
@@ -29,10 +33,10 @@ def post(url: str, body: bytes, *, headers: Mapping[str, str], secret: str | Non
         all_headers |= signatures(body, secret)
     try:
         request = urllib.request.Request(url, data=body, headers=all_headers, method="POST")  # noqa: S310
-    except ValueError as error:
-        return Posted(str(error))
+    except ValueError:
+        return Posted(UNUSABLE)
     if request.type not in ("http", "https"):
-        return Posted(f"not an http or https address: {request.type}")
+        return Posted(UNUSABLE)
     # The socket's time-out covers a single read, and nothing covers the look-up of the address:
     # a receiver that trickles its headers would keep every other delivery waiting.
     posted = within(limit, lambda: _send(request, limit))
@@ -72,7 +76,9 @@ def _send(request: Request, limit: float) -> Posted:
     except urllib.error.HTTPError as error:
         with error:
             return Posted(f"the receiver answered {error.code}")
-    except (OSError, ValueError, http.client.HTTPException) as error:
+    except (ValueError, http.client.InvalidURL):
+        return Posted(UNUSABLE)
+    except (OSError, http.client.HTTPException) as error:
         return Posted(str(getattr(error, "reason", None) or error) or type(error).__name__)
     return Posted(None)
 

@@ -149,7 +149,20 @@ def m0001_first_release(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [m0001_first_release]
+def m0002_webhook_wishes(connection: sqlite3.Connection) -> None:
+    """What a launch wants of its posts; what waits for it. Addresses of finished posts are forgotten."""
+    from agentctl.core.addresses import without_secrets
+
+    connection.execute("ALTER TABLE sessions ADD COLUMN webhook TEXT")
+    connection.execute("CREATE INDEX outbox_waiting ON outbox (id) WHERE state = 'waiting'")
+    connection.create_function("without_secrets", 1, without_secrets)
+    connection.execute(
+        """UPDATE OR IGNORE outbox SET target = without_secrets(target)
+        WHERE kind = 'webhook' AND state = 'done'"""
+    )
+
+
+MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [m0001_first_release, m0002_webhook_wishes]
 
 SCHEMA_VERSION = len(MIGRATIONS)
 

@@ -88,6 +88,18 @@ def retry(db: Database, delivery_id: int, now: datetime) -> bool:
     return change(db, sql, (delivery_id, codecs.instant(now))) == 1
 
 
+def park(db: Database, delivery_id: int, reason: str) -> bool:
+    """Put a claimed delivery aside until somebody has its values; it does not count as an attempt."""
+    sql = """UPDATE outbox SET state = 'waiting', last_error = ?, attempts = attempts - 1,
+        claimed_until = NULL, next_attempt_at = NULL WHERE id = ? AND state <> 'done'"""
+    return change(db, sql, (reason, delivery_id)) == 1
+
+
+def waiting(db: Database) -> list[Delivery]:
+    """What `park` has put aside; oldest first."""
+    return fetch(db, _decode, f"{_SELECT} WHERE state = 'waiting' ORDER BY id", ())
+
+
 def list_all(
     db: Database, *, failed_only: bool = False, session_id: str | None = None, limit: int | None = None
 ) -> list[Delivery]:

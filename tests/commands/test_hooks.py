@@ -144,6 +144,6 @@ def test_credentials_in_an_address_are_not_shown(run: Run, sealed_home: Path, wa
     shown = [
         run(f"{words}{json}").stdout for words in ("hooks list", "config show") for json in ("", " --json")
     ]
-    assert all("http://***@127.0.0.1:1/in?***" in text for text in shown)
+    assert all("http://127.0.0.1:1" in text for text in shown)
     assert not any("hunter" in text for text in shown)
     assert run("config get webhook.url").stdout == f"{url}\n"

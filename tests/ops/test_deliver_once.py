@@ -52,7 +52,7 @@ def test_what_is_queued_while_the_deliverer_leaves_is_delivered(
     real = deliver.deliver
     queued: list[int] = []
 
-    def and_then_another_queues(runtime: Runtime, db: Database, *, tried: set[int]) -> Delivered:
+    def and_then_another_queues(runtime: Runtime, db: Database, *, tried: set[deliver.Try]) -> Delivered:
         delivered = real(runtime, db, tried=tried)
         if not queued:
             queued.append(queue(runtime, "echo run >>runs", tmp_path))

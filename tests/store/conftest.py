@@ -85,6 +85,7 @@ def full_session() -> Session:
         env_keys=("A", "B_2"),
         hooks={"on_complete": "notify 'x'", "on_create": "make"},
         meta={"openclaw_callback_agent_id": "ann"},
+        webhook="https://example.org address=0123",
         started_at=T0 + timedelta(microseconds=1),
         ended_at=T0 + timedelta(hours=2),
         tokens=Tokens(input=1, output=2, cache_read=3, cache_write=2**40),

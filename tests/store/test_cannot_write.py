@@ -13,7 +13,7 @@ import pytest
 
 from agentctl.core.model import Session
 from agentctl.store import db as store
-from agentctl.store import sessions
+from agentctl.store import migrations, sessions
 
 BUSY = timedelta(seconds=30)
 Freeze = Callable[[Path], None]
@@ -68,7 +68,7 @@ def test_a_read_only_place_still_answers(
     assert "read-only" in said["strict"]
     assert said["lenient"] == f"True {path} is read-only"
     assert (said["sessions"], said["again"]) == ("1", "1")
-    assert (said["check"], said["version"]) == ("[]", "1")
+    assert (said["check"], said["version"]) == ("[]", str(migrations.SCHEMA_VERSION))
     assert said["write"].startswith("CannotWrite")
     assert os.listdir(os.path.dirname(path)) == ["agentctl.db"]
 

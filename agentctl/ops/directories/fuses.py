@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from agentctl.core import variables
 from agentctl.core.addresses import is_web_address
 from agentctl.core.deadlines import decide_fuse
 from agentctl.core.effects import AppendEvent, PostWebhook
@@ -228,7 +229,7 @@ def _wanted(runtime: Runtime, request: FuseRequest, target: FuseTarget) -> Fuse:
         directory=None if target.session_id else target.paths[0],
         warn_at=_warning(runtime, request, action, deadline),
         command=request.command,
-        url=request.url,
+        url=request.url or _configured_here(runtime, action),
     )
 
 
@@ -260,6 +261,14 @@ def _refuse_mixed(runtime: Runtime, request: FuseRequest, target: FuseTarget, ac
         raise UsageFault("no address to post to", hint="give --url, or agentctl config set webhook.url URL")
     if request.warn is not None and target.session_id is None:
         raise UsageFault("--warn is only for sessions, not for directories")
+
+
+def _configured_here(runtime: Runtime, action: FuseAction) -> str | None:
+    """What stands for an address of this environment: what expires the fuse may run in another one."""
+    from agentctl.ops.reconcile import webhook
+
+    is_here = action is FuseAction.WEBHOOK and runtime.environ.get(variables.WEBHOOK_URL)
+    return webhook.target(runtime, None) if is_here else None
 
 
 def _posts_expiries(runtime: Runtime) -> bool:

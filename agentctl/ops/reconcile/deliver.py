@@ -12,19 +12,23 @@ import os
 from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from agentctl.core import variables
-from agentctl.core.ledger import Delivery, DeliveryKind
+from agentctl.core.ledger import Delivery, DeliveryKind, DeliveryState
 from agentctl.core.model import Held
 from agentctl.host import flock, spawn
-from agentctl.ops.reconcile.effects import AS_CONFIGURED, configured
+from agentctl.ops.reconcile import webhook
+from agentctl.ops.reconcile.effects import UNKNOWN_TARGET, configured
 from agentctl.runtime import Runtime
-from agentctl.store import outbox
+from agentctl.store import outbox, sessions
 from agentctl.store.db import Database, reading, transaction
 
 if TYPE_CHECKING:
     from agentctl.host.shell import Ran
+
+Try: TypeAlias = tuple[int, DeliveryState]
+"""A delivery, and the state in which it was found."""
 
 MARGIN = timedelta(seconds=30)
 """How much longer a claim is held than what it covers may take."""
@@ -52,11 +56,13 @@ def start_deliverer(runtime: Runtime) -> None:
 
 def deliver_alone(runtime: Runtime, db: Database) -> Delivered:
     """Deliver what is due, unless another process is doing so: then nothing."""
-    total, tried = Delivered(), set[int]()
+    total, tried = Delivered(), set[Try]()
     while True:
         lock = flock.try_hold(_lock_path(runtime))
         if lock is None:
-            return total
+            # That process may lack the address or the secret that this one has.
+            waiting = deliver(runtime, db, only_waiting=True)
+            return Delivered(total.done + waiting.done, total.failed + waiting.failed)
         try:
             round_ = deliver(runtime, db, tried=tried)
         finally:
@@ -69,29 +75,43 @@ def deliver_alone(runtime: Runtime, db: Database) -> Delivered:
 
 
 def deliver(
-    runtime: Runtime, db: Database, *, session_id: str | None = None, tried: set[int] | None = None
+    runtime: Runtime,
+    db: Database,
+    *,
+    session_id: str | None = None,
+    tried: set[Try] | None = None,
+    only_waiting: bool = False,
 ) -> Delivered:
     """Try everything due once (of one session, if named), until nothing is due any more.
 
     `tried` are those that this process has tried before; what is tried now is added.
+    `only_waiting`: only posts that wait for values which this process has.
     """
     done = failed = 0
     tried = set() if tried is None else tried
     while mine := _due(runtime, db, tried, session_id):
         for row in mine:
-            tried.add(row.id)
-            claimed = claim(runtime, db, row)
-            if claimed is not None:
-                succeeded = attempt(runtime, db, claimed)
+            tried.add((row.id, row.state))
+            if only_waiting and row.state is not DeliveryState.WAITING:
+                continue
+            take = claim_again if row.state is DeliveryState.WAITING else claim
+            claimed = take(runtime, db, row)
+            if claimed is not None and (succeeded := attempt(runtime, db, claimed)) is not None:
                 done, failed = done + succeeded, failed + (not succeeded)
     return Delivered(done, failed)
 
 
-def _due(runtime: Runtime, db: Database, tried: Set[int], session_id: str | None) -> list[Delivery]:
+def _due(runtime: Runtime, db: Database, tried: Set[Try], session_id: str | None) -> list[Delivery]:
     """What this process has not tried yet (of one session, if named)."""
     with reading(db):
-        due = outbox.due(db, runtime.clock())
-    return [row for row in due if row.id not in tried and session_id in (None, row.session_id)]
+        due, waiting = outbox.due(db, runtime.clock()), outbox.waiting(db)
+    rows = [*due, *(row for row in waiting if can_be_made(runtime, row))]
+    return [row for row in rows if (row.id, row.state) not in tried and session_id in (None, row.session_id)]
+
+
+def can_be_made(runtime: Runtime, row: Delivery) -> bool:
+    """This process has the address and the secret that a waiting post waits for."""
+    return not isinstance(webhook.resolve(runtime, row.target), webhook.Waits)
 
 
 def claim(runtime: Runtime, db: Database, row: Delivery) -> Delivery | None:
@@ -118,22 +138,27 @@ def longest(runtime: Runtime, row: Delivery) -> timedelta:
     return MARGIN + (settings.hook_timeout if row.kind is DeliveryKind.HOOK else settings.webhook_timeout)
 
 
-def attempt(runtime: Runtime, db: Database, row: Delivery) -> bool:
-    """Run or post a claimed row once and record how it went; whether it succeeded."""
+def attempt(runtime: Runtime, db: Database, row: Delivery) -> bool | None:
+    """Run or post a claimed row once and record how it went: whether it succeeded, None if it must wait."""
     output: str | None = None
     error: str | None = None
     # A hook that failed is not run again by itself: it may have done half its work.
     may_repeat = row.kind is not DeliveryKind.HOOK
-    # What was queued while the configuration was wrong is looked up in it, whole again.
-    looked_up = row.target == AS_CONFIGURED
-    target = configured(runtime.settings, row.kind, row.name) if looked_up else row.target
-    if target is None:
-        output = "nothing is configured for it"
-    elif row.kind is DeliveryKind.HOOK:
-        ran = _run_hook(runtime, row, target)
-        error, output, may_repeat = ran.error, ran.output, ran.is_worth_repeating
-    else:
-        error = _post(runtime, row, target)
+    target: str | webhook.Post | webhook.Waits | None = _target(runtime, db, row)
+    if isinstance(target, str) and row.kind is DeliveryKind.WEBHOOK:
+        target = webhook.resolve(runtime, target)
+    match target:
+        case None:
+            output = "nothing is configured for it"
+        case str():
+            ran = _run_hook(runtime, row, target)
+            error, output, may_repeat = ran.error, ran.output, ran.is_worth_repeating
+        case webhook.Post():
+            error = _post(runtime, row, target)
+        case webhook.Waits():
+            with transaction(db):
+                outbox.park(db, row.id, target.reason)
+            return None
     now = runtime.clock()
     with transaction(db):
         if error is None:
@@ -142,6 +167,15 @@ def attempt(runtime: Runtime, db: Database, row: Delivery) -> bool:
             again = _next_attempt(row, now) if may_repeat else None
             outbox.fail(db, row.id, error=error, output=output, next_attempt_at=again)
     return error is None
+
+
+def _target(runtime: Runtime, db: Database, row: Delivery) -> str | None:
+    """What is stored as its target; looked up, for what was queued while the configuration was wrong."""
+    if row.target != UNKNOWN_TARGET:
+        return row.target
+    with reading(db):
+        session = sessions.get(db, row.session_id) if row.session_id else None
+    return configured(runtime, row.kind, row.name, session.webhook if session else None)
 
 
 def _next_attempt(row: Delivery, now: datetime) -> datetime | None:
@@ -169,17 +203,16 @@ def _run_hook(runtime: Runtime, row: Delivery, command: str) -> Ran:
     )
 
 
-def _post(runtime: Runtime, row: Delivery, url: str) -> str | None:
+def _post(runtime: Runtime, row: Delivery, post: webhook.Post) -> str | None:
     from agentctl.host import http
 
-    settings = runtime.settings
     headers = {"Idempotency-Key": row.event_id, "X-Agentctl-Event": row.name, "User-Agent": "agentctl"}
     return http.post(
-        url,
+        post.url,
         json.dumps(row.payload).encode(),
         headers=headers,
-        secret=settings.webhook_secret,
-        limit=settings.webhook_timeout.total_seconds(),
+        secret=post.secret,
+        limit=runtime.settings.webhook_timeout.total_seconds(),
     ).error
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agentctl.core import variables
 from agentctl.core.effects import AppendEvent, Effect, PostWebhook, ReleaseLocks, RunHook
@@ -22,10 +22,7 @@ from agentctl.runtime import Runtime
 from agentctl.store import counters, events, locks, outbox
 from agentctl.store.db import Database
 
-if TYPE_CHECKING:
-    from agentctl.core.settings import Settings
-
-AS_CONFIGURED = ""
+UNKNOWN_TARGET = ""
 """Target of a delivery that was queued while the configuration was wrong; `deliver` looks it up."""
 
 ENDINGS = frozenset({"session.stopped", "session.error", "session.timeout"})
@@ -89,7 +86,7 @@ def record_fuse_effects(
             case PostWebhook():
                 # The fuse's own address is for its expiry alone.
                 own = fuse.url if effect.type == "fuse.expired" else None
-                url = own or _target(runtime, DeliveryKind.WEBHOOK, effect.type)
+                url = own or _target(runtime, DeliveryKind.WEBHOOK, effect.type, None)
                 if url is not None:
                     payload = {
                         "hook_type": effect.type,
@@ -138,7 +135,7 @@ def queue_hook(
 def hook_command(runtime: Runtime, session: Session, name: str) -> str | None:
     """The shell command of a hook: given at launch, else configured, else None."""
     own = session.hooks.get(name)
-    return own or _target(runtime, DeliveryKind.HOOK, name)
+    return own or _target(runtime, DeliveryKind.HOOK, name, None)
 
 
 def hook_environment(session: Session, event_id: str) -> dict[str, str]:
@@ -162,7 +159,7 @@ def queue_webhook(
     runtime: Runtime, db: Database, session: Session, type_: str, event_id: str, now: datetime
 ) -> int:
     """Queue a post to the configured webhook; 0 where none is configured or wanted."""
-    url = _target(runtime, DeliveryKind.WEBHOOK, type_)
+    url = _target(runtime, DeliveryKind.WEBHOOK, type_, session.webhook)
     if url is None:
         return 0
     payload = {**_session_payload(session, type_, now), "event_id": event_id}
@@ -170,17 +167,22 @@ def queue_webhook(
     return 1
 
 
-def _target(runtime: Runtime, kind: DeliveryKind, name: str) -> str | None:
+def _target(runtime: Runtime, kind: DeliveryKind, name: str, wish: str | None) -> str | None:
     """`configured`; what cannot be known while the configuration is wrong is looked up at the delivery."""
-    settings = runtime.sound_settings
-    return AS_CONFIGURED if settings is None else configured(settings, kind, name)
+    return UNKNOWN_TARGET if runtime.sound_settings is None else configured(runtime, kind, name, wish)
 
 
-def configured(settings: Settings, kind: DeliveryKind, name: str) -> str | None:
-    """Where a hook (its command) or webhook (its address) of this name goes; None if nowhere."""
+def configured(runtime: Runtime, kind: DeliveryKind, name: str, wish: str | None) -> str | None:
+    """Where a hook (its command) or webhook (what stands for its address) of this name goes, if anywhere.
+
+    `wish` is what the session's launch wanted of its posts.
+    """
+    settings = runtime.settings
     if kind is DeliveryKind.HOOK:
         return settings.hook(name)
-    return settings.webhook_url if name in settings.webhook_events else None
+    from agentctl.ops.reconcile import webhook
+
+    return webhook.target(runtime, wish) if name in settings.webhook_events else None
 
 
 def _session_payload(session: Session, type_: str, now: datetime) -> dict[str, Any]:

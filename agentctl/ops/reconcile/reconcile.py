@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from agentctl.core import variables
 from agentctl.core.deadlines import decide_fuse, decide_lock
 from agentctl.core.decide import decide
 from agentctl.core.effects import AppendEvent, Signal, Sweep
@@ -54,7 +55,7 @@ def reconcile(
         burning = fuses.for_sessions(db, [row.id for row in rows])
         free_fuses = [fuse for fuse in fuses.armed(db) if fuse.session_id is None and fuse.is_due(now)]
         expired = [lock for lock in locks.all(db) if decide_lock(lock, now)] if wanted is None else []
-        is_due = wanted is None and outbox.count_due(db, now) > 0
+        is_due = wanted is None and (outbox.count_due(db, now) > 0 or _can_post_what_waits(runtime, db))
     verdicts: dict[str, Verdict] = {}
     changed: list[Verdict] = []
     for row in rows:
@@ -77,6 +78,18 @@ def reconcile(
     except CannotWrite:
         return Reconciled(tuple(verdicts.values()), written=False)
     return Reconciled(tuple((verdicts | applied).values()))
+
+
+def _can_post_what_waits(runtime: Runtime, db: Database) -> bool:
+    """Posts wait for an address or a secret, and this process's environment has it."""
+    if not any(runtime.environ.get(name) for name in (variables.WEBHOOK_URL, variables.WEBHOOK_SECRET)):
+        return False
+    waiting = outbox.waiting(db)
+    if not waiting or runtime.sound_settings is None:
+        return False
+    from agentctl.ops.reconcile.deliver import can_be_made
+
+    return any(can_be_made(runtime, row) for row in waiting)
 
 
 def _unsettled(db: Database, wanted: frozenset[str] | None) -> list[Session]:

@@ -19,6 +19,7 @@ from agentctl.core.model import DEFAULT_FUSE, Fuse, FuseAction, Session, Status
 from agentctl.errors import AdapterUnavailable, UsageFault
 from agentctl.host.programs import find_program, obstacle
 from agentctl.ops.directories.paths import existing_directory
+from agentctl.ops.reconcile import webhook
 from agentctl.ops.settings.tables import adapter_table
 from agentctl.runtime import Runtime
 
@@ -157,6 +158,7 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         env_keys=tuple(options.env),
         hooks=dict(options.hooks),
         meta=dict(options.meta),
+        webhook=webhook.wish(runtime.environ),
         store_path=adapter.store_path(wanted.environ),
         notes=command.notes,
     )

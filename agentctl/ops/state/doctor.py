@@ -317,6 +317,14 @@ def _deliveries(runtime: Runtime, db: Database) -> Iterator[Finding]:
         )
 
 
+def _waiting_posts(runtime: Runtime, db: Database) -> Iterator[Finding]:
+    with reading(db):
+        waiting = outbox.waiting(db)
+    if waiting:
+        fact = f"{len(waiting)} webhooks are not posted yet, the last {waiting[-1].last_error}"
+        yield Finding(Level.WARN, "deliveries", fact, "set that variable as it was, then agentctl reap")
+
+
 def _young_rows(runtime: Runtime, db: Database) -> Iterator[Finding]:
     """Rows of the future: the clock was set back since."""
     with reading(db):
@@ -327,7 +335,15 @@ def _young_rows(runtime: Runtime, db: Database) -> Iterator[Finding]:
         yield Finding(Level.WARN, "clock", fact, "set the clock; fuses count by it")
 
 
-INSIDE = (_directories, _contradictions, _settled_locks, _deliveries, _young_rows, own_sessions)
+INSIDE = (
+    _directories,
+    _contradictions,
+    _settled_locks,
+    _deliveries,
+    _waiting_posts,
+    _young_rows,
+    own_sessions,
+)
 """Looks at a state that can be opened, in the order of what rests on what."""
 
 
