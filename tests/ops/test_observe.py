@@ -17,7 +17,7 @@ from agentctl.host import processes
 from agentctl.ops.reconcile.observe import look, observe, read_agent, read_exit
 from tests.adapters.opencode_samples import LOGS, copy_store
 from tests.conftest import WaitUntil
-from tests.planting import ABSENT, NOON, Field, field_in, make_fuse, seconds, suspend, touch, write_exit
+from tests.planting import ABSENT, NOON, Field, field_in, make_fuse, seconds, suspend, write_exit
 
 ID = "4b1f0f9e-0000-4000-8000-000000000001"
 
