@@ -5,9 +5,14 @@
 mute:METHOD          never answers this request
 error:METHOD         answers it with a JSON-RPC error
 login                answers session/new as an agent does that nobody has logged in to
+name:NAME            calls itself so
+whole:TEXT           says this in one piece without a message's id, before its answer
+no-usage             reports no tokens; quota reports them as gemini does, counts as qwen does
+system-error         reports an error state as codex-acp does
 version:N            speaks this version of the protocol
 no-resume, no-load   does not announce session/resume, session/load
-no-model             offers no choice of a model; old-model offers one as older agents do
+no-model             offers no choice of a model; old-model offers one as older agents do;
+                     model-unsaid does not confirm the choice
 banner               says something as its own text before there is a prompt
 say:TEXT             answers the prompt with this, in pieces of one word (without it: with its greeting)
 silent               says nothing
@@ -17,7 +22,8 @@ late                 says something more after the turn's end
 subagent             tells in between what a session of another id says
 tool                 calls a tool that succeeds, and one that fails
 ask                  asks for a permission, tells what was answered
-ask-then-silent      asks, and says nothing more
+ask-then-silent      asks, and says nothing more; ask-then-notice sends a notice of Copilot's
+unnumbered           tells what was answered without a message's id
 request:METHOD       sends this request, tells the error that came back
 hang                 never answers the prompt, but for a cancel
 deaf                 the same, and takes no notice of a cancel
@@ -130,7 +136,7 @@ class Agent:
                 if wanted not in MODELS:
                     return {"error": {"code": -32602, "message": "model not found"}}
                 self.model = wanted
-                return {"result": self.choices()}
+                return {"result": {} if self.has("model-unsaid") else self.choices()}
             case "session/prompt":
                 return {"result": self.turn(params)}
         return {"error": {"code": -32601, "message": "Method not found"}}
@@ -142,7 +148,7 @@ class Agent:
         return {
             "protocolVersion": int(self.value("version", "1")),
             "agentCapabilities": can,
-            "agentInfo": {"name": "Fake", "version": "0.1"},
+            "agentInfo": {"name": self.value("name", "Fake"), "version": "0.1"},
             "authMethods": [{"id": "key", "name": "A key"}],
         }
 
@@ -171,16 +177,27 @@ class Agent:
         self.misbehave()
         if self.has("tool"):
             self.tools()
-        if self.has("ask") or self.has("ask-then-silent"):
+        for name, _, text in self.orders:
+            if name == "whole":
+                self.say_whole(text)
+        if self.has("ask") or self.has("ask-then-silent") or self.has("ask-then-notice"):
             picked = self.ask_permission()
-            if self.has("ask-then-silent"):
-                return {"stopReason": "end_turn"}
-            self.say(f"permission: {picked}")
+            if self.has("ask-then-notice"):
+                self.say_whole("Info: Operation cancelled by user")
+            if not self.has("ask"):
+                return {"stopReason": "end_turn", **self.usage()}
+            if self.has("unnumbered"):
+                self.say_whole(f"permission: {picked}")
+            else:
+                self.say(f"permission: {picked}")
         for name, _, method in self.orders:
             if name == "request":
                 self.say(f"{method}: {self.ask(method, {'path': '/etc/passwd'})['error']['code']}", "m2")
         if self.has("hang") or self.has("deaf"):
             return self.hang()
+        if self.has("system-error"):
+            self.tell_state(error={"message": "Reconnecting... 1/1", "additionalDetails": "high demand"})
+            self.tell_state(threadStatus={"type": "systemError"})
         if self.has("subagent"):
             self.say_elsewhere("From elsewhere")
         if self.has("retries"):
@@ -190,8 +207,24 @@ class Agent:
             self.say(self.value("say", GREETING))
         if self.has("cost"):
             self.tell_cost(1)
-        usage = {"inputTokens": 10, "outputTokens": 3, "cachedReadTokens": 2, "cachedWriteTokens": 1}
-        return {"stopReason": self.value("stop", "end_turn"), "usage": usage}
+        return {"stopReason": self.value("stop", "end_turn"), **self.usage()}
+
+    def usage(self) -> dict[str, Any]:
+        if self.has("counts"):
+            for _ in range(2):
+                content = {"type": "text", "text": ""}
+                meta = {"usage": {"inputTokens": 10, "outputTokens": 3, "cachedReadTokens": 0}}
+                self.update("agent_message_chunk", content=content, _meta=meta)
+            return {}
+        if self.has("quota"):
+            return {"_meta": {"quota": {"token_count": {"input_tokens": 10, "output_tokens": 3}}}}
+        if self.has("no-usage"):
+            return {"usage": None, "_meta": {"quota": {"token_count": None, "model_usage": []}}}
+        counts = {"inputTokens": 10, "outputTokens": 3, "cachedReadTokens": 2, "cachedWriteTokens": 1}
+        return {"usage": counts}
+
+    def tell_state(self, **state: Any) -> None:
+        self.update("session_info_update", _meta={"codex": state})
 
     def say_elsewhere(self, text: str) -> None:
         update = {"sessionUpdate": "agent_message_chunk", "content": {"type": "text", "text": text}}

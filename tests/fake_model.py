@@ -21,6 +21,7 @@ from typing import Any
 
 from tests.dialects.anthropic import ANTHROPIC
 from tests.dialects.chat import CHAT
+from tests.dialects.gemini import GEMINI
 from tests.dialects.responses import RESPONSES
 from tests.dialects.words import Reply, Turn
 
@@ -49,6 +50,7 @@ def behave(turn: Turn) -> Reply:
     slow<N>             the same after N seconds
     http<code>          fails with that status
     echo                tells how many user messages it sees, and the last of them
+    tool-http<code>     runs a command, then fails with that status
     tool-bash-<N>       runs `sleep N` with the agent's tool, then answers
     tool-write          writes hello.txt in the project, then answers
     tool-write-outside  writes a file beside the project, then answers
@@ -62,6 +64,9 @@ def behave(turn: Turn) -> Reply:
     if turn.model == "echo":
         last = turn.user_texts[-1] if turn.user_texts else ""
         return Reply(text=f"user message {len(turn.user_texts)}: {last}")
+    if code := re.fullmatch(r"tool-http(\d{3})", turn.model):
+        failed = Reply(text=f"the fake model says {code[1]}", status=int(code[1]))
+        return failed if turn.after_tool else use_tool("tool-bash-0.1")
     if turn.model.startswith("tool-"):
         return Reply(text=DONE) if turn.after_tool else use_tool(turn.model)
     return Reply(text=GREETING)
@@ -78,7 +83,7 @@ def use_tool(model: str) -> Reply:
     return Reply(text="Calling a tool", tool="write", arguments=arguments)
 
 
-DIALECTS = (CHAT, RESPONSES, ANTHROPIC)
+DIALECTS = (CHAT, RESPONSES, ANTHROPIC, GEMINI)
 
 
 class FakeModel:
@@ -151,6 +156,8 @@ class _Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(self.headers.get("content-length", 0)))
         body = json.loads(raw or b"{}")
         path = self.path.partition("?")[0]
+        if named := re.search(r"/models/([^/:]+):", path):
+            body["model"] = named[1]
         model.record(Request(path, dict(self.headers.items()), body))
         dialect = next((d for d in DIALECTS if path.endswith(d.path_suffix)), None)
         if dialect is None:

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import termios
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,13 +27,6 @@ if TYPE_CHECKING:
     from tests.conftest import WaitUntil
 
 SILENCE = "the agent ended its turn without saying anything or calling a tool"
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    starting = Start(tmp_path)
-    yield starting
-    starting.close()
 
 
 def row() -> Session:
@@ -113,7 +105,7 @@ def test_the_last_message_is_the_word_that_counts(start: Start) -> None:
     ("orders", "error"),
     [
         (["silent"], SILENCE),
-        (["retries"], f"{SILENCE} (except for notices of retries)"),
+        (["name:pi-acp", "retries"], f"{SILENCE} (except for notices of retries)"),
         (["stop:refusal"], "the agent refused to answer"),
         (["stop:cancelled"], "the agent cancelled the turn"),
         (["stop:max_turn_requests"], "the agent stopped early: it reached its limit of requests in one turn"),

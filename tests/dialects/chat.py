@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.dialects.words import Dialect, Reply, Turn, plain_text
+from tests.dialects.words import Dialect, Reply, Turn, in_gemini_words, plain_text
 
 
 def read_chat(body: Mapping[str, Any]) -> Turn:
@@ -17,11 +17,14 @@ def read_chat(body: Mapping[str, Any]) -> Turn:
         user_texts=tuple(plain_text(m.get("content")) for m in messages if m.get("role") == "user"),
         after_tool=bool(messages) and messages[-1].get("role") == "tool",
         wants_title="You are a title generator" in system,
+        tools=frozenset(str(tool.get("function", {}).get("name")) for tool in body.get("tools") or []),
     )
 
 
 def write_chat(turn: Turn, reply: Reply) -> Iterator[str]:
     """The events of the answer. Without `finish_reason` in the last one an agent asks again for ever."""
+    if "run_shell_command" in turn.tools:
+        reply = in_gemini_words(reply)
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": reply.text}]
     if reply.tool:
         call = {"name": reply.tool, "arguments": json.dumps(reply.arguments)}

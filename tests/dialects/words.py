@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -16,6 +16,8 @@ class Turn:
     after_tool: bool = False
     """The last message is a tool's answer."""
     wants_title: bool = False
+    tools: frozenset[str] = frozenset()
+    """Names of the tools that the agent offers, where the dialect reads them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,3 +46,14 @@ def plain_text(content: object) -> str:
     if isinstance(content, list):
         return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
     return content if isinstance(content, str) else ""
+
+
+def in_gemini_words(reply: Reply) -> Reply:
+    """A tool call as Gemini and its descendants name it; the call is opencode's until then."""
+    if reply.tool == "bash":
+        return replace(reply, tool="run_shell_command")
+    if reply.tool == "write":
+        given = reply.arguments
+        arguments = {"file_path": given["path"], "content": given["content"]}
+        return replace(reply, tool="write_file", arguments=arguments)
+    return reply

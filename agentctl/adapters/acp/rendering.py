@@ -60,8 +60,8 @@ class _Reader:
             if frame.get("method") == "session/update" and record.get("phase") != Phase.REPLAY:
                 update = mapping(mapping(frame.get("params")).get("update"))
                 yield from self._update(update, string(record.get("phase")), timestamp(record.get("at")))
-            elif "method" not in frame:
-                yield from self._flush()  # an answer, and so the turn's end
+            elif frame.get("method") != "session/update":
+                yield from self._flush()  # a request, or an answer and so the turn's end
             return
         yield from self._flush()
         yield from _entry(record)

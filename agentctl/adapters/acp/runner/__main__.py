@@ -33,6 +33,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING or __package__:
+    from agentctl.adapters.acp.runner.known import AGENTS, UNKNOWN
     from agentctl.adapters.acp.runner.link import NO_METHOD, Agent, Order
     from agentctl.adapters.acp.runner.records import (
         Frame,
@@ -40,14 +41,26 @@ if TYPE_CHECKING or __package__:
         Phase,
         StopRequested,
         Trouble,
+        current_model,
         listed,
         mapping,
         model_option,
     )
     from agentctl.adapters.acp.runner.turn import Turn
 else:
+    from known import AGENTS, UNKNOWN
     from link import NO_METHOD, Agent, Order
-    from records import Frame, Log, Phase, StopRequested, Trouble, listed, mapping, model_option
+    from records import (
+        Frame,
+        Log,
+        Phase,
+        StopRequested,
+        Trouble,
+        current_model,
+        listed,
+        mapping,
+        model_option,
+    )
     from turn import Turn
 
 PROTOCOL = 1
@@ -99,19 +112,23 @@ def lead(agent: Agent, prompt: str, end: dict[str, Any]) -> tuple[str | None, in
         return None, 128 + number
     except Trouble as trouble:
         return str(trouble), 1
-    end["stop_reason"], end["usage"] = answer.get("stopReason"), answer.get("usage")
-    error = judge(end["stop_reason"], agent.turn)
+    end["stop_reason"], end["usage"] = answer.get("stopReason"), agent.turn.usage(answer)
+    error = judge(end["stop_reason"], end["usage"], agent.turn)
     return error, 0 if error is None else 1
 
 
-def judge(reason: object, turn: Turn) -> str | None:
+def judge(reason: object, usage: Frame | None, turn: Turn) -> str | None:
     """What is wrong with a turn that was answered; None for a finished turn.
 
     An agent may report an error of its model's server as `end_turn` and nothing else.
     """
+    if reason in ("end_turn", "max_tokens") and (failure := turn.failure(usage)) is not None:
+        return failure
     if reason == "end_turn" and turn.is_denied_last:
         return f"the agent stopped early: permission for {turn.denied[-1]} was denied"
-    if reason == "max_tokens" or (reason == "end_turn" and (turn.has_spoken or turn.tools)):
+    if reason == "max_tokens" or (
+        reason == "end_turn" and (turn.has_spoken or turn.tools or turn.is_failure_noted)
+    ):
         return None
     if reason == "end_turn":
         retried = " (except for notices of retries)" if turn.retries else ""
@@ -123,6 +140,7 @@ def greet(agent: Agent, end: dict[str, Any]) -> str:
     """Everything before the prompt. Returns the session's id."""
     hello = agent.call("initialize", HELLO)
     info = mapping(hello.get("agentInfo"))
+    agent.turn.known = AGENTS.get(str(info.get("name")), UNKNOWN)
     end["agent"] = " ".join(str(info[key]) for key in ("name", "version") if info.get(key)) or None
     version = hello.get("protocolVersion")
     if version != PROTOCOL:
@@ -133,9 +151,13 @@ def greet(agent: Agent, end: dict[str, Any]) -> str:
         raise Trouble(f"the agent answered session/{how} without a session id")
     agent.session = session
     end["session"], end["how"] = session, how
-    agent.log.record("session", id=session, how=how, agent=end["agent"], model=agent.model)
-    if agent.order.model is not None:
-        choose_model(agent, told, agent.order.model)
+    opened = {"id": session, "how": how, "agent": end["agent"]}
+    try:
+        if agent.order.model is not None:
+            choose_model(agent, told, agent.order.model)
+    finally:
+        # Once the model is chosen: until then it is one that will not be used.
+        agent.log.record("session", **opened, model=agent.model)
     return session
 
 
@@ -171,7 +193,9 @@ def choose_model(agent: Agent, told: Frame, model: str) -> None:
     option = model_option(told)
     try:
         if option is not None:
-            agent.call("session/set_config_option", {**session, "configId": option.get("id"), "value": model})
+            given = {**session, "configId": option.get("id"), "value": model}
+            answer = agent.call("session/set_config_option", given)
+            agent.model = current_model(answer) or model
             return
     except Trouble as trouble:
         if trouble.code != NO_METHOD or not told.get("models"):

@@ -328,6 +328,7 @@ class Agent:
         title = one_line(str(call.get("title") or call.get("kind") or "a tool"), 200)
         if answer == "denied":
             self.turn.deny(title)
+        self.turn.end_message()
         self.log.record("permission", title=title, answer=answer, option=option)
         picked = {"outcome": "cancelled"} if option is None else {"outcome": "selected", "optionId": option}
         self.send({"id": number, "result": {"outcome": picked}})
