@@ -38,39 +38,101 @@ put() {
 	return "$written"
 }
 
-# Wakes at least once a minute, so that a deadline that was moved is noticed and one on
-# a clock that was set is kept. It outlives a killed shim only as long as the agent does.
-timer() {
-	nap= told=
-	trap '[ -z "$nap" ] || kill "$nap"; exit 0' TERM
-	while kill -0 $$ || { read -r pid rest <"$directory/pid" && kill -0 "$pid"; }; do
-		due= left=60
-		read -r due <"$directory/fuse"
-		case $due in
-		'' | *[!0-9]*) ;;
-		*) left=$((due - $(PATH=/usr/bin:/bin:$PATH date +%s))) ;;
-		esac
-		if [ "$left" -le 0 ]; then
-			agentctl _tick "$id"
-			[ "$due" = "$told" ] || { told=$due; continue; }
-			left=5
-		elif [ "$left" -gt 60 ]; then
-			left=60
-		fi
-		PATH=/usr/bin:/bin:$PATH sleep "$left" &
-		nap=$!
-		wait "$nap"
-		nap=
-	done
-}
+now() { PATH=/usr/bin:/bin:$PATH date +%s; }
 
-# When a process began, from its line of the process table.
-ticks_of() {
+# A process's line of the table, here into words. A program's name may hold line ends.
+look() {
+	state='' parent='' ticks=- stat=''
+	while read -r line; do
+		stat=$stat$line
+	done <"/proc/$1/stat" || return 1
+	# shellcheck disable=SC2086
+	set -- ${stat##*) }
+	[ $# -ge 20 ] || return 1
+	state=$1 parent=$2
 	shift 19
 	ticks=$1
 }
-ticks=-
-{ read -r stat </proc/self/stat && ticks_of ${stat##*) }; } 2>/dev/null
+look self 2>/dev/null
+began=$ticks
+
+# The process that started the timer still is its parent. Without /proc its pid must do.
+has_shim() {
+	if look self; then
+		[ "$parent" = "$shim" ]
+	else
+		kill -0 $$
+	fi
+}
+
+# The agent lives: the process with its pid began when the agent did, and in this boot.
+has_agent() {
+	read -r pid start boot rest <"$directory/pid" && look "$pid" &&
+		[ "$start $boot" = "$ticks ${here%% *}" ] && [ "$state" != Z ]
+}
+
+# Sleep for $1 seconds, in short naps: what has become useless leaves within seconds.
+rest() {
+	left=$1
+	while [ "$left" -gt 0 ]; do
+		PATH=/usr/bin:/bin:$PATH sleep "$((left < 5 ? left : 5))" &
+		nap=$!
+		wait "$nap"
+		nap=
+		left=$((left - 5))
+		has_shim || has_agent || exit 0
+	done
+}
+
+# When something is to be decided, and the deadline at which the agent is to be stopped.
+read_fuse() {
+	due='' stop=''
+	{ read -r due && read -r stop; } <"$directory/fuse"
+	case $due in '' | *[!0-9]*) due='' ;; esac
+	case $stop in '' | *[!0-9]*) stop='' ;; esac
+}
+
+# The deadline has passed, and no agentctl could be called: end the agent, once it is sure who that is.
+fire() {
+	read_fuse
+	[ -n "$stop" ] && [ "$(now)" -ge "$stop" ] && has_agent && put "$stop" "$directory/fired" || return
+	kill -TERM "$pid"
+	kill -CONT "$pid"
+	rest 10
+	has_agent && kill -KILL "$pid"
+}
+
+# Wakes at least once a minute, so that a deadline that was moved is noticed and one on
+# a clock that was set is kept. It outlives a killed shim only as long as the agent does.
+timer() {
+	nap='' told='' failed=0
+	trap '[ -z "$nap" ] || kill "$nap"; exit 0' TERM
+	look self
+	shim=$parent
+	while has_shim || has_agent; do
+		read_fuse
+		left=60
+		[ -z "$due" ] || left=$((due - $(now)))
+		if [ "$left" -gt 0 ]; then
+			rest "$((left < 60 ? left : 60))"
+			continue
+		fi
+		[ "$due" = "$told" ] || failed=0
+		if agentctl _tick "$id"; then
+			failed=0
+			[ "$due" != "$told" ] || rest 5
+		else
+			# Tried at the deadline, five seconds and a minute later.
+			failed=$((failed + 1))
+			case $failed in
+			1) rest 5 ;;
+			2) rest 55 ;;
+			*) fire; rest 5 ;;
+			esac
+		fi
+		told=$due
+	done
+}
 
 # Becomes the agent: records who it is under its final pid, then is replaced by it.
 # Of itself, not of $$: where /proc is another pid namespace's, $$ is somebody else there.

@@ -62,7 +62,12 @@ def events(home: Path) -> list[dict[str, Any]]:
 
 def timer_file(home: Path, session: str) -> str:
     """What the shim's timer waits for: a second or two before the instant, which its call waits for."""
-    return (home / "sessions" / session / "fuse").read_text().strip()
+    return (home / "sessions" / session / "fuse").read_text().split()[0]
+
+
+def own_deadline(home: Path, session: str) -> str:
+    """When the session's timer ends the agent itself if it cannot call agentctl."""
+    return (home / "sessions" / session / "fuse").read_text().split()[1]
 
 
 def test_setting_replaces_the_one_armed_fuse(run: Run, launch: Launch, sealed_home: Path) -> None:
@@ -99,6 +104,7 @@ def test_extending_moves_deadline_and_warning(run: Run, launch: Launch, sealed_h
     run(f"fuse set {session} --for 3h")  # replaces the warning, too
     due = deadline(listed(run)[0]).timestamp()
     assert -2 < int(timer_file(sealed_home, session)) - due <= -1
+    assert 0 <= int(own_deadline(sealed_home, session)) - due < 1, "never early"
 
 
 def test_cancelling_disarms_once(run: Run, launch: Launch, sealed_home: Path) -> None:
@@ -106,7 +112,7 @@ def test_cancelling_disarms_once(run: Run, launch: Launch, sealed_home: Path) ->
     assert "is cancelled" in run("fuse cancel build").stderr
     assert listed(run) == []
     assert [fuse["state"] for fuse in listed(run, "-a")] == ["cancelled"]
-    assert timer_file(sealed_home, session) == "-"
+    assert timer_file(sealed_home, session) == own_deadline(sealed_home, session) == "-"
     assert events(sealed_home)[-1]["type"] == "fuse.cancelled"
     assert "no armed fuse" in run("fuse cancel build", exit=10).stderr
     assert "no armed fuse" in run("fuse extend build --by 1m", exit=10).stderr

@@ -32,6 +32,9 @@ printf '%s\\n' "$* in $(pwd) input $(readlink /proc/$$/fd/0)" >>'{log}'
 echo over >>'{log}'
 """
 
+TIMES = {"rest 55 ;;": "rest 1 ;;", "rest 5": "rest 1", "rest 10": "rest 1", "5))": "1))"}
+"""What the timer does after a minute and in naps of five seconds, done in seconds."""
+
 Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
@@ -87,6 +90,15 @@ def start(files: SessionFiles, tmp_path: Path) -> Iterator[Start]:
         recorded_pid(files)
         if token := agent_token(files):
             processes.signal_process(recorded_pid(files), token, signal.SIGKILL)
+
+
+@pytest.fixture
+def quick_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = PROGRAM
+    for slow, quick in TIMES.items():
+        assert slow in text
+        text = text.replace(slow, quick)
+    monkeypatch.setitem(globals(), "PROGRAM", text)
 
 
 @pytest.fixture
@@ -375,18 +387,18 @@ class TestTheTimer:
         tmp_path: Path,
         wait_until: WaitUntil,
     ) -> None:
-        """It naps for a minute instead."""
+        """It naps instead, for seconds each time."""
         self.deadline(files, text)
         shim = start(sh, *fake("ready", "sleep:60"), timed=True, python=recorder())
-        wait_until(lambda: naps(shim.pid) == ["60"])
+        wait_until(lambda: naps(shim.pid) == ["5"])
         assert calls(tmp_path) == []
 
-    def test_naps_until_a_near_deadline_and_a_minute_for_a_far_one(
+    def test_naps_for_seconds_while_its_deadline_is_far(
         self, sh: str, files: SessionFiles, start: Start, wait_until: WaitUntil
     ) -> None:
         self.deadline(files, self.now() + 7200)
         shim = start(sh, *fake("ready", "sleep:60"), timed=True)
-        wait_until(lambda: naps(shim.pid) == ["60"])
+        wait_until(lambda: naps(shim.pid) == ["5"])
 
     def test_a_deadline_that_was_moved_is_kept(
         self,
@@ -397,12 +409,12 @@ class TestTheTimer:
         tmp_path: Path,
         wait_until: WaitUntil,
     ) -> None:
-        """Moved while it naps (two seconds at most): no call at the old time, a longer nap instead."""
+        """Moved while it naps (two seconds at most): no call at the old time."""
         self.deadline(files, self.now() + 2)
         shim = start(sh, *fake("ready", "sleep:60"), timed=True, python=recorder())
         wait_until(lambda: naps(shim.pid) != [])
         self.deadline(files, self.now() + 3600)
-        wait_until(lambda: naps(shim.pid) == ["60"])
+        wait_until(lambda: naps(shim.pid) == ["5"])
         assert calls(tmp_path) == []
 
     def test_goes_with_its_nap_when_the_agent_ends(
@@ -411,7 +423,7 @@ class TestTheTimer:
         self.deadline(files, "-")
         shim = start(sh, *fake("ready", "sleep:60"), timed=True)
         until_ready(files)
-        wait_until(lambda: naps(shim.pid) == ["60"])
+        wait_until(lambda: naps(shim.pid) == ["5"])
         group = members(shim.pid)
         os.kill(recorded_pid(files), signal.SIGTERM)
         shim.wait()
@@ -464,6 +476,84 @@ class TestTheTimer:
         os.kill(recorded_pid(files), signal.SIGKILL)
         wait_until(lambda: members(shim.pid) == set())
         assert calls(tmp_path) == []
+
+    def test_leaves_soon_if_shim_and_agent_were_killed(
+        self,
+        sh: str,
+        files: SessionFiles,
+        start: Start,
+        recorder: Callable[[], str],
+        tmp_path: Path,
+        wait_until: WaitUntil,
+    ) -> None:
+        """Although the pid is somebody else's now: the start tells. A nap takes up to five seconds."""
+        self.deadline(files, "-")
+        shim = start(sh, *fake("ready", "sleep:60"), timed=True, python=recorder())
+        until_ready(files)
+        wait_until(lambda: naps(shim.pid) == ["5"])
+        agent = recorded_pid(files)
+        _, ticks, rest = Path(files.pid).read_text().split(maxsplit=2)
+        Path(files.pid).write_text(f"{os.getpid()} {int(ticks) - 1} {rest}")
+        shim.kill()
+        shim.wait()
+        os.kill(agent, signal.SIGKILL)
+        wait_until(lambda: members(shim.pid) == set())
+        assert calls(tmp_path) == []
+
+    @pytest.mark.parametrize("orders", [("ready", "sleep:60"), ("trap:TERM", "ready", "cat", "sleep:60")])
+    def test_ends_the_agent_itself_if_nothing_can_be_called(
+        self, orders: tuple[str, ...], sh: str, files: SessionFiles, start: Start, quick_timer: None
+    ) -> None:
+        """Its interpreter is gone. One that ignores TERM is killed."""
+        now = self.now()
+        self.deadline(files, f"{now}\n{now}")
+        start(sh, *fake(*orders), timed=True, python="/nonexistent/python").wait()
+        assert exit_of(files) == ("137\n" if "trap:TERM" in orders else "143\n")
+        assert Path(files.fired).read_text() == f"{now}\n"
+
+    @pytest.mark.parametrize("stop", ["-", "later"])
+    def test_ends_nobody_before_the_deadline_or_for_a_warning(
+        self,
+        stop: str,
+        sh: str,
+        files: SessionFiles,
+        start: Start,
+        recorder: Callable[[str], str],
+        tmp_path: Path,
+        wait_until: WaitUntil,
+        quick_timer: None,
+    ) -> None:
+        now = self.now()
+        self.deadline(files, f"{now}\n{now + 3600 if stop == 'later' else stop}")
+        start(sh, *fake("ready", "sleep:60"), timed=True, python=recorder("exit 1"))
+        wait_until(lambda: len(calls(tmp_path)) >= 4)
+        assert agent_life(files) is Life.ALIVE
+        assert not os.path.exists(files.fired)
+
+    @pytest.mark.parametrize("place", [1, 2])
+    def test_ends_nobody_whose_start_or_boot_is_not_the_agents(
+        self,
+        place: int,
+        sh: str,
+        files: SessionFiles,
+        start: Start,
+        recorder: Callable[[str], str],
+        tmp_path: Path,
+        wait_until: WaitUntil,
+        quick_timer: None,
+    ) -> None:
+        due = self.now() + 2
+        self.deadline(files, f"{due}\n{due}")
+        shim = start(sh, *fake("ready", "sleep:60"), timed=True, python=recorder("exit 1"))
+        until_ready(files)
+        pid = recorded_pid(files)
+        words = Path(files.pid).read_text().split()
+        words[place] = "1"
+        Path(files.pid).write_text(" ".join(words) + "\n")
+        wait_until(lambda: len(calls(tmp_path)) >= 4)
+        assert not os.path.exists(files.fired)
+        assert processes.stat_of(pid) is not None
+        os.killpg(shim.pid, signal.SIGKILL)
 
     def test_works_for_an_agent_whose_shim_was_killed(
         self,

@@ -191,6 +191,13 @@ class TestLiveness:
         agent.kill(signal.SIGCONT)
         assert not look(session, agent.files).suspended
 
+    def test_the_timers_own_record_is_seen(self, field: Field) -> None:
+        agent = field.start()
+        session = field.plant(agent)
+        assert not look(session, agent.files).fired
+        Path(agent.files.fired).write_text("1\n")
+        assert look(session, agent.files).fired
+
     def test_the_pid_file_speaks_for_a_row_that_has_no_pid_yet(self, field: Field) -> None:
         agent = field.start()
         session = field.plant(id=agent.session_id)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from math import ceil
 
 from agentctl.core.model import Fuse, FuseAction, FuseState, Session
 from agentctl.host.files import read_small, write_private
@@ -68,11 +69,18 @@ def next_instant(fuse: Fuse | None) -> datetime | None:
 def _timer_line(fuse: Fuse | None) -> bytes:
     """What the shim's timer waits for: epoch seconds, or `-` for nothing.
 
-    It has a clock of whole seconds and sleeps for whole ones, so it may come a second late. It is
-    told a time that is early enough for that, and what it then calls waits for the exact instant.
+    The first line is the next instant at which to call agentctl. The timer has a clock of whole
+    seconds and sleeps for whole ones, so it may come a second late. It is told a time that is
+    early enough for that, and what it then calls waits for the exact instant.
+
+    The second is the deadline at which it ends the agent itself if agentctl cannot be called:
+    never before it.
     """
     instant = next_instant(fuse)
-    return b"-\n" if instant is None else b"%d\n" % (instant.timestamp() // 1 - 1)
+    first = "-" if instant is None else str(int(instant.timestamp() // 1 - 1))
+    stops = fuse is not None and fuse.state is FuseState.ARMED and fuse.action is FuseAction.STOP
+    second = str(ceil(fuse.deadline.timestamp())) if fuse is not None and stops else "-"
+    return f"{first}\n{second}\n".encode("ascii")
 
 
 def read(runtime: Runtime, session_id: str) -> tuple[Session, Fuse | None] | None:
