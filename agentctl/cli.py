@@ -98,6 +98,7 @@ HIDDEN: dict[str, str] = {
     "generate": "agentctl.commands.generate",
     "_finalise": "agentctl.commands.internal:finalise",
     "_tick": "agentctl.commands.internal:tick",
+    "_sweep": "agentctl.commands.internal:sweep",
     "_deliver": "agentctl.commands.internal:deliver",
 }
 """For packagers and for agentctl itself: in no listing. `module` or `module:attribute`."""

@@ -51,6 +51,8 @@ class Runtime:
         """Who this invocation is in the ledger: the command's name."""
         self.delivers = delivers
         """This command runs hooks and posts webhooks itself; other commands start a deliverer for that."""
+        self.sweeps = False
+        """This command ends what stopped sessions left; other commands start a worker for that."""
         self.watches = False
         """This command keeps watching for changes (`events -f`)."""
         self.progress: Callable[[str, int, int], None] = _silence

@@ -35,6 +35,17 @@ def tick(runtime: Runtime, session_id: str) -> None:
     run(runtime, session_id)
 
 
+@click.command("_sweep", hidden=True)
+@click.argument("session_id")
+@pass_runtime
+def sweep(runtime: Runtime, session_id: str) -> None:
+    """End what a stopped session left running."""
+    from agentctl.ops.reconcile.sweep import work
+
+    runtime.actor, runtime.sweeps = "sweeper", True
+    work(runtime, runtime.state, session_id)
+
+
 @click.command("_deliver", hidden=True)
 @pass_runtime
 def deliver(runtime: Runtime) -> None:

@@ -39,7 +39,8 @@ def command(runtime: Runtime, quiet: bool, as_json: bool) -> None:
 
     runtime.delivers = True
     reaped = reap(runtime)
-    survivors = sorted(pid for one in reaped.stopped for pid in one.survivors)
+    left = [*(one.survivors for one in reaped.stopped), *(one.survivors for one in reaped.swept)]
+    survivors = sorted({target.pid for tree in left for target in tree})
     _show.answer(
         reaped,
         as_json=as_json,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from agentctl.commands._options import (
 from agentctl.errors import PartlyDone
 
 if TYPE_CHECKING:
+    from agentctl.core.sweeping import Tree
     from agentctl.ops.sessions.stop import Stopped
     from agentctl.runtime import Runtime
 
@@ -52,10 +53,9 @@ def command(
     """Stop sessions, gently first.
 
     Asks the agent to end, in the way its adapter prescribes, and kills the agent if it does
-    not. Then ends everything that the agent started: its descendants, its process group and
-    every process with the session's id in its environment. If the session has already ended,
-    only such processes are ended. Sessions that the agent launched through agentctl continue,
-    unless --tree is given.
+    not. Then ends everything that the agent started, in the same way, and names it. What a
+    session that ended by itself left running is named too, but ended only with --force.
+    Sessions that the agent launched through agentctl continue, unless --tree is given.
 
     \b
     Examples:
@@ -86,7 +86,10 @@ def command(
     _show.answer(
         stopped,
         as_json=as_json,
-        document=lambda stopped: _show.sessions_fields(runtime, [one.found for one in stopped]),
+        document=lambda stopped: {
+            **_show.sessions_fields(runtime, [one.found for one in stopped]),
+            "processes": [process for one in stopped for process in _processes(one)],
+        },
         text=_tell,
         quiet=quiet,
         ids=lambda stopped: [one.found.session.id for one in stopped],
@@ -98,6 +101,18 @@ def command(
         )
 
 
+def _processes(one: Stopped) -> Iterator[Mapping[str, object]]:
+    """Each process beside the agent, and what became of it."""
+    for state, tree in (("ended", one.ended), ("survived", one.survivors), ("left", one.strays)):
+        for target, name in tree.items():
+            yield {
+                "session_id": one.found.session.id,
+                "pid": target.pid,
+                "command": name,
+                "state": state,
+            }
+
+
 def _tell(stopped: Sequence[Stopped]) -> None:
     for one in stopped:
         session = one.found.session
@@ -106,10 +121,19 @@ def _tell(stopped: Sequence[Stopped]) -> None:
         else:
             reason = one.found.reason or "its end has not been seen"
             _show.note(f"session {session.id[:8]} {session.outcome or one.found.status}: {reason}")
+        if one.ended:
+            _show.note(f"session {session.id[:8]}: also ended {_named(one.ended)}")
+        if one.strays:
+            _show.note(f"session {session.id[:8]} has left these running: {_named(one.strays)}")
+            _show.hint(f"agentctl stop --force {session.id[:8]} kills them")
 
 
 def _remains(one: Stopped) -> str:
     who = f"session {one.found.session.id[:8]}"
     if not one.survivors:
         return f"{who}: its end has not been seen"
-    return f"{who}: these processes could not be ended: {', '.join(map(str, one.survivors))}"
+    return f"{who}: these processes could not be ended: {_named(one.survivors)}"
+
+
+def _named(processes: Tree) -> str:
+    return ", ".join(f"{one.pid} ({name})" if name else str(one.pid) for one, name in processes.items())

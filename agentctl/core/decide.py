@@ -339,7 +339,7 @@ def end(session: Session, fuse: Fuse | None, ending: Ending) -> Verdict:
     effects: list[Effect] = [] if ending.lingering else [ReleaseLocks()]
     effects.append(AppendEvent(type_, ending.reason, data))
     if session.stop_cause in (StopCause.USER, StopCause.FUSE):
-        effects.append(Sweep())
+        effects.append(_sweep(session))
     effects += [RunHook("on_complete"), PostWebhook(type_)]
     return Verdict(
         rule=ending.rule,
@@ -349,6 +349,12 @@ def end(session: Session, fuse: Fuse | None, ending: Ending) -> Verdict:
         reason=ending.reason,
         effects=tuple(effects),
     )
+
+
+def _sweep(session: Session) -> Sweep:
+    """What the agent left has the rest of its patience; after KILL there is none left."""
+    is_over = session.stop_stage >= len(session.ladder)
+    return Sweep(None if is_over else session.stop_escalate_at, at_once=len(session.ladder) == 1)
 
 
 def _stops(fuse: Fuse, now: datetime) -> bool:

@@ -1,21 +1,24 @@
 """What a verdict asks for: data, not calls."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 
 class Signal(NamedTuple):
-    """Send this signal to the agent; KILL goes to its whole process tree."""
+    """Send this signal to the agent."""
 
     number: int
 
 
 class Sweep(NamedTuple):
-    """End what a stopped agent left behind: its tools, found by group and environment tag."""
+    """End what a stopped agent left behind: its tools, asked first, and killed after that."""
 
-    effect: str = "sweep"
-    """Without a field of its own, it would equal `ReleaseLocks()`."""
+    patience_until: datetime | None = None
+    """How long they may take at least; None where nobody said."""
+    at_once: bool = False
+    """Kill without asking."""
 
 
 class ReleaseLocks(NamedTuple):

@@ -12,6 +12,7 @@ EVENT_TYPES = (
     "session.error",
     "session.timeout",
     "session.gone",
+    "session.swept",
     "session.imported",
     "fuse.set",
     "fuse.extended",

@@ -134,6 +134,13 @@ class FuseAction(StrEnum):
     EVENT = "event"
 
 
+class Identity(NamedTuple):
+    """A process that was identified, to be checked again before it is signalled."""
+
+    pid: int
+    start_token: str
+
+
 class Rung(NamedTuple):
     """One step of the stop ladder: a signal, and how long to wait before the next."""
 

@@ -53,7 +53,7 @@ def stop_asked(
     """A user's request to stop a live session: the first rung, or KILL at once with `force`.
 
     `patience` replaces the waiting time before the last rung. A request that was made
-    before is kept; asking again with `force` goes to the last rung now.
+    before is kept; asking again with `force` leaves only the last rung, and goes to it now.
     """
     ladder = session.ladder or TERM_THEN_KILL
     escalate_at = session.stop_escalate_at
@@ -61,11 +61,13 @@ def stop_asked(
         ladder = (*(Rung(rung.signal, patience) for rung in ladder[:-1]), ladder[-1])
     if patience is not None and escalate_at is not None:
         escalate_at = min(escalate_at, now + patience)
+    if force:
+        ladder = ladder[-1:]
     first_request = session.stop_cause is StopCause.NONE
     after = session._replace(
         ladder=ladder,
         stop_cause=StopCause.USER if first_request else session.stop_cause,
-        stop_stage=len(ladder) - 1 if force else session.stop_stage,
+        stop_stage=0 if force else session.stop_stage,
         stop_escalate_at=escalate_at,
     )
     effects: tuple[Effect, ...] = ()

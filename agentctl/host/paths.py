@@ -123,6 +123,11 @@ class SessionFiles(NamedTuple):
     def manifest(self) -> str:
         return self._at("session.json")
 
+    @property
+    def sweep(self) -> str:
+        """Held by whoever ends what the session leaves running."""
+        return self._at("sweep")
+
     def stopper(self, pid: int) -> str:
         """Where the process `pid` says that it is stopping the session."""
         return self._at(f"{STOPPER}{pid}")

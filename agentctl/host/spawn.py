@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
@@ -23,6 +23,12 @@ Detached: TypeAlias = "Popen[bytes]"
 
 RESET = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE)
 """A shell cannot undo what it was started ignoring, so these are reset before it starts."""
+
+
+REAPER = "reaper"
+"""The last word of a pid file whose shim adopts whatever loses its parent below it."""
+
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,28 +69,50 @@ def start_shim(request: ShimRequest) -> Detached:
     setting = {name: value for name, value in {**kept, **request.patch}.items() if value is not None}
     environ |= {f"{variables.SET}{name}": value for name, value in setting.items()}
     removing = [variables.RESTORE, *(name for name, value in request.patch.items() if value is None)]
-    argv = [
-        "/bin/sh",
-        "-c",
-        f'eval "${variables.PROGRAM}"',
-        "agentctl-shim",
-        request.session_id,
-        request.name or "-",
-        request.files.directory,
-        request.interpreter,
-        request.stdin,
-        "1" if request.timed else "0",
-        " ".join(machine.of_children()),
-        " ".join(setting),
-        " ".join(removing),
-        *request.argv,
-    ]
+    here = " ".join(machine.of_children())
     with ExitStack() as stack:
         log = flock.hold(request.files.log, append=True)
         stack.callback(os.close, log)
         tree = flock.hold(request.files.tree)
         stack.callback(os.close, tree)
-        return _detach(argv, request.cwd, environ, (request.lock, log, tree))
+
+        def start(here: str, before_exec: Callable[[], None] | None = None) -> Detached:
+            own = (request.session_id, request.name or "-", request.files.directory, request.interpreter)
+            timed = "1" if request.timed else "0"
+            words = (*own, request.stdin, timed, here, " ".join(setting), " ".join(removing))
+            argv = ["/bin/sh", "-c", f'eval "${variables.PROGRAM}"', "agentctl-shim", *words, *request.argv]
+            return _detach(argv, request.cwd, environ, (request.lock, log, tree), before_exec)
+
+        adopt = _adopting_orphans()
+        if adopt is not None:
+            import subprocess
+
+            with suppress(subprocess.SubprocessError):  # the kernel refused
+                return start(f"{here} {REAPER}", adopt)
+        return start(here)
+
+
+def _adopting_orphans() -> Callable[[], None] | None:
+    """What makes a new process the reaper of everything below it; None where only PID 1 is one.
+
+    Whatever loses its parent below a reaper becomes the reaper's child, so that a tool cannot
+    leave the session by detaching itself. The attribute survives exec, and no program but the
+    new process itself can set it: the library is bound here, before the fork.
+    """
+    if sys.platform != "linux":
+        return None
+    import ctypes
+
+    try:
+        prctl = ctypes.CDLL(None).prctl
+    except (OSError, AttributeError):
+        return None
+
+    def adopt() -> None:
+        if prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+            raise OSError("prctl was refused")
+
+    return adopt
 
 
 def start_agentctl(arguments: Sequence[str], environ: Mapping[str, str]) -> Detached:
@@ -94,7 +122,11 @@ def start_agentctl(arguments: Sequence[str], environ: Mapping[str, str]) -> Deta
 
 
 def _detach(
-    argv: Sequence[str], cwd: str, environ: Mapping[str, str], streams: tuple[int, int, int] | None = None
+    argv: Sequence[str],
+    cwd: str,
+    environ: Mapping[str, str],
+    streams: tuple[int, int, int] | None = None,
+    before_exec: Callable[[], None] | None = None,
 ) -> Detached:
     import subprocess
 
@@ -108,6 +140,7 @@ def _detach(
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
+            preexec_fn=before_exec,
         )
     return process
 

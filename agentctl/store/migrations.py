@@ -14,6 +14,7 @@ _STRICT = "STRICT" if sqlite3.sqlite_version_info >= (3, 37) else ""
 
 UNSETTLED = "(status NOT IN ('stopped', 'error') OR lingering = 1)"
 SETTLED = "(status IN ('stopped', 'error') AND lingering = 0)"
+UNSWEPT = "(kill_at IS NOT NULL AND done_at IS NULL)"
 """Literal parts of the partial indexes. A query uses an index only by its very words."""
 
 _V1 = (
@@ -162,7 +163,27 @@ def m0002_webhook_wishes(connection: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [m0001_first_release, m0002_webhook_wishes]
+def m0003_sweeps(connection: sqlite3.Connection) -> None:
+    """What stopped sessions left running, so that it is ended whoever is killed meanwhile."""
+    connection.execute(
+        f"""CREATE TABLE sweeps (
+            session_id TEXT PRIMARY KEY NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+            targets TEXT NOT NULL,
+            kill_at TEXT,
+            term_at TEXT,
+            done_at TEXT,
+            ended TEXT NOT NULL DEFAULT '[]',
+            survivors TEXT NOT NULL DEFAULT '[]'
+        ) {_STRICT}"""
+    )
+    connection.execute(f"CREATE INDEX sweeps_pending ON sweeps (session_id) WHERE {UNSWEPT}")
+
+
+MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [
+    m0001_first_release,
+    m0002_webhook_wishes,
+    m0003_sweeps,
+]
 
 SCHEMA_VERSION = len(MIGRATIONS)
 

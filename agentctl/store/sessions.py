@@ -12,7 +12,7 @@ from datetime import datetime
 from agentctl.core.model import Session, Status
 from agentctl.store import codecs
 from agentctl.store.db import Database, change, fetch, fetch_first, insert_row, update_row
-from agentctl.store.migrations import SETTLED, UNSETTLED
+from agentctl.store.migrations import SETTLED, UNSETTLED, UNSWEPT
 
 _SELECT = f"SELECT {', '.join(codecs.SESSION_COLUMNS)} FROM sessions"
 
@@ -40,6 +40,12 @@ def get(db: Database, session_id: str) -> Session | None:
 def unsettled(db: Database) -> list[Session]:
     """Not final, or lingering; newest first. The cost depends on these rows only."""
     return fetch(db, _decode, f"{_SELECT} {_LIVE} ORDER BY created_at DESC")
+
+
+def unswept(db: Database) -> list[str]:
+    """Sessions that have been stopped, but whose other processes are not known to have ended."""
+    sql = f"SELECT session_id FROM sweeps INDEXED BY sweeps_pending WHERE {UNSWEPT}"
+    return fetch(db, _first, sql)
 
 
 def recent(

@@ -83,7 +83,7 @@ def test_row_1_a_record_ends_by_cause_then_by_code(
     assert (after.status, after.outcome, after.reason) == (status, outcome, reason)
     assert (after.exit_code, after.signal, after.ended_at) == (code, signal, at(3))
     assert (result.shown, result.reason) == (status, reason)
-    swept = () if cause is StopCause.NONE else (Sweep(),)
+    swept = () if cause is StopCause.NONE else (Sweep(at(10)),)
     evidence = f"exit file {'unreadable' if code is None else code}, {seen.evidence}"
     data = {"outcome": outcome.value, "exit_code": code, "rule": 1, "evidence": evidence}
     assert result.effects == (
@@ -254,7 +254,7 @@ def test_row_4_gone_without_a_record(cause: StopCause, outcome: Outcome, reason:
     assert result.rule == 4
     assert (after.status, after.outcome, after.reason) == (status, outcome, reason)
     assert (after.exit_code, after.signal, after.ended_at) == (None, None, at(60))
-    swept = () if cause is StopCause.NONE else (Sweep(),)
+    swept = () if cause is StopCause.NONE else (Sweep(at(10)),)
     evidence = f"no exit file, {DEAD.evidence}"
     data = {"outcome": outcome.value, "exit_code": None, "rule": 4, "evidence": evidence}
     assert result.effects == (

@@ -159,7 +159,7 @@ def test_the_adapters_own_order_is_kept() -> None:
 def test_force_kills_at_once() -> None:
     verdict = ask(RUNNING, force=True)
     assert signals(verdict) == [Signal(SIGKILL)]
-    assert verdict.session.stop_stage == 2
+    assert (verdict.session.stop_stage, verdict.session.ladder) == (1, RUNNING.ladder[-1:])
     assert verdict.session.stop_escalate_at == NOW + timedelta(seconds=5)
     assert AppendEvent("session.stopping", "stop requested", {"force": True}) in verdict.effects
 
@@ -257,7 +257,7 @@ def test_asking_again_with_force_goes_to_the_last_rung_now() -> None:
     again = ask(first.session, force=True, now=later)
     assert again.effects == (Signal(SIGKILL),)
     assert again.session == first.session._replace(
-        stop_stage=2, stop_escalate_at=later + timedelta(seconds=5)
+        ladder=RUNNING.ladder[-1:], stop_stage=1, stop_escalate_at=later + timedelta(seconds=5)
     )
 
 
@@ -266,7 +266,7 @@ def test_force_twice_kills_twice() -> None:
     first = ask(RUNNING, force=True)
     again = ask(first.session, force=True, now=NOW + timedelta(seconds=1))
     assert again.effects == (Signal(SIGKILL),)
-    assert again.session.stop_stage == 2
+    assert again.session.stop_stage == 1
 
 
 # After the fuse blew.

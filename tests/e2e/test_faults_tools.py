@@ -180,7 +180,7 @@ def test_an_agent_that_stops_itself_is_stopped_with_its_tools_and_the_stopper_li
 def test_a_stopper_below_the_agent_outlives_the_end_that_another_command_records(
     tmp_path: Path, run: Run, wait_until: WaitUntil
 ) -> None:
-    """The agent halts the stopper on its TERM: so the finalising call ends what is left, and not that."""
+    """The agent halts the stopper on its TERM: the finalising call leaves the rest to the stopper."""
     place = tmp_path / "work"
     stopper = f'echo $$ >stopper; exec {sys.executable} -P -m agentctl stop "$AGENTCTL_SESSION_ID"'
     script = f"sh -c '{stopper}'; echo \"code $?\" >told"
@@ -192,7 +192,7 @@ def test_a_stopper_below_the_agent_outlives_the_end_that_another_command_records
     wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     wait_until(lambda: not is_running(pids_of(session_id).shim), timeout=PATIENCE)
     halted = int((place / "stopper").read_text())
-    assert set(processes_of(tmp_path)) <= {halted, psutil.Process(halted).ppid()}
+    assert {halted, psutil.Process(halted).ppid()} <= set(processes_of(tmp_path))
     os.kill(halted, signal.SIGCONT)
     wait_until(
         lambda: (place / "told").exists() and (place / "told").read_text() == "code 0\n", timeout=PATIENCE

@@ -6,12 +6,15 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from agentctl.core.model import Identity
 from agentctl.host import process_tree, processes, waiting
-from agentctl.host.process_tree import Identity
+from agentctl.host.process_tree import Whose
 
 # Of this process, so that tests in another one do not count as the same session.
 ID = f"5e551017-0000-4000-8000-{os.getpid():012}"
@@ -61,7 +64,7 @@ def below(target: Identity, command: str) -> Identity:
     """The process of this command line that descends from `target`, once it is there."""
     found: list[int] = []
 
-    def look() -> bool:
+    def is_there() -> bool:
         table = processes.table()
         found[:] = [
             pid
@@ -70,7 +73,7 @@ def below(target: Identity, command: str) -> Identity:
         ]
         return bool(found)
 
-    assert waiting.poll(look, timeout=20), f"no {command} below {target.pid}"
+    assert waiting.poll(is_there, timeout=20), f"no {command} below {target.pid}"
     token = processes.token_of(found[0])
     assert token is not None
     return Identity(found[0], token)
@@ -88,21 +91,32 @@ def tagged(command: str) -> Identity:
     """A process of this command line, wherever it is."""
     found: list[int] = []
 
-    def look() -> bool:
+    def is_there() -> bool:
         found[:] = [pid for pid in processes.table() if " ".join(processes.arguments_of(pid)) == command]
         return bool(found)
 
-    assert waiting.poll(look, timeout=20)
+    assert waiting.poll(is_there, timeout=20)
     token = processes.token_of(found[0])
     assert token is not None
     return Identity(found[0], token)
+
+
+def look(agent: Identity | None, sessions: Path | None = None, **more: Any) -> set[Identity]:
+    """What the session has, where no shim leads to it."""
+    whose = Whose(session_id=ID, sessions=str(sessions or "/nowhere/sessions"), agent=agent)
+    return set(process_tree.snapshot(whose, **more))
+
+
+def gone(agent: Identity) -> Identity:
+    """The record of an agent that began then and has ended."""
+    return Identity(0, agent.start_token)
 
 
 class TestBelongs:
     def test_the_agent_and_what_it_started(self, grow: Grow) -> None:
         agent = grow("sleep 60 & sleep 60.5; wait", AGENTCTL_SESSION_ID=ID)
         tools = {below(agent, "sleep 60"), below(agent, "sleep 60.5")}
-        assert process_tree.snapshot(ID, agent) == {agent, *tools}
+        assert look(agent) == {agent, *tools}
 
     def test_a_tool_in_a_session_of_its_own_that_outlived_its_parent(self, grow: Grow) -> None:
         """As agents start them: neither its parent nor its group leads to the agent, its environment does."""
@@ -111,64 +125,88 @@ class TestBelongs:
         orphaning = grow(f"(setsid {command}2 &)", AGENTCTL_SESSION_ID=ID)
         orphan = tagged(f"{command}2")
         tool = tagged(command)
-        assert {tool, orphan} <= process_tree.snapshot(ID, agent)
-        assert {tool, orphan} <= process_tree.snapshot(ID, None)
-        assert agent in process_tree.snapshot(ID, None)
+        assert {tool, orphan} <= look(agent)
+        assert {agent, tool, orphan} <= look(gone(agent))
         assert orphaning.pid != orphan.pid
 
     def test_a_member_of_the_agents_group_without_the_tag(self, grow: Grow) -> None:
         command = f"sleep 60.{os.getpid()}3"
         agent = grow(f"(env -u AGENTCTL_SESSION_ID {command} &) ; sleep 60", AGENTCTL_SESSION_ID=ID)
         member = tagged(command)
-        assert member in process_tree.snapshot(ID, agent)
-        assert member not in process_tree.snapshot(ID, None)
+        assert member in look(agent)
+        assert member not in look(gone(agent))
 
     def test_a_descendant_that_has_cleared_its_environment(self, grow: Grow) -> None:
         agent = grow(f"setsid env -i {BARE}", AGENTCTL_SESSION_ID=ID)
         tool = below(agent, BARE)
-        assert tool in process_tree.snapshot(ID, agent)
+        assert tool in look(agent)
 
     def test_what_is_remembered_and_still_the_same(self, grow: Grow) -> None:
         other = grow("sleep 60")
         ticks, _, rest = other.start_token.partition(":")
         recycled = Identity(other.pid, f"{int(ticks) - 1}:{rest}")
-        assert other in process_tree.snapshot(ID, None, remembered=[other])
-        assert process_tree.snapshot(ID, None, remembered=[recycled]) == frozenset()
+        assert other in look(None, remembered=[other])
+        assert look(None, remembered=[recycled]) == frozenset()
 
 
 class TestDoesNotBelong:
     def test_a_stranger(self, grow: Grow) -> None:
         agent, stranger = grow(AGENTCTL_SESSION_ID=ID), grow()
-        assert stranger not in process_tree.snapshot(ID, agent)
+        assert stranger not in look(agent)
 
     def test_whoever_has_the_agents_number_now(self, grow: Grow) -> None:
         stranger = grow()
         ticks, _, rest = stranger.start_token.partition(":")
         agent = Identity(stranger.pid, f"{int(ticks) - 1}:{rest}")
-        assert process_tree.snapshot(ID, agent) == frozenset()
+        assert look(agent) == frozenset()
 
-    @pytest.mark.parametrize("mark", ["AGENTCTL_SHIM", "AGENTCTL_HOOK"])
-    def test_a_shim_and_a_hook_below_the_agent(self, mark: str, grow: Grow) -> None:
-        agent = grow(f"{mark}=1 sleep 60 & sleep 60.5", AGENTCTL_SESSION_ID=ID)
-        spared = below(agent, "sleep 60")
-        seen = process_tree.snapshot(ID, agent)
-        assert spared not in seen
-        assert below(agent, "sleep 60.5") in seen
+    def test_older_processes_and_those_of_unknown_age_whatever_their_environment_says(
+        self, grow: Grow
+    ) -> None:
+        """A person's editor may have been started from a shell that had the variable."""
+        editor = grow(AGENTCTL_SESSION_ID=ID)
+        ticks, _, rest = editor.start_token.partition(":")
+        younger = Identity(0, f"{int(ticks) + 1000}:{rest}")
+        assert look(younger) == look(None) == set()
 
-    def test_a_child_session_below_the_agent(self, grow: Grow) -> None:
-        agent = grow(f"AGENTCTL_SESSION_ID={CHILD_ID} sleep 60 & sleep 60.5", AGENTCTL_SESSION_ID=ID)
-        child = below(agent, "sleep 60")
-        below(agent, "sleep 60.5")
-        assert child not in process_tree.snapshot(ID, agent)
-        assert child in process_tree.snapshot(CHILD_ID, None)
+    def test_a_process_of_another_user_whatever_its_environment_says(self, grow: Grow) -> None:
+        agent = grow(AGENTCTL_SESSION_ID=ID)
+        whose = Whose(session_id=ID, sessions="/nowhere/sessions", agent=gone(agent), user=os.geteuid() + 1)
+        assert process_tree.snapshot(whose) == {}
 
-    def test_a_child_sessions_tool_that_has_cleared_its_environment(self, grow: Grow) -> None:
+    @pytest.mark.parametrize(
+        "word",
+        ["AGENTCTL_SHIM=1", "AGENTCTL_HOOK=1", f"AGENTCTL_SESSION_ID={CHILD_ID}"],
+        ids=["shim", "hook", "session"],
+    )
+    def test_what_is_spared_is_proved_by_an_open_file_and_not_by_its_word(
+        self, word: str, grow: Grow, tmp_path: Path
+    ) -> None:
+        """A deliverer, a keeper of a hook, the tools of a child session."""
+        directory = tmp_path / "sessions" / CHILD_ID
+        directory.mkdir(parents=True)
+        (directory / "lock").touch()
+        script = f"{word} sleep 60 & {word} sleep 60.7 7<{directory}/lock & sleep 60.5"
+        agent = grow(script, AGENTCTL_SESSION_ID=ID)
+        forger, ours, other = (below(agent, f"sleep {each}") for each in ("60", "60.7", "60.5"))
+        seen = look(agent, tmp_path / "sessions")
+        assert {forger, other} <= seen
+        assert ours not in seen
+        assert ours not in look(gone(agent), tmp_path / "sessions")
+
+    def test_a_child_sessions_agent_that_is_recorded_and_its_tool_that_has_cleared_its_environment(
+        self, grow: Grow, tmp_path: Path
+    ) -> None:
         """Sparing a process and ending its tools would be no mercy."""
         script = f"AGENTCTL_SESSION_ID={CHILD_ID} sh -c 'setsid env -i {BARE}; :' & sleep 60.5"
         agent = grow(script, AGENTCTL_SESSION_ID=ID)
         tool = below(agent, BARE)
-        assert tool not in process_tree.snapshot(ID, agent)
-        assert tool in process_tree.snapshot(CHILD_ID, None)
+        assert tool in look(agent, tmp_path)
+        child = psutil.Process(tool.pid).ppid()
+        ticks = processes.table()[child].ticks
+        (tmp_path / CHILD_ID).mkdir()
+        (tmp_path / CHILD_ID / "pid").write_text(f"{child} {ticks} boot 1 2 machine namespace\n")
+        assert {tool.pid, child}.isdisjoint(target.pid for target in look(agent, tmp_path))
 
     def test_the_stopper_and_its_ancestors(self) -> None:
         """An agent that stops its own session from below."""
@@ -176,7 +214,7 @@ class TestDoesNotBelong:
         targets = [
             Identity(pid, token) for pid in (own, parent) if (token := processes.token_of(pid)) is not None
         ]
-        seen = process_tree.snapshot(ID, targets[0], remembered=targets)
+        seen = look(targets[0], remembered=targets)
         assert {own, parent}.isdisjoint(target.pid for target in seen)
 
     def test_another_stopper_and_its_ancestors_but_not_whoever_has_its_number_now(self, grow: Grow) -> None:
@@ -185,9 +223,9 @@ class TestDoesNotBelong:
         stopper = below(agent, command)
         ticks, _, rest = stopper.start_token.partition(":")
         recycled = Identity(stopper.pid, f"{int(ticks) - 1}:{rest}")
-        assert {agent, stopper} <= process_tree.snapshot(ID, agent)
-        assert {agent, stopper} <= process_tree.snapshot(ID, agent, stoppers=[recycled])
-        spared = process_tree.snapshot(ID, agent, stoppers=[stopper])
+        assert {agent, stopper} <= look(agent)
+        assert {agent, stopper} <= look(agent, stoppers=[recycled])
+        spared = look(agent, stoppers=[stopper])
         assert stopper not in spared
         assert psutil.Process(stopper.pid).ppid() not in {target.pid for target in spared}
 
@@ -195,7 +233,7 @@ class TestDoesNotBelong:
         agent = grow(AGENTCTL_SESSION_ID=ID)
         processes.signal_process(agent.pid, agent.start_token, signal.SIGKILL)
         os.waitid(os.P_PID, agent.pid, os.WEXITED | os.WNOWAIT)
-        assert agent not in process_tree.snapshot(ID, agent)
+        assert agent not in look(agent)
         assert process_tree.alive([agent]) == frozenset()
 
 

@@ -22,8 +22,10 @@ from agentctl.core import variables
 from agentctl.core.effects import AppendEvent, PostWebhook, RunHook
 from agentctl.core.ids import new_id
 from agentctl.core.ledger import Delivery, DeliveryKind, DeliveryState
-from agentctl.host import http, process_tree, shell
+from agentctl.core.model import Identity
+from agentctl.host import http, process_tree, processes, shell
 from agentctl.host.clock import utcnow
+from agentctl.host.process_tree import Whose
 from agentctl.ops.reconcile import deliver
 from agentctl.ops.reconcile.deliver import Delivered
 from agentctl.ops.reconcile.effects import record_effects
@@ -151,6 +153,8 @@ def test_a_deliverer_that_an_agents_tool_started_is_no_part_of_the_agents_tree(
 ) -> None:
     session_id = new_id()
     environ = {**os.environ, variables.SESSION_ID: session_id}
+    agent = processes.token_of(os.getpid()) or ""
+    whose = Whose(session_id, place.paths.sessions, agent=Identity(0, agent))
     tool = subprocess.Popen(["sleep", "60"], env=environ)
     runtime = Runtime(paths=place.paths, environ=environ)
     try:
@@ -159,8 +163,8 @@ def test_a_deliverer_that_an_agents_tool_started_is_no_part_of_the_agents_tree(
         wait_until((tmp_path / "who").exists)
         deliverer, hook = (psutil.Process(int(word)) for word in (tmp_path / "who").read_text().split())
         assert deliverer.environ()[variables.SESSION_ID] == session_id
-        wait_until(lambda: tool.pid in {target.pid for target in process_tree.snapshot(session_id, None)})
-        found = {target.pid for target in process_tree.snapshot(session_id, None)}
+        wait_until(lambda: tool.pid in {target.pid for target in process_tree.snapshot(whose)})
+        found = {target.pid for target in process_tree.snapshot(whose)}
         assert found == {tool.pid}
         hook.kill()
         wait_until(lambda: [row.state for row in rows(runtime).values()] == [DeliveryState.FAILED])

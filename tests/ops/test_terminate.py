@@ -8,8 +8,9 @@ import subprocess
 
 import pytest
 
+from agentctl.core.model import Identity
 from agentctl.host import processes
-from agentctl.host.process_tree import Identity, alive
+from agentctl.host.process_tree import alive
 from agentctl.ops.reconcile.terminate import send_alone
 
 

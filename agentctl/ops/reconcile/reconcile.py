@@ -10,9 +10,9 @@ applied: that is a third of what `list` costs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from agentctl.core import variables
 from agentctl.core.deadlines import decide_fuse, decide_lock
@@ -23,6 +23,9 @@ from agentctl.ops.reconcile.observe import observe
 from agentctl.runtime import OPTIONAL, Runtime
 from agentctl.store import fuses, locks, outbox, sessions
 from agentctl.store.db import CannotWrite, Database, reading, transaction
+
+if TYPE_CHECKING:
+    from agentctl.core.sweeping import Tree
 
 RECORD_ATTEMPTS = 20
 """A row changes a handful of times in its life: losing it more often means something else is wrong."""
@@ -56,6 +59,7 @@ def reconcile(
         free_fuses = [fuse for fuse in fuses.armed(db) if fuse.session_id is None and fuse.is_due(now)]
         expired = [lock for lock in locks.all(db) if decide_lock(lock, now)] if wanted is None else []
         is_due = wanted is None and (outbox.count_due(db, now) > 0 or _can_post_what_waits(runtime, db))
+        unswept = sessions.unswept(db) if wanted is None and not runtime.sweeps else []
     verdicts: dict[str, Verdict] = {}
     changed: list[Verdict] = []
     for row in rows:
@@ -71,6 +75,8 @@ def reconcile(
         return Reconciled(tuple(verdicts.values()), written=False)
     if is_due:
         _start_deliverer(runtime)
+    for session_id in unswept:
+        _hand_over(runtime, db, session_id)
     if not free_fuses and not expired and not changed:
         return Reconciled(tuple(verdicts.values()))
     try:
@@ -115,11 +121,13 @@ def commit(runtime: Runtime, db: Database, verdict: Verdict) -> Session | None:
     """Apply one verdict that was asked for: the stored row, or None if row or fuse had moved on."""
     from agentctl.ops.reconcile.effects import record_effects
 
+    left = _left_behind(runtime, [verdict])
     with transaction(db):
         stored = _write(db, verdict)
         if stored is None:
             return None
         queued = record_effects(runtime, db, stored, verdict.effects, runtime.clock())
+        _want_sweep(db, stored, verdict, left, runtime.clock())
     _after_commit(runtime, db, verdict._replace(session=stored))
     if queued:
         _start_deliverer(runtime)
@@ -140,6 +148,7 @@ def _apply(
     applied: dict[str, Verdict] = {}
     won: list[Verdict] = []
     queued = 0
+    left = _left_behind(runtime, changed)
     with transaction(db, busy=OPTIONAL if runtime.only_reads else None):
         for verdict in changed:
             stored = _write(db, verdict)
@@ -147,6 +156,7 @@ def _apply(
                 applied[verdict.session.id] = _reread(db, verdict)
                 continue
             queued += record_effects(runtime, db, stored, verdict.effects, now)
+            _want_sweep(db, stored, verdict, left, now)
             won.append(verdict._replace(session=stored))
         for fuse in free_fuses:
             queued += _expire(runtime, db, fuse, now)
@@ -216,16 +226,47 @@ def _after_commit(runtime: Runtime, db: Database, verdict: Verdict) -> None:
     from agentctl.ops.reconcile import manifest, terminate
 
     session = verdict.session
-    files = runtime.paths.session(session.id)
     manifest.keep_in_step(runtime, db, session.id)
     for effect in verdict.effects:
         match effect:
             case Signal():
-                terminate.send(session, effect, terminate.stoppers(files))
+                terminate.send(session, effect)
             case Sweep():
-                terminate.sweep(session, terminate.stoppers(files))
+                _hand_over(runtime, db, session.id)
             case _:
                 pass
+
+
+def _left_behind(runtime: Runtime, verdicts: Iterable[Verdict]) -> dict[str, Tree]:
+    """What the sessions that a verdict wants swept have running now. No transaction is open yet."""
+    found = {}
+    for verdict in verdicts:
+        if any(isinstance(effect, Sweep) for effect in verdict.effects):
+            from agentctl.ops.reconcile import terminate
+
+            session = verdict.session
+            found[session.id] = terminate.tree(session, runtime.paths.session(session.id))
+    return found
+
+
+def _want_sweep(
+    db: Database, session: Session, verdict: Verdict, left: Mapping[str, Tree], now: datetime
+) -> None:
+    for effect in verdict.effects:
+        if isinstance(effect, Sweep):
+            from agentctl.ops.reconcile import sweep
+
+            sweep.want(db, session, effect, left[session.id], now)
+
+
+def _hand_over(runtime: Runtime, db: Database, session_id: str) -> None:
+    """Let a worker of its own sweep the session, if there is anything to sweep."""
+    from agentctl.ops.reconcile import sweep
+
+    with reading(db):
+        is_wanted = session_id in sessions.unswept(db)
+    if is_wanted:
+        sweep.hand_over(runtime, session_id)
 
 
 def _start_deliverer(runtime: Runtime) -> None:

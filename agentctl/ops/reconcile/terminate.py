@@ -1,7 +1,8 @@
-"""Ending processes: one rung, a sweep, or the whole ladder watched to its end.
+"""Ending processes: one rung, or all that a session left behind.
 
-Graceful signals go to the agent alone; KILL goes to its whole tree. Every process is
-identified again just before it is signalled. No transaction is open in here.
+Graceful signals go to the agent alone; what it started gets TERM once the agent has gone,
+and KILL when the patience is over. Every process is identified again just before it is
+signalled. No transaction is open in here.
 """
 
 from __future__ import annotations
@@ -10,26 +11,78 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
 from agentctl.core.effects import Signal
-from agentctl.core.model import Life, Session
-from agentctl.host import process_tree, processes, waiting
+from agentctl.core.model import Held, Identity, Life, Session
+from agentctl.core.sweeping import Tree
+from agentctl.host import clock, flock, machine, process_tree, processes, waiting
 from agentctl.host.files import read_small, remove, write_private
 from agentctl.host.paths import STOPPER, SessionFiles
-from agentctl.host.process_tree import Identity
+from agentctl.host.process_tree import Whose
+from agentctl.host.spawn import REAPER
 
 GONE_WITHIN = 5.0
 """Seconds that processes get to vanish after KILL."""
+
+AT_LEAST = 2.0
+"""Seconds that what the agent started gets between TERM and KILL."""
+
+
+class Ended(NamedTuple):
+    """What was ended beside the agent, and what could not be ended."""
+
+    ended: Tree
+    survivors: Tree
 
 
 def agent_of(session: Session) -> Identity | None:
     """The recorded agent as a target, by its number here; None where none was recorded."""
     if session.pid is None or session.start_token is None:
         return None
-    seen = processes.find(session.pid, session.start_token)
-    ticks = session.start_token.partition(":")[0]
-    # A container's process has another number and namespace here than it has in there.
-    return Identity(seen.pid, processes.token(ticks) if seen.life is Life.ALIVE else session.start_token)
+    return _here(Identity(session.pid, session.start_token))
+
+
+def _here(recorded: Identity) -> Identity:
+    """A container's process has another number and namespace here than it has in there."""
+    seen = processes.find(recorded.pid, recorded.start_token)
+    ticks = recorded.start_token.partition(":")[0]
+    return Identity(seen.pid, processes.token(ticks)) if seen.life is Life.ALIVE else recorded
+
+
+def whose(session: Session, files: SessionFiles) -> Whose:
+    """What there is to know of a session's processes before they are looked for."""
+    shim, user = _shim_of(files)
+    ended: float | None = None
+    with suppress(OSError):
+        ended = process_tree.ticks_since(clock.modified_at(os.stat(files.exit)))
+    return Whose(
+        session_id=session.id,
+        sessions=os.path.dirname(files.directory),
+        agent=agent_of(session),
+        # A lock that is free was held by a shim that has gone: its number may be another's.
+        shim=shim if flock.probe(files.lock) is Held.YES else None,
+        user=user,
+        ended=ended,
+    )
+
+
+def _shim_of(files: SessionFiles) -> tuple[Identity | None, int | None]:
+    """The shim, if it adopts what loses its parent below it, and who ran the agent."""
+    try:
+        user = os.stat(files.pid).st_uid
+        words = (read_small(files.pid, 256) or b"").decode("ascii", "replace").split()
+    except OSError:
+        return None, None
+    if len(words) < 8 or words[7] != REAPER or not words[3].isdigit():
+        return None, user
+    surroundings = machine.Surroundings(words[2], words[5], words[6])
+    return _here(Identity(int(words[3]), processes.token(words[4], surroundings))), user
+
+
+def tree(session: Session, files: SessionFiles, *, remembered: Iterable[Identity] = ()) -> Tree:
+    """The session's processes now, without those that are stopping it."""
+    return process_tree.snapshot(whose(session, files), remembered=remembered, stoppers=stoppers(files))
 
 
 @contextmanager
@@ -64,23 +117,25 @@ def stoppers(files: SessionFiles) -> frozenset[Identity]:
     return frozenset(found)
 
 
-def send(session: Session, rung: Signal, spared: frozenset[Identity] = frozenset()) -> None:
-    """Send one rung of the ladder; KILL to all but `spared`, which are stoppers as `stoppers` tells them."""
-    if rung.number == signal.SIGKILL:
-        kill(process_tree.snapshot(session.id, agent_of(session), stoppers=spared))
-        return
+def send(session: Session, rung: Signal) -> None:
+    """Send one rung of the ladder to the agent."""
     agent = agent_of(session)
     if agent is not None:
         send_alone(agent, rung.number)
 
 
-def send_alone(agent: Identity, number: int) -> None:
+def send_alone(target: Identity, number: int) -> None:
     """Signal one process, and wake it: a stopped one does not see TERM until it is continued."""
     try:
-        if processes.signal_process(agent.pid, agent.start_token, number):
-            processes.signal_process(agent.pid, agent.start_token, signal.SIGCONT)
+        if processes.signal_process(target.pid, target.start_token, number):
+            processes.signal_process(target.pid, target.start_token, signal.SIGCONT)
     except PermissionError:
         return  # another user's process, such as sudo: reported as a survivor
+
+
+def signal_all(targets: Iterable[Identity], number: int) -> None:
+    for target in targets:
+        send_alone(target, number)
 
 
 def is_gone(session: Session) -> bool:
@@ -89,49 +144,38 @@ def is_gone(session: Session) -> bool:
     return agent is None or not process_tree.alive([agent])
 
 
-def sweep(session: Session, spared: frozenset[Identity] = frozenset()) -> None:
-    """End what a stopped agent left running: tools that carry its session id."""
-    kill(process_tree.snapshot(session.id, agent_of(session), stoppers=spared))
+def end_all(
+    look: Callable[[Iterable[Identity]], Tree], remembered: Iterable[Identity], patience: float
+) -> Ended:
+    """TERM everything that `look` finds, KILL what is left after `patience` seconds.
 
-
-def kill(targets: Iterable[Identity]) -> None:
-    for target in targets:
-        try:
-            processes.signal_process(target.pid, target.start_token, signal.SIGKILL)
-        except PermissionError:
-            # Another user's process, such as one behind sudo: reported as a survivor.
-            continue
-
-
-def finish(
-    session: Session, remembered: frozenset[Identity], spared: frozenset[Identity] = frozenset()
-) -> frozenset[Identity]:
-    """KILL what is left once the agent has gone; what survives that.
-
-    Asks again until nothing is left, because a tool may start another while it is ended.
+    `look` is given the processes known so far and finds these with new ones: a tool may start
+    another while it is being ended. With no patience everything is killed at once.
     """
-    left: frozenset[Identity] = frozenset()
+    seen: Tree = {}
+    left = look(remembered)
+    if patience > 0 and left:
+        asked: set[Identity] = set()
+        for _ in waiting.ticks(interval=0.02, timeout=patience):
+            signal_all(left.keys() - asked, signal.SIGTERM)
+            asked |= left.keys()
+            seen |= left
+            if not process_tree.alive(left):
+                left = look(seen)
+                if not left:
+                    return Ended(seen, {})
 
-    def is_gone() -> bool:
-        nonlocal left
-        left = process_tree.snapshot(
-            session.id, agent_of(session), remembered=remembered | left, stoppers=spared
-        )
-        kill(left)
+    def is_over() -> bool:
+        nonlocal left, seen
+        left = look([*remembered, *seen])
+        seen |= left
+        signal_all(left, signal.SIGKILL)
         return not left
 
-    waiting.poll(is_gone, timeout=GONE_WITHIN, first=0.02)
-    return left
+    waiting.poll(is_over, timeout=GONE_WITHIN, first=0.02)
+    return Ended({one: name for one, name in seen.items() if one not in left}, left)
 
 
-def climb_down(session: Session, is_over: Callable[[], bool]) -> frozenset[Identity]:
-    """Walk a session's whole ladder while waiting for `is_over`; the processes that survive it.
-
-    For a lingering process, whose row is final and keeps no stage.
-    """
-    remembered = process_tree.snapshot(session.id, agent_of(session))
-    for rung in session.ladder:
-        send(session, Signal(rung.signal))
-        if waiting.poll(is_over, timeout=rung.wait.total_seconds()):
-            break
-    return finish(session, remembered)
+def finish(session: Session, files: SessionFiles, remembered: Iterable[Identity] = ()) -> Ended:
+    """KILL everything that is left of a session."""
+    return end_all(lambda known: tree(session, files, remembered=known), remembered, 0)

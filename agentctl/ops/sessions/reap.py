@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from agentctl.core.model import Held, Session, StopCause
+from agentctl.core.model import Fuse, Held, Session, StopCause
 from agentctl.host import flock
 from agentctl.host.files import keep_end
 from agentctl.host.waiting import poll
 from agentctl.ops.reconcile import deliver, manifest
 from agentctl.ops.reconcile.deliver import Delivered
 from agentctl.ops.reconcile.reconcile import reconcile, record_end
+from agentctl.ops.reconcile.sweep import claimed, finish_pending
+from agentctl.ops.reconcile.terminate import Ended
 from agentctl.ops.sessions.stop import Stopped, end_lingering, see_out
 from agentctl.runtime import Runtime
 from agentctl.store import fuses, sessions
@@ -28,6 +30,8 @@ class Reaped:
 
     ended: tuple[Session, ...]
     stopped: tuple[Stopped, ...]
+    swept: tuple[Ended, ...]
+    """What sessions that were stopped before had left running."""
     delivered: Delivered
 
 
@@ -48,29 +52,43 @@ def tick(runtime: Runtime, session_id: str) -> None:
         instant = manifest.next_instant(fuses.for_session(db, session_id))
     if instant is not None and instant - runtime.clock() <= manifest.EARLY:
         poll(lambda: runtime.clock() >= instant, timeout=manifest.EARLY.total_seconds())
-    reconcile(runtime, db, only=[session_id])
-    with reading(db):
-        session = sessions.get(db, session_id)
-    if session is not None and not session.is_final and session.stop_cause is not StopCause.NONE:
-        see_out(runtime, db, [session])
+    with claimed(runtime, [session_id]) as ours:
+        reconcile(runtime, db, only=[session_id])
+        with reading(db):
+            session = sessions.get(db, session_id)
+        if session is not None and not session.is_final and session.stop_cause is not StopCause.NONE:
+            see_out(runtime, db, [session], ours)
 
 
 def reap(runtime: Runtime) -> Reaped:
     """Reconcile all, see fuses that fired to their end, end lingering processes, deliver."""
     db = runtime.state
-    reconciled = reconcile(runtime, db)
-    stopping = [
-        verdict.session
-        for verdict in reconciled.verdicts
-        if not verdict.session.is_final and verdict.session.stop_cause is not StopCause.NONE
-    ]
-    stopped = see_out(runtime, db, stopping)
+    runtime.sweeps = True
+    with reading(db):
+        live = [row for row in sessions.unsettled(db) if not row.is_final]
+        burning = fuses.for_sessions(db, [row.id for row in live])
+    about = [row.id for row in live if _may_be_signalled(row, burning.get(row.id), runtime.now)]
+    with claimed(runtime, about) as ours:
+        reconciled = reconcile(runtime, db)
+        stopping = [
+            verdict.session
+            for verdict in reconciled.verdicts
+            if not verdict.session.is_final and verdict.session.stop_cause is not StopCause.NONE
+        ]
+        stopped = see_out(runtime, db, stopping, ours)
     with reading(db):
         lingering = [row for row in sessions.unsettled(db) if row.lingering]
-    stopped += [end_lingering(runtime, db, session) for session in lingering]
+    for session in lingering:
+        with claimed(runtime, [session.id]):
+            stopped.append(end_lingering(runtime, db, session))
+    swept = finish_pending(runtime, db)
     delivered = deliver.deliver_alone(runtime, db)
     _trim_logs(runtime, db)
-    return Reaped(reconciled.ended, tuple(stopped), delivered)
+    return Reaped(reconciled.ended, tuple(stopped), tuple(swept), delivered)
+
+
+def _may_be_signalled(session: Session, fuse: Fuse | None, now: datetime) -> bool:
+    return session.stop_cause is not StopCause.NONE or (fuse is not None and fuse.is_due(now))
 
 
 def _trim_logs(runtime: Runtime, db: Database) -> None:

@@ -1,24 +1,29 @@
-"""Stopping: persist the intention, signal, watch the ladder to its end, leave no process behind."""
+"""Stopping: persist the intention, signal, watch the ladder to its end, leave no process behind.
+
+A session that ended by itself was not stopped: what it left running is named, and ended only
+by force.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from agentctl.core.effects import Signal
 from agentctl.core.ids import short
 from agentctl.core.model import Outcome, Session, Status, as_stored
 from agentctl.core.requests import stop_asked
+from agentctl.core.sweeping import Tree
 from agentctl.errors import Locked, OperationFailed
 from agentctl.host import process_tree, waiting
-from agentctl.host.process_tree import Identity
 from agentctl.ops.found import Found
-from agentctl.ops.reconcile import terminate
+from agentctl.ops.reconcile import sweep, terminate
 from agentctl.ops.reconcile.observe import has_ended, look
 from agentctl.ops.reconcile.reconcile import commit, reconcile, record_end
 from agentctl.ops.sessions.find import settled
 from agentctl.runtime import Runtime
-from agentctl.store import fuses, sessions
+from agentctl.store import fuses, sessions, sweeps
 from agentctl.store.db import Database, reading
 
 BETWEEN_LOOKS = 0.05
@@ -37,10 +42,14 @@ class StopRequest:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """One session after the attempt; `survivors` are pids that could not be ended."""
+    """One session after the attempt, and its processes beside the agent."""
 
     found: Found
-    survivors: tuple[int, ...] = ()
+    ended: Tree = field(default_factory=dict)
+    survivors: Tree = field(default_factory=dict)
+    """What could not be ended."""
+    strays: Tree = field(default_factory=dict)
+    """What a session that ended by itself left running, and what was left alone."""
     was_over: bool = False
 
     @property
@@ -52,7 +61,7 @@ class Stopped:
 @dataclass(slots=True)
 class _Stopping:
     session: Session
-    remembered: frozenset[Identity] = field(default=frozenset())
+    remembered: Tree = field(default_factory=dict)
 
 
 def stop(runtime: Runtime, targets: Sequence[Found], request: StopRequest) -> list[Stopped]:
@@ -64,23 +73,42 @@ def stop(runtime: Runtime, targets: Sequence[Found], request: StopRequest) -> li
     for found in targets:
         if found.is_external:
             _refuse_unproved(found)
-    live = [found.session for found in targets if not found.is_external and not found.session.is_final]
-    with terminate.declared(runtime.paths.session(session.id) for session in live):
-        stopping = {session.id: _ask(runtime, db, session, request) for session in live}
-        _watch(runtime, db, stopping.values())
+    live = [found.session for found in targets if not found.is_external and not found.session.is_settled]
     results = []
-    for found in targets:
-        one = stopping.get(found.session.id)
-        if found.is_external:
-            results.append(_stop_external(found, request))
-        elif one is not None:
-            results.append(_finished(runtime, db, one))
-        elif found.session.lingering:
-            results.append(end_lingering(runtime, db, found.session))
-        else:
-            left = terminate.finish(found.session, frozenset())
-            results.append(Stopped(found, _pids(left), was_over=True))
+    with sweep.claimed(runtime, [session.id for session in live]) as claimed:
+        stopping = {
+            session.id: _ask(runtime, db, session, request) for session in live if not session.is_final
+        }
+        _watch(runtime, db, stopping.values())
+        for found in targets:
+            one = stopping.get(found.session.id)
+            if found.is_external:
+                results.append(_stop_external(found, request))
+            elif one is not None:
+                results.append(_finished(runtime, db, one, claimed, at_once=request.force))
+            elif found.session.lingering:
+                results.append(end_lingering(runtime, db, found.session))
+            else:
+                results.append(_already_over(runtime, db, found, at_once=request.force))
     return results
+
+
+def _already_over(runtime: Runtime, db: Database, found: Found, *, at_once: bool) -> Stopped:
+    """Kills nothing unless by force: names what could not be ended before, and what was left behind."""
+    session, files = found.session, runtime.paths.session(found.session.id)
+    with reading(db):
+        row = sweeps.get(db, session.id)
+    if row is not None and row.kill_at is not None and row.done_at is None:
+        ended = sweep.await_other(runtime, db, session, at_once=at_once)
+        return Stopped(found, ended.ended, ended.survivors, was_over=True)
+    survivors = {} if row is None else sweep.living(row.survivors)
+    strays = terminate.tree(session, files, remembered={} if row is None else row.targets)
+    strays = {one: name for one, name in strays.items() if one not in survivors}
+    if not at_once or not (strays or survivors):
+        return Stopped(found, survivors=survivors, strays=strays, was_over=True)
+    forced = terminate.finish(session, files, {**strays, **survivors})
+    sweep.record(runtime, db, session, forced)
+    return Stopped(found, forced.ended, forced.survivors, was_over=True)
 
 
 def stop_trees(runtime: Runtime, targets: Sequence[Found], request: StopRequest) -> list[Stopped]:
@@ -116,19 +144,21 @@ def _with_children(runtime: Runtime, targets: Iterable[Found]) -> list[Found]:
     return list(found.values())
 
 
-def see_out(runtime: Runtime, db: Database, asked: Sequence[Session]) -> list[Stopped]:
-    """Watch sessions that are being stopped already (their fuse blew) until nothing is left of them."""
-    stopping = [
-        _Stopping(session, process_tree.snapshot(session.id, terminate.agent_of(session)))
-        for session in asked
-    ]
+def see_out(
+    runtime: Runtime, db: Database, asked: Sequence[Session], claimed: Collection[str]
+) -> list[Stopped]:
+    """Watch sessions that are being stopped already (their fuse blew) until nothing is left of them.
+
+    Only those that this process has `claimed` are swept by it.
+    """
+    stopping = [_Stopping(session, _tree(runtime, session)) for session in asked]
     _watch(runtime, db, stopping)
-    return [_finished(runtime, db, one) for one in stopping]
+    return [_finished(runtime, db, one, claimed) for one in stopping]
 
 
 def _ask(runtime: Runtime, db: Database, session: Session, request: StopRequest) -> _Stopping:
     """Look once more, then persist the request; a record of the end that is there by now wins."""
-    remembered = process_tree.snapshot(session.id, terminate.agent_of(session))
+    remembered = _tree(runtime, session)
     while True:
         reconcile(runtime, db, only=[session.id], now=runtime.clock())
         with reading(db):
@@ -152,7 +182,7 @@ def _watch(runtime: Runtime, db: Database, stopping: Iterable[_Stopping]) -> Non
     longest = max(_patience(one.session) for one in waiting_for.values())
     for _ in waiting.ticks(interval=BETWEEN_LOOKS, timeout=longest):
         for one in waiting_for.values():
-            one.remembered |= process_tree.snapshot(one.session.id, terminate.agent_of(one.session))
+            one.remembered |= _tree(runtime, one.session)
         reconciled = reconcile(runtime, db, only=waiting_for, now=runtime.clock())
         for verdict in reconciled.verdicts:
             waiting_for[verdict.session.id].session = verdict.session
@@ -167,16 +197,25 @@ def _patience(session: Session) -> float:
     return sum(rung.wait.total_seconds() for rung in session.ladder) + terminate.GONE_WITHIN
 
 
-def _finished(runtime: Runtime, db: Database, one: _Stopping) -> Stopped:
+def _tree(runtime: Runtime, session: Session) -> Tree:
+    return terminate.tree(session, runtime.paths.session(session.id))
+
+
+def _finished(
+    runtime: Runtime, db: Database, one: _Stopping, claimed: Collection[str], *, at_once: bool = False
+) -> Stopped:
     with reading(db):
         session = sessions.get(db, one.session.id) or one.session
         fuse = fuses.for_session(db, session.id)
+    found = settled(runtime, session, fuse)
     if not session.is_final:
-        targets = process_tree.snapshot(session.id, terminate.agent_of(session), remembered=one.remembered)
-        return Stopped(settled(runtime, session, fuse), _pids(targets))
-    others = terminate.stoppers(runtime.paths.session(session.id))
-    left = terminate.finish(session, one.remembered, others)
-    return Stopped(settled(runtime, session, fuse), _pids(left))
+        files = runtime.paths.session(session.id)
+        return Stopped(found, survivors=terminate.tree(session, files, remembered=one.remembered))
+    if session.id in claimed:
+        ended = sweep.sweep(runtime, db, session, one.remembered, at_once=at_once)
+    else:
+        ended = sweep.await_other(runtime, db, session, at_once=at_once)
+    return Stopped(found, ended.ended, ended.survivors)
 
 
 def end_lingering(runtime: Runtime, db: Database, session: Session) -> Stopped:
@@ -187,13 +226,18 @@ def end_lingering(runtime: Runtime, db: Database, session: Session) -> Stopped:
         seen = look(session, files)
         return seen.exit is not None or terminate.is_gone(session)
 
-    left = terminate.climb_down(session, is_over)
+    remembered = _tree(runtime, session)
+    for rung in session.ladder:
+        terminate.send(session, Signal(rung.signal))
+        if waiting.poll(is_over, timeout=rung.wait.total_seconds()):
+            break
+    ended = sweep.sweep(runtime, db, session, remembered)
     waiting.poll(lambda: has_ended(session, files), timeout=terminate.GONE_WITHIN)
     record_end(runtime, db, session.id)
     with reading(db):
         current = sessions.get(db, session.id) or session
         fuse = fuses.for_session(db, session.id)
-    return Stopped(settled(runtime, current, fuse), _pids(left))
+    return Stopped(settled(runtime, current, fuse), ended.ended, ended.survivors)
 
 
 def _refuse_unproved(found: Found) -> None:
@@ -229,7 +273,3 @@ def _ended_outside(found: Found) -> Found:
         status=Status.STOPPED, outcome=Outcome.CANCELLED, reason=reason, pid=None, start_token=None
     )
     return found._replace(verdict=as_stored(session))
-
-
-def _pids(targets: Iterable[Identity]) -> tuple[int, ...]:
-    return tuple(sorted(target.pid for target in targets))

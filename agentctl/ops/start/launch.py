@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from agentctl.adapters import registry
 from agentctl.core.ids import short
-from agentctl.core.model import AgentRecord, FuseAction, Outcome, Session, Status
+from agentctl.core.model import AgentRecord, FuseAction, Identity, Outcome, Session, Status
 from agentctl.core.requests import abandoned, started
 from agentctl.errors import (
     AdapterUnavailable,
@@ -29,7 +29,6 @@ from agentctl.host import flock as liveness
 from agentctl.host import spawn, waiting
 from agentctl.host.files import create_private, remove_directory, write_private
 from agentctl.host.paths import SessionFiles
-from agentctl.host.process_tree import Identity
 from agentctl.ops.reconcile import manifest, terminate
 from agentctl.ops.reconcile.observe import has_ended, read_agent
 from agentctl.ops.reconcile.reconcile import commit, reconcile, record_end
@@ -303,7 +302,7 @@ def _record_start(runtime: Runtime, db: Database, plan: Plan, files: SessionFile
             stored = commit(runtime, db, started(current, fuse, agent))
         except StateUnusable:
             # The user is told that nothing was started: then nothing may be at work.
-            _undo(plan.session, agent)
+            _undo(runtime, plan.session, agent)
             raise
         if stored is not None:
             return stored
@@ -312,15 +311,16 @@ def _record_start(runtime: Runtime, db: Database, plan: Plan, files: SessionFile
     if current is not None and current.is_final and current.exit_code is not None:
         # It ran and ended before this process got a turn: its end is recorded.
         return current
-    _undo(plan.session, agent)
+    _undo(runtime, plan.session, agent)
     raise OperationFailed(f"session {short(plan.session.id)} was stopped while it was being launched")
 
 
-def _undo(session: Session, agent: AgentRecord) -> None:
+def _undo(runtime: Runtime, session: Session, agent: AgentRecord) -> None:
     """End an agent whose row was ended or stopped before it could be recorded."""
     if agent.start_token is not None:
         recorded = session._replace(pid=agent.pid, start_token=agent.start_token)
-        terminate.finish(recorded, frozenset({Identity(agent.pid, agent.start_token)}))
+        known = [Identity(agent.pid, agent.start_token)]
+        terminate.finish(recorded, runtime.paths.session(session.id), known)
 
 
 def _give_up(runtime: Runtime, db: Database, session: Session, error: BaseException) -> None:
