@@ -7,6 +7,7 @@ file hands its content in, and finds the lines of the problems.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from math import prod
@@ -20,6 +21,9 @@ MAX_SLOTS = 32
 
 LONGEST_SLUG = 80
 """Characters of a worktree's name that come from its branch: a file name has room for 255 bytes."""
+
+LONGEST_BYTES = 160
+"""The same for a branch in another script, whose characters take up to four bytes each."""
 
 FILE_KEYS = ("prompt", "cwd", "spec", "hooks", "matrix")
 HOOK_KEYS = ("on_create", "on_complete", "on_fuse_warn")
@@ -204,7 +208,23 @@ def _short_model(model: str) -> str:
 
 def worktree_path(repository: str, branch: str, is_taken: Callable[[str], bool]) -> str:
     """Where a branch is checked out: `<repository>-<branch>` beside it, numbered where that is taken."""
-    return first_free(f"{repository.removesuffix('.git')}-{slug(branch)}", is_taken)
+    return first_free(f"{repository.removesuffix('.git')}-{_file_name(branch)}", is_taken)
+
+
+def _file_name(branch: str) -> str:
+    """`branch` as part of a file name: as `slug`, with the letters and digits of every script."""
+    if branch.isascii():
+        return slug(branch)
+    composed = unicodedata.normalize("NFC", branch)
+    # Marks are parts of letters: the vowels of Hindi and Thai, accents that no letter is composed with.
+    plain = "".join(each if _belongs(each) else "-" for each in composed)
+    plain = re.sub(r"-{2,}", "-", re.sub(r"\.{2,}", ".", plain))
+    plain = plain.encode()[:LONGEST_BYTES].decode(errors="ignore").strip("-.")
+    return re.sub(r"\.lock$", "-lock", plain) or "x"
+
+
+def _belongs(character: str) -> bool:
+    return character in "._-" or unicodedata.category(character)[0] in "LMN"
 
 
 def first_free(name: str, is_taken: Callable[[str], bool]) -> str:

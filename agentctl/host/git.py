@@ -81,7 +81,7 @@ def run(
     """What `git WORDS` prints, in `cwd`; bytes that are not UTF-8 survive as surrogates. Raises GitError."""
     ended = _call(words, cwd, environ, limit, extra)
     if ended.code != 0:
-        raise GitError(f"git {_named(words)} failed in {cwd}: {_reason(ended)}")
+        raise GitError(f"git {_named(words)} failed in {cwd}: {_reason(ended)}", hint=_way_out(ended))
     return ended.stdout
 
 
@@ -154,6 +154,12 @@ def _named(words: Sequence[str]) -> str:
     """The command of an argument list, without options: `worktree add`."""
     plain = [word for word in words if not word.startswith("-")]
     return " ".join(plain[:2] if plain[:1] == ["worktree"] else plain[:1])
+
+
+def _way_out(ended: Captured) -> str | None:
+    """The command that git names to trust a repository of another owner; None in any other case."""
+    lines = [line.strip() for line in ended.stderr.splitlines() if "--add safe.directory" in line]
+    return f"if you trust it: {lines[-1]}" if lines else None
 
 
 def _reason(ended: Captured) -> str:

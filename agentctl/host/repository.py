@@ -6,18 +6,30 @@ Looks only, except for the lock file. Must not know sessions.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from agentctl.errors import Locked, NotFound, OperationFailed
 from agentctl.host import flock, git, waiting
+from agentctl.host.files import read_small, write_private
 
 TURN_WITHIN = 900.0
 """Seconds to wait for other processes that make or remove worktrees of the same repository."""
 
 LISTED_WITHIN = 1.0
 """Seconds within which the removal of a worktree is complete."""
+
+
+MAIN = "agentctl.main"
+"""The file in a git directory that says where its main worktree is."""
+
+IDENTITY = ("-c", "user.name=agentctl", "-c", "user.email=agentctl@localhost")
+"""For commits of agentctl's own."""
+
+UNTOUCHED = ("--quiet", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty")
+"""Options of a `git diff` that answers by its exit code: 0 if nothing differs."""
 
 
 class Checkout(NamedTuple):
@@ -97,7 +109,46 @@ class Repository(NamedTuple):
 
     def checkouts(self) -> list[Checkout]:
         """Every worktree, the main one first."""
-        return _checkouts(self.main, self.environ)
+        first, *others = _checkouts(self.main, self.environ)
+        return [first._replace(path=self.main), *others]
+
+    def remember_main(self) -> None:
+        """Note where the main worktree is, if its git directory lies elsewhere and does not say so."""
+        if os.path.dirname(self.common) != self.main != self.common:
+            write_private(os.path.join(self.common, MAIN), os.fsencode(self.main))
+
+    def is_contained(self, head: str, target: str) -> bool:
+        """Whether `target` has the changes of `head` as other commits: by a squashed merge, or a rebase."""
+        try:
+            return self._is_contained(head, target)
+        except git.GitError:
+            return False
+
+    def _is_contained(self, head: str, target: str) -> bool:
+        base = self.ask("merge-base", head, target)
+        if base is None or self.ask("diff", *UNTOUCHED, base.strip(), head) is not None:
+            return False  # nothing in common, or nothing but commits that undo each other
+        merges = self.line("rev-list", "--count", "--merges", f"{target}..{head}")
+        if merges == "0" and self._has_patches(target, head):
+            return True
+        with tempfile.TemporaryDirectory(prefix="agentctl-") as place:
+            # Objects made for a look do not go into the repository.
+            objects = os.path.join(self.common, "objects")
+            extra = {"GIT_OBJECT_DIRECTORY": place, "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(objects)}
+            words = (*IDENTITY, "commit-tree", f"{head}^{{tree}}", "-p", base.strip(), "-m", "squashed")
+            squashed = self.run(*words, extra=extra).strip()
+            if self._has_patches(target, squashed, extra):
+                return True
+            try:
+                merged = self.run("merge-tree", "--write-tree", target, head, extra=extra).strip()
+            except git.GitError:
+                return False  # a conflict, or a git before 2.38
+        return merged == self.line("rev-parse", f"{target}^{{tree}}")
+
+    def _has_patches(self, target: str, head: str, extra: Mapping[str, str] | None = None) -> bool:
+        """Whether each commit of `head` that `target` lacks has one there that changes the same."""
+        words = ("rev-list", "--count", "--cherry-pick", "--right-only", f"{target}...{head}")
+        return self.run(*words, extra=extra).strip() == "0"
 
 
 def find(path: str, environ: Mapping[str, str]) -> Repository:
@@ -115,13 +166,39 @@ def find(path: str, environ: Mapping[str, str]) -> Repository:
             f"{here} is not in a git repository",
             hint="name a repository, or make one: git init, and commit something",
         ) from None
-    main = _checkouts(here, environ)[0]
+    common = os.path.realpath(os.path.join(here, common))
+    main = os.path.realpath(_checkouts(here, environ)[0].path)
     return Repository(
         here=here,
-        common=os.path.realpath(os.path.join(here, common)),
-        main=os.path.realpath(main.path),
+        common=common,
+        main=main if os.path.dirname(common) == main else _checkout_of(common, here, environ) or main,
         environ=environ,
     )
+
+
+def _checkout_of(common: str, here: str, environ: Mapping[str, str]) -> str | None:
+    """The main worktree of a git directory that lies elsewhere: a submodule's, or a separate one.
+
+    A submodule's says where. A separate one is known from inside its main worktree, and once
+    a worktree was made from there.
+    """
+    places = [common]
+    own = git.ask(["rev-parse", "--absolute-git-dir"], cwd=here, environ=environ)
+    if own is not None and os.path.realpath(own.removesuffix("\n")) == common:
+        places.insert(0, here)
+    with suppress(OSError):
+        places.append(os.fsdecode(read_small(os.path.join(common, MAIN)) or b""))
+    for place in filter(os.path.isdir, places):
+        top = git.ask(["rev-parse", "--show-toplevel"], cwd=place, environ=environ)
+        if top is not None:
+            return os.path.realpath(top.removesuffix("\n"))
+    return None
+
+
+def _quoted(path: str) -> str:
+    """A path as git reads it in a list: one with a colon or a quote needs quotes."""
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
 
 
 def _records(text: str) -> list[str]:

@@ -225,12 +225,13 @@ def _removed(found: Repository, one: Worktree, request: CleanRequest) -> Cleaned
     if one.seen.obstacles:
         saved = save(found, one.seen, name_for(one.session_id, path))
     freed = size_of(path)
-    # If nothing was saved, git checks once more by itself.
-    by_force = ["--force"] if saved else []
+    # If nothing was saved, git checks once more by itself. It refuses even submodules that are empty.
+    by_force = ["--force"] if saved or one.seen.submodules else []
     found.run("worktree", "remove", *by_force, checkout.path, limit=git.LONG)
     notes: list[str] = []
     deleted = False
-    if request.delete_branch and checkout.branch and not saved and unpushed(found, checkout):
+    kept = not saved and not one.seen.contained and unpushed(found, checkout)
+    if request.delete_branch and checkout.branch and kept:
         # Only the main worktree's detached HEAD has them: the next checkout there would lose them.
         notes.append(f"branch {checkout.branch} was kept: its commits are on no other branch and no remote")
     elif request.delete_branch and checkout.branch and found.commit(f"refs/heads/{checkout.branch}"):

@@ -51,9 +51,13 @@ class Inspected(NamedTuple):
     unpushed: int = 0
     """Commits that are on no other branch, no remote and no tag."""
     merged: bool = False
-    """All of its commits are in the main worktree's commit, or in origin's."""
+    """All of its changes are in the main worktree's commit, or in origin's."""
+    contained: bool = False
+    """They are there as other commits: by a squashed merge, or a rebase."""
     occupants: tuple[Occupant, ...] = ()
     has_submodules: bool = False
+    submodules: tuple[str, ...] = ()
+    """All of them; they are empty unless `has_submodules`."""
 
     @property
     def obstacles(self) -> tuple[str, ...]:
@@ -126,13 +130,19 @@ class Worktree(NamedTuple):
 
 def inspect(found: Repository, checkout: Checkout) -> Inspected:
     """Look at one worktree; only at its commits if its directory is gone."""
-    merged = checkout.commit is not None and _is_merged(found, checkout.commit)
+    whole = [commit for name in ("HEAD", "refs/remotes/origin/HEAD") if (commit := found.commit(name))]
+    head = checkout.commit
+    merged = head is not None and any(found.is_ancestor(head, commit) for commit in whole)
     alone = 0 if merged else unpushed(found, checkout)
+    contained = head is not None and not merged and any(found.is_contained(head, commit) for commit in whole)
+    if contained:
+        merged, alone = True, 0
     path = os.path.realpath(checkout.path)
     if checkout.missing or not os.path.isdir(path):
-        return Inspected(checkout, "", unpushed=alone, merged=merged)
+        return Inspected(checkout, "", unpushed=alone, merged=merged, contained=contained)
     directory = found.git_directory(path)
     modified, untracked = _status(found, path, directory)
+    links = _entries(found, path)[1]
     return Inspected(
         checkout,
         directory,
@@ -144,8 +154,11 @@ def inspect(found: Repository, checkout: Checkout) -> Inspected:
         ),
         unpushed=alone,
         merged=merged,
+        contained=contained,
         occupants=tuple(occupants(path)),
-        has_submodules=os.path.isdir(os.path.join(directory, "modules")),
+        has_submodules=os.path.isdir(os.path.join(directory, "modules"))
+        or any(os.path.lexists(os.path.join(path, link, ".git")) for link in links),
+        submodules=tuple(links),
     )
 
 
@@ -213,11 +226,6 @@ def index_copy(
             for flag in ("--no-skip-worktree", "--no-assume-unchanged"):
                 found.run("update-index", flag, "--", *some, cwd=path, extra=extra)
         yield extra
-
-
-def _is_merged(found: Repository, head: str) -> bool:
-    whole = [found.commit("HEAD"), found.commit("refs/remotes/origin/HEAD")]
-    return any(found.is_ancestor(head, commit) for commit in whole if commit)
 
 
 def unpushed(found: Repository, checkout: Checkout) -> int:

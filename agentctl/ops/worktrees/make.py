@@ -78,9 +78,16 @@ def plan_worktree(
     for checkout in found.checkouts():
         if checkout.branch == branch:
             return _used_again(found, checkout, notes)
-    return PlannedWorktree(
-        _place(found, branch, taken), found, branch, tip, new_branch=False, notes=tuple(notes)
-    )
+    path = _place(found, branch, taken)
+    notes += _empty_submodules(found, path, tip)
+    return PlannedWorktree(path, found, branch, tip, new_branch=False, notes=tuple(notes))
+
+
+def _empty_submodules(found: Repository, path: str, commit: str) -> list[str]:
+    """git fills no submodule of a new worktree, and an agent may wonder where the files are."""
+    if found.commit(commit) is None or found.ask("rev-parse", "--verify", f"{commit}:.gitmodules") is None:
+        return []
+    return [f"its submodules are empty: git -C {path} submodule update --init fills them"]
 
 
 def _unfiltered(found: Repository) -> list[str]:
@@ -176,8 +183,10 @@ def _new_branch(
                 f"repository {found.main} has no commits yet, so no branch can start there",
                 hint="commit something first, or name a branch with --base-branch",
             )
+    path = _place(found, branch, taken)
+    notes += _empty_submodules(found, path, start or "")
     return PlannedWorktree(
-        _place(found, branch, taken),
+        path,
         found,
         branch,
         start or "",
@@ -224,6 +233,7 @@ def make_worktree(planned: PlannedWorktree, *, session_id: str, group: str | Non
             raise _overtaken(f"branch {planned.branch}")
         try:
             found.run(*words, limit=git.LONG)
+            found.remember_main()
             write_mark(found, planned.path, Mark(session_id, group, planned.base_commit))
         except BaseException:
             _undo(planned)

@@ -16,12 +16,11 @@ from typing import NamedTuple
 from agentctl.core.plan import first_free, slug
 from agentctl.errors import OperationFailed
 from agentctl.host import git
-from agentctl.host.repository import Repository
+from agentctl.host.repository import IDENTITY, Repository
 from agentctl.ops.worktrees.inspect import Inspected, index_copy, unwatched
 from agentctl.ops.worktrees.mark import Mark, mark_in, mark_of
 
 PREFIX = "refs/agentctl/salvage/"
-_IDENTITY = ("-c", "user.name=agentctl", "-c", "user.email=agentctl@localhost")
 _FACTS = "agentctl: "
 """Begins the line of the commit's message that has the facts, as JSON."""
 
@@ -62,7 +61,7 @@ def save(found: Repository, seen: Inspected, name: str) -> str:
 
 def _commit(found: Repository, tree: str, parents: Sequence[str], message: str) -> str:
     words = [word for parent in parents for word in ("-p", parent)]
-    return found.run(*_IDENTITY, "commit-tree", tree, *words, "-m", message).strip()
+    return found.run(*IDENTITY, "commit-tree", tree, *words, "-m", message).strip()
 
 
 def _tree_of(found: Repository, commit: str) -> str:
