@@ -151,6 +151,15 @@ class NativeSession(NamedTuple):
     """Only from an adapter with Capability.REMOTE; all other sessions are judged by their processes."""
 
 
+class StoreUnreadable(AdapterUnavailable):
+    """Raised by `discover` for a source that exists and cannot be read, or only in part."""
+
+    def __init__(self, message: str, *, hint: str | None = None, found: Sequence[NativeSession] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.found = tuple(found)
+        """The sessions that could be read."""
+
+
 class Adapter(Protocol):
     """The shape of an adapter module. A verb that its program lacks comes from the defaults below."""
 
@@ -213,7 +222,10 @@ class Adapter(Protocol):
         ...
 
     def discover(self, source: str) -> Iterable[NativeSession]:
-        """Every session of one of the `sources`; those that cannot be read are skipped."""
+        """Every session of one of the `sources`; those that cannot be read are skipped.
+
+        Raises StoreUnreadable for a source with many sessions of which none can be read.
+        """
         ...
 
     def match(self, natives: Sequence[NativeSession], processes: Sequence[Process]) -> Mapping[str, Process]:

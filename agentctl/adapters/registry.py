@@ -37,7 +37,13 @@ DISCOVERING: dict[str, tuple[str, ...]] = {
     "claude-code": ("$CLAUDE_CONFIG_DIR/projects", "$HOME/.claude/projects"),
     "codex": ("$CODEX_HOME/sessions", "$HOME/.codex/sessions"),
     "opencode": ("$OPENCODE_DB", "$XDG_DATA_HOME/opencode", "$HOME/.local/share/opencode"),
-    "pi": ("$PI_CODING_AGENT_SESSION_DIR", "$PI_CODING_AGENT_DIR/sessions", "$HOME/.pi/agent/sessions"),
+    "pi": (
+        "$PI_CODING_AGENT_SESSION_DIR",
+        "$PI_CODING_AGENT_DIR/sessions",
+        "$HOME/.pi/agent/sessions",
+        "$PI_CODING_AGENT_DIR/settings.json",
+        "$HOME/.pi/agent/settings.json",
+    ),
     "pi-rust": ("$PI_SESSIONS_DIR", "$PI_CODING_AGENT_DIR/sessions", "$HOME/.pi/agent/sessions"),
     "openclaw": (
         "$OPENCLAW_GATEWAY_TOKEN?",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.adapters import base, registry
-from agentctl.adapters.base import Adapter, Capability, CommandRequest
+from agentctl.adapters.base import Adapter, Capability, CommandRequest, NativeSession, StoreUnreadable
 from agentctl.core.model import Session, Status
 
 DATA = Path(__file__).parent.parent / "data"
@@ -73,3 +73,11 @@ def row(adapter: Adapter, store_path: str | None, **changes: object) -> Session:
         "store_path": store_path,
     }
     return Session(**(given | changes))  # type: ignore[arg-type]
+
+
+def discovered(adapter: Adapter, source: str) -> list[NativeSession]:
+    """What can be read of a source, whether or not the adapter complains of the rest."""
+    try:
+        return list(adapter.discover(source))
+    except StoreUnreadable as error:
+        return list(error.found)

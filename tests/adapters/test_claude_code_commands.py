@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -153,7 +154,22 @@ def test_keys_do_not_stay_by_a_word_that_says_no() -> None:
 def test_what_a_parent_claude_tells_its_tools_is_taken_away() -> None:
     env = claude_code.launch_command(request()).env
     assert {env[name] for name in OF_PARENT} == {None}
-    assert not {"CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CONFIG_DIR", "ANTHROPIC_BASE_URL"} & set(env)
+    assert not {"CLAUDE_CODE_OAUTH_TOKEN", "CLAUDE_CONFIG_DIR"} & set(env)
+
+
+@pytest.mark.parametrize(
+    ("changes", "stays"),
+    [
+        ({}, False),
+        ({"given": frozenset({"ANTHROPIC_BASE_URL"})}, True),
+        ({"config": {"use_api_key": True}}, True),
+        ({"environ": {"ANTHROPIC_BASE_URL": "http://x", "AGENTCTL_CLAUDE_USE_API_KEY": "1"}}, True),
+    ],
+)
+def test_a_stray_address_of_another_server_is_treated_as_a_key(changes: dict[str, Any], stays: bool) -> None:
+    command = claude_code.launch_command(request(**{"environ": {"ANTHROPIC_BASE_URL": "http://x"}} | changes))
+    assert ("ANTHROPIC_BASE_URL" not in command.env) is stays
+    assert any("ANTHROPIC_BASE_URL" in note for note in command.notes) is not stays
 
 
 def test_arguments_in_the_configuration_are_a_list() -> None:

@@ -19,6 +19,7 @@ from agentctl.errors import AdapterUnavailable
 from tests.adapters.contract import (
     DATA,
     can,
+    discovered,
     having,
     having_own,
     launch_request,
@@ -117,7 +118,7 @@ def test_odd_files_in_place_of_the_store_are_read_without_raising(adapter: Adapt
     assert type(adapter.listing(session)) is Listing
     assert_result(adapter.result(session, odd_log + ".none"))
     assert list(adapter.messages(session, odd_log + ".none")) == []
-    assert list(adapter.discover(odd_log)) == []
+    assert discovered(adapter, odd_log) == []
 
 
 def assert_result(result: Result) -> None:
@@ -181,7 +182,7 @@ def test_a_store_belongs_to_its_home(adapter: Adapter, tmp_path: Path) -> None:
 def test_a_missing_store_has_no_sessions(adapter: Adapter, tmp_path: Path) -> None:
     for store_path in (tmp_path / "nowhere", tmp_path):
         sources = [*adapter.sources(str(store_path)), str(store_path)]
-        assert [native for source in sources for native in adapter.discover(source)] == []
+        assert [native for source in sources for native in discovered(adapter, source)] == []
 
 
 @having_own("match")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.adapters import opencode
-from agentctl.adapters.base import NativeSession, Process
+from agentctl.adapters.base import NativeSession, Process, StoreUnreadable
 from agentctl.core.model import AgentVerdict, Tokens
 from tests.adapters.opencode_samples import (
     AT_WORK,
@@ -19,6 +20,7 @@ from tests.adapters.opencode_samples import (
     FINISHED,
     KILLED,
     LEGACY,
+    LEGACY_401,
     NO_MODEL,
     REJECTED,
     WITH_TOOL,
@@ -87,10 +89,49 @@ class TestDiscover:
         assert found["agentctl one"].model == "mock/mock"
         assert found["agentctl one"].tokens == Tokens()
 
-    def test_unreadable_is_empty(self, tmp_path: Path, legacy: Path) -> None:
+    def test_a_missing_or_new_database_is_empty(self, tmp_path: Path) -> None:
         assert list(opencode.discover(str(tmp_path / "none" / "opencode.db"))) == []
+        new = tmp_path / "opencode.db"
+        new.touch()
+        assert list(opencode.discover(str(new))) == []
+
+    def test_a_damaged_database_is_reported_with_what_the_old_tree_has(self, legacy: Path) -> None:
         legacy.write_text("no database")
-        assert list(opencode.discover(str(legacy))) == []
+        with pytest.raises(StoreUnreadable, match="file is not a database") as caught:
+            opencode.discover(str(legacy))
+        assert str(legacy) in caught.value.message and caught.value.hint
+        assert {native.native_id for native in caught.value.found} >= {LEGACY, LEGACY_401}
+
+    @pytest.mark.parametrize("fault", ["pipe", "directory"])
+    def test_what_is_in_the_place_of_a_database_is_reported(self, tmp_path: Path, fault: str) -> None:
+        path = tmp_path / "opencode.db"
+        os.mkfifo(path) if fault == "pipe" else path.mkdir()
+        with pytest.raises(StoreUnreadable, match="not a regular file"):
+            opencode.discover(str(path))
+
+    def test_the_databases_of_other_channels_are_sources(self, store: Path) -> None:
+        other = store.parent / "opencode-local.db"
+        shutil.copyfile(store, other)
+        (store.parent / "opencode-notes.txt").touch()
+        assert list(opencode.sources(str(store))) == [str(store), str(other)]
+        assert list(opencode.sources(str(other))) == [str(other)]
+        (native, *_) = opencode.discover(str(other))
+        assert native.store_path == str(other)
+
+    def test_an_archived_session_is_marked(self, store: Path) -> None:
+        change(store, "UPDATE session SET time_archived = 1 WHERE id = ?", (FINISHED,))
+        notes = {native.native_id: native.result.notes for native in opencode.discover(str(store))}
+        assert [native_id for native_id, note in notes.items() if note] == [FINISHED]
+        assert notes[FINISHED] == ("archived in opencode",)
+
+    @pytest.mark.parametrize(("finish", "is_open"), [("content-filter", False), ("tool-calls", True)])
+    def test_a_last_step_that_is_not_an_answer_is_no_success(
+        self, store: Path, finish: str, is_open: bool
+    ) -> None:
+        sql = "UPDATE message SET data = json_set(data, '$.finish', ?) WHERE session_id = ?"
+        change(store, sql, (finish, FINISHED))
+        found = next(native for native in opencode.discover(str(store)) if native.native_id == FINISHED)
+        assert (found.is_open, found.result.verdict is AgentVerdict.OK) == (is_open, False)
 
     def test_damaged_records_are_passed_over(self, store: Path, legacy: Path) -> None:
         change(store, "UPDATE message SET data = '{half' WHERE session_id = ?", (FINISHED,))

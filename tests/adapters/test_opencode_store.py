@@ -91,10 +91,14 @@ class TestListing:
         holder.close()
         assert self.look(store, "ses_nosuch") is Listing.ABSENT
 
-    def test_unavailable_where_another_build_keeps_a_database_beside_it(self, store: Path) -> None:
-        (store.parent / "opencode-dev.db").touch()
-        assert self.look(store, "ses_nosuch") is Listing.UNAVAILABLE
+    def test_the_databases_of_other_builds_are_looked_at_too(self, store: Path) -> None:
+        other = store.parent / "opencode-dev.db"
+        shutil.copyfile(DATA / "opencode-1.18.33.db", other)
+        assert self.look(store, "ses_nosuch") is Listing.ABSENT
+        change(store, "DELETE FROM session WHERE id = ?", (FINISHED,))
         assert self.look(store, FINISHED) is Listing.RUNNING
+        other.write_text("damaged")
+        assert self.look(store, FINISHED) is Listing.UNAVAILABLE
 
     def test_any_character_in_the_path(self, store: Path, tmp_path: Path) -> None:
         odd = tmp_path / "50% off? #1 ü"

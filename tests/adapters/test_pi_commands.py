@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -128,3 +129,16 @@ class TestResume:
 )
 def test_store_path(environ: Mapping[str, str], expected: str | None) -> None:
     assert pi.store_path(environ) == expected
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [("~/talks", "{home}/talks"), ("/talks", "/talks"), ("talks", "{home}/.pi/agent/sessions")],
+)
+def test_the_directory_that_pis_settings_name(tmp_path: Path, chosen: str, expected: str) -> None:
+    settings = tmp_path / ".pi" / "agent" / "settings.json"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("\ufeff" + json.dumps({"sessionDir": chosen}))
+    environ = {"HOME": str(tmp_path)}
+    assert pi.store_path(environ) == expected.format(home=tmp_path)
+    assert pi.store_path({**environ, "PI_CODING_AGENT_SESSION_DIR": "/s"}) == "/s"

@@ -56,6 +56,17 @@ class TestSources:
         }
 
 
+class TestOfTheYear2025:
+    """The TypeScript pi then named its model in the header, as only the Rust port does today."""
+
+    def test_it_is_told_from_the_rust_port_by_its_name(self, tmp_path: Path) -> None:
+        named = {**header("0.73.1", "ok"), "provider": "anthropic", "modelId": "claude-x"}
+        write(tmp_path / f"2025-11-01T00-00-00-000Z_{named['id']}.jsonl", named, answer())
+        (source,) = pi.sources(str(tmp_path))
+        assert discovered(Path(source)).native_id == named["id"]
+        assert [found for each in pi_rust.sources(str(tmp_path)) for found in pi_rust.discover(each)] == []
+
+
 class TestDiscover:
     def test_a_finished_session(self, tmp_path: Path) -> None:
         path = keep(tmp_path, "0.73.1", "resume")

@@ -313,3 +313,13 @@ def test_a_program_that_is_not_installed_is_not_called_ok(run: Run) -> None:
     found = {one["subject"]: one["level"] for one in findings(run)}
     assert found["adapter codex"] == "absent"
     assert found["adapter demo"] == "ok"
+
+
+def test_a_damaged_database_of_opencode_is_reported_by_doctor_and_list(run: Run, sealed_home: Path) -> None:
+    database = Path(os.environ["HOME"]) / ".local" / "share" / "opencode" / "opencode.db"
+    database.parent.mkdir(parents=True)
+    database.write_bytes(b"SQLite format 3\0" + b"x" * 3000)
+    fact = f"the sessions of opencode in {database} cannot be read: "
+    assert any(one.startswith(f"warn sessions of opencode: {fact}") for one in troubles(run))
+    for _ in range(2):  # the second listing has a cache
+        assert str(database) in run("list -a").stderr

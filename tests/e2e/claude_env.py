@@ -26,6 +26,7 @@ def claude_environment(home: Path, model_url: str) -> dict[str, str]:
         "HOME": str(home),
         "TMPDIR": str(temporary),
         "ANTHROPIC_BASE_URL": model_url,
+        "AGENTCTL_CLAUDE_USE_API_KEY": "1",  # else agentctl would remove the address
         "CLAUDE_CODE_OAUTH_TOKEN": TOKEN,
         "CLAUDE_CODE_MAX_RETRIES": "0",
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",

@@ -259,7 +259,7 @@ def test_two_at_once_do_not_mix(run_real: RunReal, claude: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("given", "keys", "bearers", "notes"),
     [
-        ({}, {None}, {f"Bearer {TOKEN}"}, 1),
+        ({"AGENTCTL_CLAUDE_USE_API_KEY": "0"}, {None}, {f"Bearer {TOKEN}"}, 1),
         ({"AGENTCTL_CLAUDE_USE_API_KEY": "1"}, {"a-stray-key"}, {None}, 0),
     ],
     ids=["removed", "kept"],
@@ -278,7 +278,8 @@ def test_a_stray_api_key_is_billed_only_on_request(
     monkeypatch.setenv("ANTHROPIC_API_KEY", "a-stray-key")
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    (session,) = launch(run_real, tmp_path / "project", "--wait").lines
+    place = f"ANTHROPIC_BASE_URL={model.url}"
+    (session,) = launch(run_real, tmp_path / "project", "--wait", "--env", place).lines
     headers = [{name.lower(): value for name, value in one.headers.items()} for one in model.requests]
     assert {one.get("x-api-key") for one in headers} == keys
     assert {one.get("authorization") for one in headers} == bearers
@@ -294,9 +295,9 @@ def test_a_key_given_by_name_is_billed(
     run_real: RunReal, claude: Path, model: FakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANTHROPIC_API_KEY", "a-stray-key")
-    (session,) = launch(
-        run_real, tmp_path / "project", "--wait", "--env", "ANTHROPIC_API_KEY=a-given-key"
-    ).lines
+    monkeypatch.setenv("AGENTCTL_CLAUDE_USE_API_KEY", "0")
+    given = ("--env", "ANTHROPIC_API_KEY=a-given-key", "--env", f"ANTHROPIC_BASE_URL={model.url}")
+    (session,) = launch(run_real, tmp_path / "project", "--wait", *given).lines
     assert status(run_real, session)["notes"] == []
     headers = [{name.lower(): value for name, value in one.headers.items()} for one in model.requests]
     assert {one.get("x-api-key") for one in headers} == {"a-given-key"}

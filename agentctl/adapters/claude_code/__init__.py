@@ -47,8 +47,8 @@ OPTIONS = (
     ),
     Option(
         "use_api_key",
-        "Pass on ANTHROPIC_API_KEY and ANTHROPIC_AUTH_TOKEN, so that the key is billed and not"
-        " the subscription; false by default.",
+        "Pass on ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN and ANTHROPIC_BASE_URL, so that the key is"
+        " billed and not the subscription; false by default.",
         kind=bool,
     ),
 )

@@ -52,8 +52,8 @@ OURS = {
 }
 """Options that a user's own words must not set, and why."""
 
-KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
-"""Either of them wins over a subscription's login, and is billed by use."""
+KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
+"""Each of the first two wins over a subscription's login, and is billed by use; the last leads elsewhere."""
 
 OF_PARENT = (
     "AI_AGENT",
@@ -118,8 +118,8 @@ def _keys(request: CommandRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if not found:
         return removed, ()
     note = (
-        f"{' and '.join(found)} removed from the environment, so that claude bills its own login;"
-        f" to bill the key, set {variables.CLAUDE_USE_API_KEY}=1"
+        f"{' and '.join(found)} removed from the environment, so that claude uses and bills its own login;"
+        f" to pass on what is set there, set {variables.CLAUDE_USE_API_KEY}=1"
         " or use_api_key = true in [adapters.claude-code]"
     )
     return removed, (note,)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agentctl.adapters import reading
-from agentctl.adapters.base import ALL_LOCAL, Message, Option, one_source
+from agentctl.adapters.base import ALL_LOCAL, Message, Option
 from agentctl.adapters.opencode import log, store
 from agentctl.adapters.opencode.commands import launch_command as launch_command
 from agentctl.adapters.opencode.commands import resume_command as resume_command
@@ -36,7 +36,7 @@ LADDER = TERM_THEN_KILL
 PROCESS_NAMES = frozenset({"opencode", "opencode.exe"})
 OPTIONS = (Option("agent", "OpenCode's own agent; its configured one by default."),)
 
-sources = one_source
+sources = store.databases
 
 
 def native_id(session: Session, log_path: str) -> str | None:

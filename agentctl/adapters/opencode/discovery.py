@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
-from agentctl.adapters.base import NativeSession, Process
+from agentctl.adapters.base import NativeSession, Process, StoreUnreadable
 from agentctl.adapters.opencode import log, store
 from agentctl.adapters.opencode.records import FINISHED, StoredSession, failure_of, finish_of
 from agentctl.adapters.reading import instant
@@ -19,13 +19,22 @@ from agentctl.core.model import AgentVerdict, Result
 STARTING = timedelta(seconds=30)
 """A run creates its session within this time of its own start, even on a busy machine."""
 
+ARCHIVED = "archived in opencode"
+
 _TELLING = frozenset({"--title", "--session", "-s", "--continue", "-c"})
 
 
 def discover(store_path: str) -> Iterable[NativeSession]:
     """Every session of the database and of the old JSON tree; subagents' are marked as children."""
-    found = (_native(stored, store_path) for stored in store.sessions(store_path))
-    return [native for native in found if native is not None]
+    stored, fault = store.sessions(store_path)
+    found = [native for one in stored if (native := _native(one, store_path)) is not None]
+    if fault is not None:
+        raise StoreUnreadable(
+            f"the sessions of opencode in {store_path} cannot be read: {fault}",
+            hint="opencode session list says whether opencode itself can read them",
+            found=found,
+        )
+    return found
 
 
 def match(natives: Sequence[NativeSession], processes: Sequence[Process]) -> Mapping[str, Process]:
@@ -81,6 +90,7 @@ def _native(stored: StoredSession, store_path: str) -> NativeSession | None:
             model=stored.model,
             tokens=stored.tokens,
             cost_usd=stored.cost,
+            notes=(ARCHIVED,) if stored.is_archived else (),
             transcript_path=store_path,
             adapter_version=stored.version,
         ),

@@ -35,6 +35,7 @@ class StoredSession:
     tokens: Tokens = Tokens()
     newest: Mapping[str, Any] | None = None
     """Its newest message, if that was asked for."""
+    is_archived: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Reading opencode's stores: the SQLite database, then the JSON tree of releases before 1.2.
 
-One path names both: the database's. The tree is `storage/` beside it. Today's releases
-do not import the tree, so a session may be in either.
+One path names all: the database's. The tree is `storage/` beside it. Today's releases
+do not import the tree, so a session may be in either. Builds of other channels than the
+releases' keep databases of their own beside it, `opencode-CHANNEL.db`.
 
 Must not write, and must not look often: a reader that reopens the database in a tight
 loop makes a starting opencode fail. So each function opens the database once, reads what it
@@ -31,6 +32,9 @@ DATABASE = "opencode.db"
 BUSY_SECONDS = 2.0
 """How long a look waits for a locked database."""
 
+CHANNELS = 4
+"""Databases of other channels that are read: each may take its time."""
+
 BESIDE = ("-wal", "-shm", "-journal")
 """SQLite opens these files with the database."""
 
@@ -54,8 +58,9 @@ COLUMNS = (
     "tokens_output",
     "tokens_cache_read",
     "tokens_cache_write",
+    "time_archived",
 )
-"""Of table `session`; older releases lack the last six."""
+"""Of table `session`; older releases lack some of the last seven."""
 
 
 def store_path(environ: Mapping[str, str]) -> str | None:
@@ -73,13 +78,25 @@ def is_listed(store: str, native_id: str) -> bool | None:
     def look(db: sqlite3.Connection) -> bool:
         return db.execute("SELECT 1 FROM session WHERE id = ?", (native_id,)).fetchone() is not None
 
-    in_database = _read(store, look)
+    in_databases = [_read(database, look) for database in databases(store)]
     in_tree = tree.is_listed(_tree(store), native_id)
-    if in_database or in_tree:
+    if any(in_databases) or in_tree:
         return True
-    if in_database is None or in_tree is None or _has_sibling(store):
-        return None
-    return False
+    return None if None in in_databases or in_tree is None else False
+
+
+def databases(store: str) -> list[str]:
+    """The database of this path, then those that builds of other channels keep beside it."""
+    if os.path.basename(store) != DATABASE:
+        return [store]
+    directory = os.path.dirname(store)
+    beside = (os.path.join(directory, name) for name in sorted(reading.names(directory)))
+    return [store, *(path for path in beside if _is_channels(path))][: 1 + CHANNELS]
+
+
+def _is_channels(path: str) -> bool:
+    name = os.path.basename(path)
+    return name.startswith("opencode-") and name.endswith(".db")
 
 
 def id_by_title(store: str, title: str) -> str | None:
@@ -89,24 +106,33 @@ def id_by_title(store: str, title: str) -> str | None:
         sql = "SELECT id FROM session WHERE title = ? AND parent_id IS NULL LIMIT 2"
         return db.execute(sql, (title,)).fetchall()
 
-    found = _read(store, look) or []
+    found = [row for database in databases(store) for row in _read(database, look) or ()]
     return found[0][0] if len(found) == 1 else None
 
 
-def sessions(store: str) -> Iterator[StoredSession]:
-    """Every session, each with its newest message: the database's, then the tree's others."""
+def sessions(database: str) -> tuple[list[StoredSession], str | None]:
+    """Every session of one database, each with its newest message, and why others could not be read.
+
+    With the releases' database come those of the tree beside it that it does not have.
+    """
 
     def look(db: sqlite3.Connection) -> list[StoredSession]:
         newest = "SELECT id FROM message WHERE session_id = s.id ORDER BY time_created DESC, id DESC LIMIT 1"
         sql = f"SELECT {_columns(db)}, m.data FROM session s LEFT JOIN message m ON m.id = ({newest})"
         return [_session(row[:-1], json_object(row[-1])) for row in db.execute(sql)]
 
-    found = _read(store, look)
-    if found is None and os.path.exists(store):
-        return
-    known = {session.id for session in found or ()}
-    yield from found or ()
-    yield from (session for session in tree.sessions(_tree(store)) if session.id not in known)
+    found: list[StoredSession] = []
+    fault: str | None = None
+    if os.path.lexists(database):
+        try:
+            found = _look(database, look)
+        except Unreadable as error:
+            # A new database is made in several steps, and has no table at first.
+            fault = None if "no such table: session" in str(error) else str(error)
+    if not _is_channels(database):
+        known = {session.id for session in found}
+        found += [session for session in tree.sessions(_tree(database)) if session.id not in known]
+    return found, fault
 
 
 def run(store: str, native_id: str, since: int) -> StoredRun | None:
@@ -127,7 +153,7 @@ def run(store: str, native_id: str, since: int) -> StoredRun | None:
             last_parts=tuple(_objects(data for (data,) in parts)),
         )
 
-    return _read(store, look) or tree.run(_tree(store), native_id, since)
+    return _first(store, look) or tree.run(_tree(store), native_id, since)
 
 
 def conversation(store: str, native_id: str) -> list[StoredMessage]:
@@ -145,31 +171,50 @@ def conversation(store: str, native_id: str) -> list[StoredMessage]:
             if (message := json_object(data)) is not None
         ]
 
-    return _read(store, look) or tree.conversation(_tree(store), native_id)
+    return _first(store, look) or tree.conversation(_tree(store), native_id)
+
+
+def _first(store: str, look: Callable[[sqlite3.Connection], T]) -> T | None:
+    """What `look` finds in the first database in which it finds anything."""
+    return next((found for database in databases(store) if (found := _read(database, look))), None)
+
+
+class Unreadable(Exception):
+    """The database is locked, foreign, damaged, or something else than a file."""
 
 
 def _read(store: str, look: Callable[[sqlite3.Connection], T]) -> T | None:
-    """What `look` finds in the database; None if that is missing, locked, foreign or damaged.
+    """What `look` finds in the database; None if that is missing or cannot be read."""
+    try:
+        return _look(store, look)
+    except Unreadable:
+        return None
 
-    Never `immutable`: the newest data is in the write-ahead log beside it. None also if the work takes
-    longer than reading.WORK_SECONDS: a view can have rows without end.
+
+def _look(store: str, look: Callable[[sqlite3.Connection], T]) -> T:
+    """What `look` finds in the database. Raises Unreadable, with the reason.
+
+    Never `immutable`: the newest data is in the write-ahead log beside it. Unreadable also if the work
+    takes longer than reading.WORK_SECONDS: a view can have rows without end.
     """
     import sqlite3
 
     if not all(map(reading.is_regular_or_absent, (store, *(f"{store}{end}" for end in BESIDE)))):
-        return None  # a pipe would never answer
+        raise Unreadable("not a regular file")  # a pipe would never answer
     quoted = store.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
     try:
         db = sqlite3.connect(f"file:{quoted}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None)
-    except (sqlite3.Error, ValueError):
-        return None
+    except (sqlite3.Error, ValueError) as error:
+        raise Unreadable(str(error)) from error
     try:
         db.text_factory = _lenient
         db.set_progress_handler(reading.is_over_time(), OPERATIONS)
         db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST)
         return look(db)
-    except (sqlite3.Error, MemoryError):
-        return None
+    except (sqlite3.Error, MemoryError) as error:
+        is_late = str(error) == "interrupted"
+        why = f"it takes longer than {reading.WORK_SECONDS:g} s" if is_late else str(error)
+        raise Unreadable(why or "it needs too much memory") from error
     finally:
         db.close()
 
@@ -203,6 +248,7 @@ def _session(row: tuple[Any, ...], newest: Mapping[str, Any] | None = None) -> S
             cache_write=integer(record["tokens_cache_write"]),
         ),
         newest=newest,
+        is_archived=record["time_archived"] is not None,
     )
 
 
@@ -212,14 +258,3 @@ def _objects(texts: Iterable[object]) -> Iterator[Mapping[str, Any]]:
 
 def _tree(store: str) -> str:
     return os.path.join(os.path.dirname(store), "storage")
-
-
-def _has_sibling(store: str) -> bool:
-    """Whether a development build keeps a database of its own beside this one."""
-    if os.path.basename(store) != DATABASE:
-        return False
-    try:
-        names = os.listdir(os.path.dirname(store))
-    except OSError:
-        return True
-    return any(name.startswith("opencode-") and name.endswith(".db") for name in names)

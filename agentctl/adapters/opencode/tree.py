@@ -81,6 +81,7 @@ def _session(path: str) -> StoredSession | None:
         version=string(record.get("version")),
         created=integer(times.get("created")) or 0,
         updated=integer(times.get("updated")) or 0,
+        is_archived=times.get("archived") is not None,
     )
 
 

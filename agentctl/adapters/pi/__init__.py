@@ -52,7 +52,7 @@ STARTING = timedelta(seconds=10)
 
 def store_path(environ: Mapping[str, str]) -> str | None:
     """The directory of all sessions."""
-    return files.directory_in(environ, "PI_CODING_AGENT_SESSION_DIR")
+    return files.directory_in(environ, "PI_CODING_AGENT_SESSION_DIR", setting="sessionDir")
 
 
 def listing(session: Session) -> Listing:

@@ -24,6 +24,9 @@ HEAD_BYTES = 64 * 1024
 TAIL_BYTES = 1024 * 1024
 TITLE_WIDTH = 500
 
+SHORT = 8
+"""Characters of the id in the name of a file that the Rust port writes."""
+
 _ANSWER = b'"assistant"'
 
 
@@ -34,17 +37,38 @@ class Header(NamedTuple):
     cwd: str | None
     created_at: datetime
     is_rust: bool
-    """The Rust port names its model here; the TypeScript pi never does."""
+    """The Rust port names its model here, and puts only the id's beginning into the file's name.
+
+    The TypeScript pi named its model here, too, in 2025.
+    """
 
 
-def directory_in(environ: Mapping[str, str], variable: str) -> str | None:
-    """The directory of sessions: `variable`, else below pi's own directory; None without either."""
-    home = environ.get("HOME")
-    agent = environ.get("PI_CODING_AGENT_DIR") or (os.path.join(home, ".pi", "agent") if home else None)
-    place = environ.get(variable) or (os.path.join(agent, "sessions") if agent else None)
-    if place is not None and home and (place == "~" or place.startswith("~/")):
-        place = home + place[1:]
-    return place if place is not None and os.path.isabs(place) else None
+def directory_in(environ: Mapping[str, str], variable: str, *, setting: str | None = None) -> str | None:
+    """The directory of sessions; None if neither a variable nor HOME leads to one.
+
+    `variable` names it; without that, pi's settings under the name `setting`; else it is in
+    pi's own directory.
+    """
+    agent = _absolute(environ.get("PI_CODING_AGENT_DIR"), environ) or _absolute("~/.pi/agent", environ)
+    if place := environ.get(variable):
+        return _absolute(place, environ)
+    if agent is None:
+        return None
+    chosen = _absolute(_setting(agent, setting), environ) if setting else None
+    return chosen or os.path.join(agent, "sessions")
+
+
+def _absolute(path: str | None, environ: Mapping[str, str]) -> str | None:
+    """The path with `~` for HOME; None for one that depends on where pi is started."""
+    if path and (path == "~" or path.startswith("~/")):
+        home = environ.get("HOME")
+        path = home + path[1:] if home else None
+    return path if path and os.path.isabs(path) else None
+
+
+def _setting(agent: str, name: str) -> str | None:
+    lines = reading.head_lines(os.path.join(agent, "settings.json"), HEAD_BYTES)
+    return string((json_object("\n".join(lines)) or {}).get(name))
 
 
 def session_files(directory: str) -> Iterator[str]:
@@ -79,7 +103,8 @@ def header_of(path: str) -> Header | None:
         id=native_id,
         cwd=string(record.get("cwd")),
         created_at=created_at,
-        is_rust="modelId" in record or "provider" in record,
+        is_rust=("modelId" in record or "provider" in record)
+        and os.path.basename(path).endswith(f"_{native_id[:SHORT]}.jsonl"),
     )
 
 

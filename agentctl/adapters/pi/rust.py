@@ -48,9 +48,6 @@ OPTIONS = (
 
 is_transient = never_transient
 
-SHORT = 8
-"""Characters of the id in a file's name."""
-
 _RESUME = "use agentctl resume"
 OURS = {
     "--mode": "agentctl reads the JSON events",
@@ -135,7 +132,7 @@ def messages(session: Session, log_path: str) -> Iterator[Message]:
 
 def sources(store_path: str) -> Iterable[str]:
     """Files named as the Rust port names them; `discover` checks who wrote them."""
-    return (path for path in files.session_files(store_path) if path[-SHORT - 7 :].startswith("_"))
+    return (path for path in files.session_files(store_path) if path[-files.SHORT - 7 :].startswith("_"))
 
 
 def discover(source: str) -> Iterable[NativeSession]:
@@ -173,7 +170,7 @@ def _file_of(session: Session, native_id: str | None) -> str | None:
     candidates = [path for path in (session.transcript_path, session.store_path) if path is not None]
     found: Iterable[str] = (path for path in candidates if path.endswith(".jsonl"))
     if native_id is not None and session.store_path is not None and is_name(native_id):
-        ending = f"_{native_id[:SHORT]}.jsonl"
+        ending = f"_{native_id[: files.SHORT]}.jsonl"
         found = (*found, *files.find(session.store_path, ending, session.cwd))
     for path in found:
         header = files.header_of(path)

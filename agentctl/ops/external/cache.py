@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from agentctl.adapters.base import Adapter, NativeSession, Standing
+from agentctl.adapters.base import Adapter, NativeSession, Standing, StoreUnreadable
 from agentctl.core.model import AgentVerdict, Outcome, Result, Status, Tokens
 from agentctl.runtime import OPTIONAL
 from agentctl.store import codecs, discovery
@@ -21,12 +21,21 @@ from agentctl.store.db import CannotWrite, Database, reading, transaction
 CHUNK = 200
 """Sources kept in one transaction: an interrupt loses no more of a long first reading."""
 
+Notice = Callable[[str], None]
+"""Told of a store that could not be read."""
+
 Progress = Callable[[int, int], None]
 """Told how many of the changed sources were read, of how many."""
 
 
 def sessions_of(
-    db: Database, adapter: Adapter, store_path: str, *, since: datetime | None = None, progress: Progress
+    db: Database,
+    adapter: Adapter,
+    store_path: str,
+    *,
+    since: datetime | None = None,
+    progress: Progress,
+    notice: Notice,
 ) -> list[NativeSession]:
     """The store's sessions; with `since`, those of sources that have changed since then."""
     oldest = int(since.timestamp() * 1e9) if since else 0
@@ -43,7 +52,7 @@ def sessions_of(
         stamp = _stamp(source)
         if stamp is None:
             # Without a stamp nothing can be kept: opencode's old tree lies where no database is.
-            found += adapter.discover(source)
+            found += _discover(adapter, source, notice)[0]
         elif stamp[0] < oldest:
             continue
         elif (kept := cached.get(source)) is not None and kept[:2] == stamp:
@@ -52,15 +61,28 @@ def sessions_of(
             changed.append((source, stamp))
     # One text for all: thousands of small ones take twice as long to read.
     found += [_decode(item) for items in json.loads(f"[{','.join(payloads)}]") for item in items]
-    for natives in _read(db, adapter, changed, progress):
+    for natives in _read(db, adapter, changed, progress, notice):
         found += natives
     if gone and not db.read_only:
         _keep(db, lambda: discovery.drop(db, adapter.NAME, gone))
     return found
 
 
+def _discover(adapter: Adapter, source: str, notice: Notice) -> tuple[list[NativeSession], bool]:
+    """The source's sessions, and whether all of it could be read."""
+    try:
+        return list(adapter.discover(source)), True
+    except StoreUnreadable as error:
+        notice(f"{error.message}; {error.hint}" if error.hint else error.message)
+        return list(error.found), False
+
+
 def _read(
-    db: Database, adapter: Adapter, changed: Sequence[tuple[str, tuple[int, int]]], progress: Progress
+    db: Database,
+    adapter: Adapter,
+    changed: Sequence[tuple[str, tuple[int, int]]],
+    progress: Progress,
+    notice: Notice,
 ) -> Iterator[list[NativeSession]]:
     """What changed sources say, kept for the next time."""
     fresh: list[tuple[str, tuple[int, int], str]] = []
@@ -71,8 +93,10 @@ def _read(
         fresh.clear()
 
     for number, (source, stamp) in enumerate(changed, 1):
-        natives = list(adapter.discover(source))
-        fresh.append((source, stamp, json.dumps([_encode(one) for one in natives], separators=(",", ":"))))
+        natives, is_whole = _discover(adapter, source, notice)
+        if is_whole:
+            payload = json.dumps([_encode(one) for one in natives], separators=(",", ":"))
+            fresh.append((source, stamp, payload))
         if len(fresh) == CHUNK or number == len(changed):
             _keep(db, keep)
             progress(number, len(changed))

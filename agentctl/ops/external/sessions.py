@@ -75,7 +75,7 @@ def _of_adapter(
         was_read.append(done)
         runtime.progress(module.NAME, done, of)
 
-    natives = sessions_of(db, module, path, since=since, progress=progress)
+    natives = sessions_of(db, module, path, since=since, progress=progress, notice=runtime.notices.append)
     if was_read and not is_remote:
         # Reading takes time: a session that began meanwhile must find its process.
         running = _processes(module)
@@ -187,7 +187,13 @@ def stand_ins(runtime: Runtime, db: Database, text: str) -> dict[str, Session]:
             module = registry.load(name)
             path = module.store_path(runtime.environ)
             if path is not None and Capability.RESUME in module.CAPABILITIES:
-                natives = sessions_of(db, module, path, progress=partial(runtime.progress, name))
+                natives = sessions_of(
+                    db,
+                    module,
+                    path,
+                    progress=partial(runtime.progress, name),
+                    notice=runtime.notices.append,
+                )
         for native in natives:
             hidden = external_id(name, native.store_path, native.native_id)
             if hidden.startswith(text.lower()) and (row := _row_of(db, native)) is not None:

@@ -20,7 +20,7 @@ from agentctl.host import flock, processes, shell
 from agentctl.host.programs import find_program
 from agentctl.ops.reconcile import manifest
 from agentctl.ops.reconcile.observe import read_agent, read_exit
-from agentctl.ops.state.doctor_agents import Finding, Level, adapters, configuration, own_sessions
+from agentctl.ops.state.doctor_agents import Finding, Level, adapters, configuration, own_sessions, stores
 from agentctl.ops.state.prune import is_lost, strays
 from agentctl.runtime import OPTIONAL, Runtime
 from agentctl.store import locks as directory_locks
@@ -63,7 +63,7 @@ def examine(runtime: Runtime) -> list[Finding]:
                 found += _guarded(inside, runtime, db)
         finally:
             db.close()
-    return found + _guarded(adapters, runtime)
+    return found + _guarded(stores, runtime) + _guarded(adapters, runtime)
 
 
 def _guarded(look: Callable[P, Iterable[Finding]], *args: P.args, **named: P.kwargs) -> list[Finding]:

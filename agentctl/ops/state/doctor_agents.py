@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from agentctl.adapters import registry
+from agentctl.adapters.base import Capability, StoreUnreadable
 from agentctl.adapters.reading import head_lines, json_objects
 from agentctl.errors import AgentctlError
 from agentctl.host import shell
@@ -114,8 +116,32 @@ def own_sessions(runtime: Runtime, db: Database) -> Iterator[Finding]:
                 f"{len(broken)} of {len(kept)} files cannot be read as its sessions: {_few(broken)}",
                 "they are skipped; look at them, or delete them",
             )
-        elif kept:
+        elif kept and not any(_unreadable(runtime, name)):
             yield Finding(Level.OK, f"sessions of {name}", f"{len(kept)} files were read")
+
+
+def stores(runtime: Runtime) -> Iterator[Finding]:
+    """The agents' databases that exist and cannot be read."""
+    for name in discovering(runtime):
+        yield from _unreadable(runtime, name)
+
+
+def _unreadable(runtime: Runtime, name: str) -> Iterator[Finding]:
+    """The databases of an agent that cannot be read; of transcripts a listing has kept what they say."""
+    if name not in registry.ADAPTERS:
+        return
+    module = registry.load(name)
+    path = module.store_path(runtime.environ)
+    if path is None or Capability.REMOTE in module.CAPABILITIES:
+        return
+    for source in module.sources(path):
+        if source.endswith(".jsonl") or not os.path.exists(source):
+            continue
+        try:
+            for _ in module.discover(source):
+                pass
+        except StoreUnreadable as error:
+            yield Finding(Level.WARN, f"sessions of {name}", error.message, error.hint)
 
 
 def _is_broken(path: str) -> bool:
