@@ -53,7 +53,7 @@ def snapshot(whose: Whose, *, remembered: Iterable[Identity] = (), stoppers: Ite
     The agent counts only while it is the process recorded. `stoppers` are other commands
     that are stopping it: a tool of the agent may be one, and is spared as this process is.
     """
-    seen = _Seen({pid: stat for pid, stat in processes.table().items() if not stat.is_zombie}, whose)
+    seen = _Seen(_living(), whose)
     mine = {pid for target in remembered if (pid := seen.pid_of(target)) is not None}
     agent, shim = seen.pid_of(whose.agent), seen.pid_of(whose.shim)
     if shim is not None:
@@ -65,9 +65,13 @@ def snapshot(whose: Whose, *, remembered: Iterable[Identity] = (), stoppers: Ite
     mine = seen.with_descendants(mine)
     for pid in (os.getpid(), *filter(None, map(seen.pid_of, stoppers))):
         mine -= _ancestors(pid, seen.table)
-    return {
-        Identity(pid, processes.token(seen.table[pid].ticks)): seen.table[pid].command for pid in sorted(mine)
-    }
+    return seen.named(mine)
+
+
+def below(pid: int) -> Tree:
+    """All processes below this one."""
+    seen = _Seen(_living(), Whose(session_id="", sessions="/", agent=None))
+    return seen.named(seen.with_descendants({pid}) - {pid})
 
 
 def alive(targets: Iterable[Identity]) -> frozenset[Identity]:
@@ -87,6 +91,10 @@ def ticks_since(at: datetime) -> float:
     return (time.clock_gettime(time.CLOCK_BOOTTIME) - age) * os.sysconf("SC_CLK_TCK")
 
 
+def _living() -> dict[int, Stat]:
+    return {pid: stat for pid, stat in processes.table().items() if not stat.is_zombie}
+
+
 class _Seen:
     """The process table at one instant, and what a session makes of it."""
 
@@ -103,6 +111,10 @@ class _Seen:
         if stat is None or target is None or processes.token(stat.ticks) != target.start_token:
             return None
         return target.pid
+
+    def named(self, pids: Set[int]) -> Tree:
+        found = {pid: self.table[pid] for pid in sorted(pids)}
+        return {Identity(pid, processes.token(stat.ticks)): stat.command for pid, stat in found.items()}
 
     def below_reaper(self, shim: int, agent: int | None) -> set[int]:
         """The children of the shim that are the session's: the agent, and what has lost its parent."""

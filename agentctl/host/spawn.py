@@ -83,7 +83,7 @@ def start_shim(request: ShimRequest) -> Detached:
             argv = ["/bin/sh", "-c", f'eval "${variables.PROGRAM}"', "agentctl-shim", *words, *request.argv]
             return _detach(argv, request.cwd, environ, (request.lock, log, tree), before_exec)
 
-        adopt = _adopting_orphans()
+        adopt = adopting_orphans()
         if adopt is not None:
             import subprocess
 
@@ -92,7 +92,7 @@ def start_shim(request: ShimRequest) -> Detached:
         return start(here)
 
 
-def _adopting_orphans() -> Callable[[], None] | None:
+def adopting_orphans() -> Callable[[], None] | None:
     """What makes a new process the reaper of everything below it; None where only PID 1 is one.
 
     Whatever loses its parent below a reaper becomes the reaper's child, so that a tool cannot

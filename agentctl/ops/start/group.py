@@ -6,9 +6,11 @@ do not hold up the rest. What can be refused for all is refused before anything 
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from threading import Event
+from typing import TYPE_CHECKING
 
 from agentctl.adapters import registry
 from agentctl.core.ids import group_id
@@ -22,6 +24,13 @@ from agentctl.ops.start.plan import LaunchRequest
 from agentctl.ops.worktrees.make import PlannedWorktree, WorktreeRequest, check_branch, fetch, plan_worktree
 from agentctl.runtime import Runtime
 from agentctl.store.db import reading
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+
+HOOKS_END_WITHIN = 3.0
+"""Seconds that hooks get to be ended with all they started, once a launch was interrupted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,3 +172,16 @@ def _side_by_side(runtime: Runtime, requests: Sequence[LaunchRequest]) -> list[L
                     interrupted.set()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+            if interrupted.is_set():
+                _let_hooks_end(futures)
+
+
+def _let_hooks_end(futures: Sequence[Future[Launched | AgentctlError]]) -> None:
+    """After ^C a hook is ended at once, but no further ^C may come between."""
+    from concurrent.futures import wait
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        wait(futures, timeout=HOOKS_END_WITHIN)
+    finally:
+        signal.signal(signal.SIGINT, before)

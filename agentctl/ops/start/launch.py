@@ -63,7 +63,7 @@ def launch(
     inside `settle`; then the row stays and tells the story. A worktree that was made for
     it goes with it, unless something was left there.
 
-    `before_start` is called just before the agent is started, and may raise to prevent it.
+    `before_start` is called until the agent is started, and may raise to prevent it.
     """
     db = runtime.state
     reconcile(runtime, db)
@@ -114,7 +114,7 @@ def _launch_once(
             raise
         try:
             _write_files(runtime, plan, files)
-            hooks.run_on_create(runtime, db, plan.session)
+            hooks.run_on_create(runtime, db, plan.session, before_start)
             before_start()
         except BaseException as error:
             _take_back(plan, error)
@@ -325,6 +325,9 @@ def _undo(runtime: Runtime, session: Session, agent: AgentRecord) -> None:
 
 def _give_up(runtime: Runtime, db: Database, session: Session, error: BaseException) -> None:
     """End a row whose agent never started; its locks are freed with it."""
+    if ended := hooks.end_what_it_left(runtime, db, session):
+        names = ", ".join(f"{one.pid} ({name})" for one, name in ended.items())
+        _add(error, f"what its on-create hook had left running was ended: {names}")
     reason = str(error) or type(error).__name__
     with reading(db):
         current, fuse = sessions.get(db, session.id), fuses.for_session(db, session.id)
