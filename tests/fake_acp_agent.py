@@ -27,6 +27,8 @@ unnumbered           tells what was answered without a message's id
 request:METHOD       sends this request, tells the error that came back
 hang                 never answers the prompt, but for a cancel
 deaf                 the same, and takes no notice of a cancel
+modes                offers modes as most agents do; mode-option does so by an option
+pause:S              sends nothing for S seconds before its answer
 stay                 stays when its input ends
 stubborn             stays when its input ends, and ignores TERM
 child                starts a child in its group that keeps the pipes open and ignores TERM; prints its pid
@@ -45,6 +47,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from typing import Any
 
 GREETING = "Hello from the fake agent"
@@ -131,6 +134,10 @@ class Agent:
             case "session/load":
                 self.say("What was said before", "m0")
                 return {"result": self.opened()}
+            case "session/set_mode":
+                return {"result": {}}
+            case "session/set_config_option" if params["configId"] == "how":
+                return {"result": {}}
             case "session/set_config_option" | "session/set_model":
                 wanted = params.get("value", params.get("modelId"))
                 if wanted not in MODELS:
@@ -167,7 +174,16 @@ class Agent:
             self.say("Fake 0.1, at your service", "m0")
         if self.has("cost"):
             self.tell_cost(0)
-        return self.choices()
+        return {**self.choices(), **self.modes()}
+
+    def modes(self) -> dict[str, Any]:
+        known = {"https://example.org/modes#plan": "Plan", "yolo": "YOLO"}
+        if self.has("mode-option"):
+            values = [{"value": value, "name": name} for value, name in known.items()]
+            return {"configOptions": [{"id": "how", "category": "mode", "options": values}]}
+        if self.has("modes"):
+            return {"modes": {"availableModes": [{"id": each, "name": name} for each, name in known.items()]}}
+        return {}
 
     def tell_cost(self, index: int) -> None:
         amount = float(self.value("cost").split(",")[index])
@@ -175,6 +191,8 @@ class Agent:
 
     def turn(self, params: dict[str, Any]) -> dict[str, Any]:
         self.misbehave()
+        if self.has("pause"):
+            time.sleep(float(self.value("pause")))
         if self.has("tool"):
             self.tools()
         for name, _, text in self.orders:

@@ -30,8 +30,18 @@ ADAPTERS: dict[str, str] = {
     "openclaw": "agentctl.adapters.openclaw",
     "exec": "agentctl.adapters.exec",
     "demo": "agentctl.adapters.demo",
+    "gemini": "agentctl.adapters.acp.agents:gemini",
+    "copilot": "agentctl.adapters.acp.agents:copilot",
+    "qwen": "agentctl.adapters.acp.agents:qwen",
+    "kimi": "agentctl.adapters.acp.agents:kimi",
+    "codex-acp": "agentctl.adapters.acp.agents:codex_acp",
+    "claude-agent-acp": "agentctl.adapters.acp.agents:claude_agent_acp",
 }
 """Built-in adapters in the order of preference for a launch without an adapter."""
+
+ACP_AGENTS = frozenset(name for name, module in ADAPTERS.items() if ":" in module)
+"""Agents of the `acp` adapter with a name of their own. They are launched only by that name, and what
+`[adapters.acp]` sets holds for them, too."""
 
 DISCOVERING: dict[str, tuple[str, ...]] = {
     "claude-code": ("$CLAUDE_CONFIG_DIR/projects", "$HOME/.claude/projects"),
@@ -70,8 +80,10 @@ def load(name: str) -> Adapter:
     module = ADAPTERS.get(name)
     if module is None:
         return _load_third_party(name)
+    module, _, attribute = module.partition(":")
     try:
-        return cast("Adapter", importlib.import_module(module))
+        found = importlib.import_module(module)
+        return cast("Adapter", getattr(found, attribute) if attribute else found)
     except ImportError as error:
         raise AdapterUnavailable(
             f"adapter {name} cannot be loaded: {error}",
@@ -184,6 +196,7 @@ def unknown(name: str) -> AdapterUnavailable:
 
 if TYPE_CHECKING:
     from agentctl.adapters import acp, claude_code, codex, demo, exec, openclaw, opencode, pi, slate
+    from agentctl.adapters.acp import agents
     from agentctl.adapters.pi import rust as pi_rust
 
     _CHECKED: tuple[Adapter, ...] = (
@@ -197,4 +210,10 @@ if TYPE_CHECKING:
         openclaw,
         exec,
         demo,
+        agents.gemini,
+        agents.copilot,
+        agents.qwen,
+        agents.kimi,
+        agents.codex_acp,
+        agents.claude_agent_acp,
     )

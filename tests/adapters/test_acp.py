@@ -306,8 +306,8 @@ def test_noise_is_shown_as_it_is() -> None:
     found = said(acp.log_messages(lines))
     assert found[:4] == [
         ("log", lines[0]),
-        ("log", "a warning"),
         ("log", "not a frame"),
+        ("log", "a warning"),
         ("log", "the agent's process was ended by SIGKILL"),
     ]
     assert found[4][0] == "log" and len(found[5][1]) <= 200

@@ -192,7 +192,11 @@ def test_an_older_agent_is_told_the_model_in_its_way(start: Start, orders: list[
     [
         ([], "model huge was refused: session/set_config_option: model not found"),
         (["old-model"], "model huge was refused: session/set_model: model not found"),
-        (["no-model"], "the agent does not let a client choose the model, so it cannot use huge"),
+        (
+            ["no-model"],
+            "the agent does not let a client choose the model, so it cannot use huge:"
+            " put the agent's own option for it behind its command",
+        ),
     ],
     ids=["unknown", "unknown to an older one", "none"],
 )

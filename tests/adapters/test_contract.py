@@ -30,7 +30,7 @@ BY_FILE = {"pi-rust"}
 """Programs that are told a conversation by its file alone: without one there is nothing to go on with."""
 
 
-LED = {"acp"}
+LED = {"acp", *registry.ACP_AGENTS}
 """Adapters whose own runner starts the agent's command, which comes after its `--`."""
 
 

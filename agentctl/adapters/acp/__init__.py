@@ -48,7 +48,8 @@ def result(session: Session, log_path: str) -> Result:
     if found is not None:
         return found
     said = [message.text for message in conversation(tail) if message.role is Role.ASSISTANT]
-    return log.opened(reading.head_lines(log_path, HEAD_BYTES))._replace(text=said[-1] if said else None)
+    opened = log.opened(reading.head_lines(log_path, HEAD_BYTES))
+    return opened._replace(text=said[-1] if said else None, notes=tuple(log.silence(tail)))
 
 
 def messages(session: Session, log_path: str) -> Iterator[Message]:

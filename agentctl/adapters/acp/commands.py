@@ -33,6 +33,10 @@ OPTIONS = (
         " default), or allow, with which nobody checks what it runs.",
         choices=POLICIES,
     ),
+    Option(
+        "mode",
+        "The agent's mode by its id or name, such as plan or yolo; the agent's own choice by default.",
+    ),
     Option("timeout", 'How long an agent may take to start and to open a session; "1m" by default.'),
 )
 
@@ -40,8 +44,12 @@ OPTIONS = (
 def launch_command(request: CommandRequest) -> Command:
     """A runner for a new session, with the prompt on standard input."""
     model = model_of(request)
+    return launch_words(request, agent_words(request, request.args), model)
+
+
+def launch_words(request: CommandRequest, words: tuple[str, ...], model: str | None) -> Command:
+    """A runner for a new session with the agent of this command."""
     options = ("--model", model) if model else ()
-    words = agent_words(request, request.args)
     return Command(argv=_runner(request, options, words), stdin=prompt_of(request, "acp"), programs=words[:1])
 
 
@@ -50,9 +58,15 @@ def resume_command(session: Session, request: CommandRequest) -> Command:
 
     Without a model in the request, the agent chooses: most use the last one again.
     """
+    return resume_words(session, request, agent_words(request, request.args or session.args), request.model)
+
+
+def resume_words(
+    session: Session, request: CommandRequest, words: tuple[str, ...], model: str | None
+) -> Command:
+    """A runner that continues an earlier session with the agent of this command."""
     native_id = native_id_of(session, "agent session id: it ended before the agent opened a session")
-    options = ("--resume", native_id, *(("--model", request.model) if request.model else ()))
-    words = agent_words(request, request.args or session.args)
+    options = ("--resume", native_id, *(("--model", model) if model else ()))
     return Command(
         argv=_runner(request, options, words),
         stdin=prompt_of(request, "acp"),
@@ -67,9 +81,11 @@ def _runner(request: CommandRequest, options: tuple[str, ...], words: tuple[str,
         raise UsageFault(
             f"permissions in [adapters.acp] must be one of {', '.join(POLICIES)}, not {policy!r}"
         )
+    mode = string(request.config.get("mode"))
     return (
         *(sys.executable, "-I", "-S", "-u", RUNNER),
         *("--permissions", policy, "--timeout", _seconds(request.config.get("timeout", "1m"))),
+        *(("--mode", mode) if mode else ()),
         *options,
         "--",
         *words,
@@ -98,9 +114,15 @@ def agent_words(request: CommandRequest, given: tuple[str, ...]) -> tuple[str, .
     if not words or not words[0]:
         raise UsageFault(
             "acp needs the command of an agent",
-            hint="put it after --, for example: agentctl launch acp -p PROMPT -- opencode acp",
+            hint="put it after --, for example: agentctl launch acp -p PROMPT -- opencode acp;"
+            " agentctl adapters lists agents that have a name of their own, such as gemini",
         )
-    return (*words, *_words("args", request.config.get("args", ())))
+    return (*words, *further_words(request))
+
+
+def further_words(request: CommandRequest) -> tuple[str, ...]:
+    """The configured arguments, which go to every launch."""
+    return _words("args", request.config.get("args", ()))
 
 
 def _words(name: str, command: object) -> tuple[str, ...]:

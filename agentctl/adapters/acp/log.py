@@ -72,6 +72,16 @@ def _notes(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"records that could not be written to the log: {lost}"
 
 
+def silence(lines: Sequence[str]) -> Iterator[str]:
+    """Since when a live agent has sent nothing, if for long; it may be asking its model again and again."""
+    for line in reversed(lines):
+        for record in _records((line,), "quiet"):
+            yield f"the agent had sent nothing for {integer(record.get('seconds'))} s at {record.get('at')}"
+            return
+        if next(_records((line,), "in"), None) is not None:
+            return
+
+
 def left(record: Mapping[str, Any]) -> Iterator[str]:
     """How the agent's process ended, if it did not end as it should."""
     code = integer(record.get("agent_exit"))

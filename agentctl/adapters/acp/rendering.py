@@ -14,11 +14,13 @@ from agentctl.adapters.acp.runner.records import Phase
 from agentctl.adapters.base import Message, Role
 from agentctl.adapters.reading import json_object, timestamp
 from agentctl.adapters.showing import printed, telling
-from agentctl.adapters.values import mapping, mappings, string
+from agentctl.adapters.values import integer, mapping, mappings, string
 from agentctl.core.text import one_line
 
 RECORD = '{"at": "'
 """How each of the runner's lines begins."""
+
+QUIET = "the agent has sent nothing"
 
 FINISHED = ("completed", "failed")
 
@@ -42,6 +44,7 @@ class _Reader:
         self._key: tuple[Role, str] | None = None
         self._at: datetime | None = None
         self._tools: dict[str, dict[str, Any]] = {}
+        self._stderr: list[Message] = []
 
     def read(self, lines: Iterable[str]) -> Iterator[Message]:
         for line in lines:
@@ -53,6 +56,7 @@ class _Reader:
             else:
                 yield from self._show(record)
         yield from self._flush()
+        yield from self._stderr
 
     def _show(self, record: Mapping[str, Any]) -> Iterator[Message]:
         if record.get("type") == "in":
@@ -64,7 +68,21 @@ class _Reader:
                 yield from self._flush()  # a request, or an answer and so the turn's end
             return
         yield from self._flush()
+        if record.get("type") == "stderr":
+            self._stderr += _entry(record)
+            return
+        if record.get("type") == "end":
+            yield from self._told_errors(is_good=record.get("error") is None)
         yield from _entry(record)
+
+    def _told_errors(self, *, is_good: bool) -> Iterator[Message]:
+        """Standard error in one line after a turn that went well, where it would only drown the answer."""
+        if is_good and len(self._stderr) > 1:
+            text = f"({len(self._stderr)} lines of standard error; agentctl logs --raw shows them)"
+            yield Message(role=Role.LOG, text=text, at=self._stderr[-1].at)
+        else:
+            yield from self._stderr
+        self._stderr = []
 
     def _update(self, update: Mapping[str, Any], phase: str | None, at: datetime | None) -> Iterator[Message]:
         kind = update.get("sessionUpdate")
@@ -126,6 +144,8 @@ def _entry(record: Mapping[str, Any]) -> Iterator[Message]:
         case "permission":
             title = f"permission for {record.get('title')}"
             yield Message(role=Role.LOG, text=f"{title}: {record.get('answer')}", at=at)
+        case "quiet":
+            yield Message(role=Role.LOG, text=f"{QUIET} for {integer(record.get('seconds'))} s", at=at)
         case "stderr" | "garbage" if text and text.strip():
             yield Message(role=Role.LOG, text=text, at=at)
         case "end":

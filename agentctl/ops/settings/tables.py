@@ -36,6 +36,9 @@ def adapter_table(runtime: Runtime, name: str, adapter: Adapter) -> Mapping[str,
     if wrong := option_problems(name, table, options_of(name, adapter)):
         path = runtime.paths.config_file
         raise file.fault(path, file.read_text(path), wrong)
+    if name in registry.ACP_AGENTS:
+        shared = adapter_table(runtime, "acp", registry.load("acp"))
+        return {**{one.name: shared[one.name] for one in adapter.OPTIONS if one.name in shared}, **table}
     return table
 
 

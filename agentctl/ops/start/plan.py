@@ -239,7 +239,7 @@ def default_adapter(runtime: Runtime) -> str:
     hints = []
     for name in registry.ADAPTERS:
         adapter = registry.load(name)
-        if adapter.PROGRAM is None or adapter.INSTALL is None:
+        if name in registry.ACP_AGENTS or adapter.PROGRAM is None or adapter.INSTALL is None:
             continue
         hints.append(f"{name}: {adapter.INSTALL}")
         if find_program(adapter.PROGRAM, "/", runtime.environ) is not None:

@@ -1,6 +1,7 @@
 """The program behind the `acp` adapter: one process for one session, between agentctl and an ACP agent.
 
-    python RUNNER [--model M] [--resume ID] [--permissions allow|deny] [--timeout S] [--grace S] -- AGENT…
+    python RUNNER [--model M] [--mode M] [--resume ID] [--permissions allow|deny] [--timeout S]
+           [--grace S] [--quiet S] -- AGENT…
 
 Takes the prompt from standard input, starts the agent as the only holder of its pipes, leads it
 through one turn of the Agent Client Protocol (version 1), and makes sure that it exits. Writes
@@ -13,6 +14,7 @@ one JSON object per line to standard output:
     {"at": …, "type": "stderr",     "text": …}
     {"at": …, "type": "session",    "id": …, "how": "new", "agent": "OpenCode 1.18.33", "model": …}
     {"at": …, "type": "permission", "title": …, "answer": "denied", "option": …}
+    {"at": …, "type": "quiet",      "seconds": 25}                 the agent has sent nothing for so long
     {"at": …, "type": "end",        "stop_reason": …, "error": …, "usage": …, "text": …, "agent_exit": 0, …}
 
 Phases are setup, replay, turn, closing, and aside for another session's messages: only what
@@ -44,7 +46,7 @@ if TYPE_CHECKING or __package__:
         current_model,
         listed,
         mapping,
-        model_option,
+        option_of,
     )
     from agentctl.adapters.acp.runner.turn import Turn
 else:
@@ -59,7 +61,7 @@ else:
         current_model,
         listed,
         mapping,
-        model_option,
+        option_of,
     )
     from turn import Turn
 
@@ -155,6 +157,8 @@ def greet(agent: Agent, end: dict[str, Any]) -> str:
     try:
         if agent.order.model is not None:
             choose_model(agent, told, agent.order.model)
+        if agent.order.mode is not None:
+            choose_mode(agent, told, agent.order.mode)
     finally:
         # Once the model is chosen: until then it is one that will not be used.
         agent.log.record("session", **opened, model=agent.model)
@@ -190,7 +194,7 @@ def open_session(agent: Agent, hello: Frame) -> tuple[str, Frame]:
 def choose_model(agent: Agent, told: Frame, model: str) -> None:
     """By the agent's own option, or the way of older agents. Raises Trouble if the agent offers none."""
     session = {"sessionId": agent.session}
-    option = model_option(told)
+    option = option_of(told, "model")
     try:
         if option is not None:
             given = {**session, "configId": option.get("id"), "value": model}
@@ -201,12 +205,48 @@ def choose_model(agent: Agent, told: Frame, model: str) -> None:
         if trouble.code != NO_METHOD or not told.get("models"):
             raise Trouble(f"model {model} was refused: {trouble}") from None
     if not told.get("models"):
-        raise Trouble(f"the agent does not let a client choose the model, so it cannot use {model}")
+        raise Trouble(
+            f"the agent does not let a client choose the model, so it cannot use {model}:"
+            " put the agent's own option for it behind its command"
+        )
     try:
         agent.call("session/set_model", {**session, "modelId": model})
     except Trouble as trouble:
         raise Trouble(f"model {model} was refused: {trouble}") from None
     agent.model = model
+
+
+def choose_mode(agent: Agent, told: Frame, mode: str) -> None:
+    """By the modes that the agent offers, or its option for them. Raises Trouble for one it does not have."""
+    session = {"sessionId": agent.session}
+    offered = [
+        (str(each.get("id")), str(each.get("name")))
+        for each in listed(mapping(told.get("modes")).get("availableModes"))
+    ]
+    option = option_of(told, "mode")
+    if not offered and option is not None:
+        offered = [(str(each.get("value")), str(each.get("name"))) for each in listed(option.get("options"))]
+    chosen = next((each for each, name in offered if is_called(mode, each, name)), None)
+    if chosen is None:
+        # Some agents name their modes by addresses that end in #NAME.
+        names = ", ".join(each.rpartition("#")[2] for each, _ in offered) or "none"
+        raise Trouble(f"the agent has no mode {mode}; it offers: {names}")
+    try:
+        if told.get("modes"):
+            agent.call("session/set_mode", {**session, "modeId": chosen})
+        else:
+            configured = {"configId": (option or {}).get("id"), "value": chosen}
+            agent.call("session/set_config_option", {**session, **configured})
+    except Trouble as trouble:
+        raise Trouble(f"mode {mode} was refused: {trouble}") from None
+
+
+def is_called(mode: str, identifier: str, name: str) -> bool:
+    return mode.casefold() in (
+        identifier.casefold(),
+        identifier.rpartition("#")[2].casefold(),
+        name.casefold(),
+    )
 
 
 def outcome(agent: Agent) -> dict[str, Any]:
@@ -231,10 +271,12 @@ def read_order(arguments: list[str]) -> Order:
     order = Order(
         words=arguments[end + 1 :],
         model=given.pop("--model", None),
+        mode=given.pop("--mode", None),
         resume=given.pop("--resume", None),
         permissions=given.pop("--permissions", "deny"),
         timeout=float(given.pop("--timeout", 60)),
         grace=float(given.pop("--grace", 10)),
+        quiet=float(given.pop("--quiet", 25)),
     )
     if given or not order.words:
         raise SystemExit(f"not arguments of the ACP runner: {arguments}")

@@ -22,6 +22,8 @@ class Known(NamedTuple):
     """A notice that the agent asks its model's server again."""
     failure: re.Pattern[str] = NEVER
     """A notice that shows why the turn failed, if the answer reports no usage."""
+    ignores_end: bool = False
+    """Takes no notice of the end of its input: it is sent TERM without being waited for."""
 
 
 UNKNOWN = Known()
@@ -36,6 +38,7 @@ AGENTS = {
         failure=re.compile(r"Error: "),
     ),
     "@agentclientprotocol/codex-acp": Known(notice=re.compile(r"Warning: ")),
-    "codex-acp": Known(notice=re.compile(r"(Warning: )?Model metadata for `")),
+    "codex-acp": Known(notice=re.compile(r"(Warning: )?Model metadata for `"), ignores_end=True),
+    "@zed-industries/claude-code-acp": Known(ignores_end=True),
 }
-"""`agentInfo.name` → its facts. The last is the older codex-acp of Zed."""
+"""`agentInfo.name` → its facts. The last two are older bridges, made by Zed."""

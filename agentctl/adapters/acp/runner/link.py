@@ -60,12 +60,15 @@ class Order(NamedTuple):
     words: list[str]
     """The agent's command."""
     model: str | None = None
+    mode: str | None = None
     resume: str | None = None
     permissions: str = "deny"
     timeout: float = 60.0
     """Seconds for every answer but the prompt's."""
     grace: float = 10.0
     """Seconds for a cancelled turn to end; half of it for the agent to exit by itself."""
+    quiet: float = 25.0
+    """Seconds without a frame in the turn after which the log says so."""
 
 
 class Agent:
@@ -83,6 +86,8 @@ class Agent:
         self._prompt: int | None = None
         self._is_closed = False
         self._broken: str | None = None
+        self._heard_at: float | None = None
+        """When the latest frame came; None once the log says that none comes."""
         self._outgoing = b""
         self._parts: list[bytes] = []
         self._said = b""
@@ -128,7 +133,7 @@ class Agent:
         if self.stop is not None:
             raise StopRequested
         if is_prompt:
-            self.phase, self._prompt = Phase.TURN, number
+            self.phase, self._prompt, self._heard_at = Phase.TURN, number, time.monotonic()
         self.send({"id": number, "method": method, "params": params})
         if not self.wait(lambda: number in self._answers or self.stop is not None or self.is_over, seconds):
             raise Trouble(f"the agent did not answer {method} within {seconds:g} s")
@@ -179,8 +184,19 @@ class Agent:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 return False
-            self.serve(left)
+            self.serve(self._until_quiet(left))
         return True
+
+    def _until_quiet(self, left: float | None) -> float | None:
+        """How long to wait at most, so that a silence in the turn is recorded while it lasts, once."""
+        if self.phase is not Phase.TURN or self._heard_at is None:
+            return left
+        rest = self._heard_at + self.order.quiet - time.monotonic()
+        if rest <= 0:
+            self._heard_at = None
+            self.log.record("quiet", seconds=round(self.order.quiet))
+            return left
+        return rest if left is None else min(left, rest)
 
     def serve(self, seconds: float | None) -> None:
         """Read and write what is possible, and wait at most this long for it."""
@@ -286,6 +302,7 @@ class Agent:
         if not isinstance(frame, dict):
             self.log.record("garbage", text=text)
             return
+        self._heard_at = time.monotonic()
         number, params = frame.get("id"), mapping(frame.get("params"))
         is_aside = frame.get("method") == "session/update" and not self._is_ours(params.get("sessionId"))
         self.log.frame("in", Phase.ASIDE if is_aside else self.phase, text)
@@ -338,7 +355,8 @@ class Agent:
         self.phase = Phase.CLOSING
         self.close_input()
         grace = self.order.grace
-        for number, seconds in ((0, grace / 2), (signal.SIGTERM, grace * 0.3), (signal.SIGKILL, 5)):
+        by_itself = 0 if self.turn.known.ignores_end else grace / 2
+        for number, seconds in ((0, by_itself), (signal.SIGTERM, grace * 0.3), (signal.SIGKILL, 5)):
             if self.exit is None and number:
                 self._signal_group(number)
             self.wait(lambda: self.exit is not None, seconds)

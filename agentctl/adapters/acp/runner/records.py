@@ -90,15 +90,15 @@ def error_text(error: object) -> str:
     return one_line(f"{message}: {more}" if isinstance(more, str) and more not in message else message)
 
 
-def model_option(told: Frame) -> Frame | None:
-    """The configuration option that chooses the model, among the agent's options."""
+def option_of(told: Frame, category: str) -> Frame | None:
+    """The configuration option that chooses the model or the mode, among the agent's options."""
     options = listed(told.get("configOptions"))
-    return next((option for option in options if option.get("category") == "model"), None)
+    return next((option for option in options if option.get("category") == category), None)
 
 
 def current_model(told: Frame) -> str | None:
     """The model in use by these options, or by the list of models of older agents."""
-    option = model_option(told)
+    option = option_of(told, "model")
     model = option.get("currentValue") if option else mapping(told.get("models")).get("currentModelId")
     return model if isinstance(model, str) else None
 
