@@ -16,19 +16,21 @@ from agentctl.core import variables
 from agentctl.core.addresses import is_web_address
 from agentctl.core.durations import parse_duration
 from agentctl.core.near import did_you_mean, near_matches
+from agentctl.core.posts import ENDINGS
 from agentctl.core.sizes import parse_size
+
+ENDING = "ending"
+"""In `webhook.events`: every end of a session, however it went."""
 
 WEBHOOK_EVENTS = (
     "session.started",
-    "session.stopped",
-    "session.error",
-    "session.timeout",
+    *ENDINGS,
     "fuse.set",
     "fuse.extended",
     "fuse.cancelled",
     "fuse.expired",
 )
-"""The events that are posted. `session.*` and `fuse.*` in a configuration mean all of theirs."""
+"""The events that can be posted. `session.*` and `fuse.*` in a configuration mean all of theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +114,17 @@ def _command(value: object) -> tuple[str, ...]:
 def _events(value: object) -> tuple[str, ...]:
     wanted: list[str] = []
     for word in _strings(value):
-        if word.endswith("*"):
+        if word in (ENDING, "session.stopped"):
+            # The one event of the TypeScript agentctl: it said so of every session that ended.
+            meant = list(ENDINGS)
+        elif word.endswith("*"):
             meant = [known for known in WEBHOOK_EVENTS if known.startswith(word[:-1])]
         else:
             meant = [known for known in WEBHOOK_EVENTS if known == word]
         if not meant:
-            suggestion = did_you_mean(near_matches(word, WEBHOOK_EVENTS))
+            suggestion = did_you_mean(near_matches(word, (ENDING, *WEBHOOK_EVENTS)))
             suggestion = suggestion and f", {suggestion}"
-            allowed = ", ".join((*WEBHOOK_EVENTS, "session.*", "fuse.*"))
+            allowed = ", ".join((ENDING, *WEBHOOK_EVENTS, "session.*", "fuse.*"))
             raise ValueError(f"'{word}' is not an event{suggestion} (allowed: {allowed})")
         wanted += meant
     return tuple(dict.fromkeys(wanted))
@@ -229,7 +234,7 @@ class Settings:
         is_secret=True,
     )
     webhook_events: tuple[str, ...] = _setting(
-        "webhook.events", _events, "Events to post.", default=("session.*", "fuse.*")
+        "webhook.events", _events, "Events to post.", default=(ENDING,)
     )
     webhook_timeout: timedelta = _setting(
         "webhook.timeout", _duration, "How long a post may take.", default="10s"
@@ -317,6 +322,11 @@ def settings(data: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     if wrong:
         raise SettingsError(wrong)
     return Settings(adapters=data.get("adapters", {}), **values)
+
+
+def is_set(name: str, data: Mapping[str, Any], environ: Mapping[str, str]) -> bool:
+    """The environment or the file gives this setting a value."""
+    return effective(_KEYS[name], data, environ)[1] != "default"
 
 
 def effective(key: Key, data: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Any, str]:

@@ -31,6 +31,11 @@ class Paths(NamedTuple):
         )
 
     @property
+    def told_endings(self) -> str:
+        """Left by the reap that has said which events are posted by default."""
+        return f"{self.state}/told-endings"
+
+    @property
     def database(self) -> str:
         return os.path.join(self.state, "agentctl.db")
 

@@ -281,8 +281,19 @@ def test_what_a_directory_cannot_have(run: Run, work: Path) -> None:
 def test_an_address_is_for_the_action_webhook(run: Run, work: Path) -> None:
     made = run("fuse set . --url http://127.0.0.1:9/x --json").json()["fuses"][0]
     assert (made["action"], made["url"]) == ("webhook", "http://127.0.0.1:9/x")
-    configured = run("fuse set . --action webhook", env={"AGENTCTL_WEBHOOK_URL": "http://127.0.0.1:9/"})
-    assert "action webhook" in configured.stderr
+    address = {"AGENTCTL_WEBHOOK_URL": "http://127.0.0.1:9/"}
+    refused = run("fuse set . --action webhook", env=address, exit=2)
+    assert "fuse.expired" in refused.stderr, "the address gets the ends of sessions"
+    run("config set webhook.events ending fuse.expired")
+    assert "action webhook" in run("fuse set . --action webhook", env=address).stderr
+
+
+def test_the_address_that_gets_the_ends_of_sessions_gets_no_fuse(run: Run, work: Path) -> None:
+    address = {"AGENTCTL_WEBHOOK_URL": "http://127.0.0.1:9/"}
+    refused = run("fuse set . --url http://127.0.0.1:9/", env=address, exit=2)
+    assert "give another --url" in refused.stderr
+    run("config set webhook.events ending fuse.expired")
+    run("fuse set . --url http://127.0.0.1:9/", env=address)
 
 
 @pytest.mark.parametrize("name", ["a b", 'it\'s "x"', "two\nlines", os.fsdecode(b"caf\xe9"), "~odd", "-x"])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agentctl.core.decide import EVENT_OF
+from agentctl.core.posts import ENDINGS
 from agentctl.core.settings import (
     ADAPTER_SCHEMA,
     SCHEMA,
@@ -40,8 +41,19 @@ def test_an_empty_configuration_is_the_defaults() -> None:
     assert settings({}, {}) == Settings()
     assert Settings().settle == timedelta(seconds=1)
     assert Settings().hook_timeout == timedelta(minutes=5)
-    assert Settings().webhook_events == WEBHOOK_EVENTS
+    assert Settings().webhook_events == ENDINGS, "each end once, nothing else"
     assert Settings().prune_older_than == timedelta(days=7)
+
+
+@pytest.mark.parametrize("word", ["ending", "session.stopped"])
+def test_one_word_asks_for_every_end_of_a_session(word: str) -> None:
+    """The TypeScript agentctl called every end session.stopped, and lists of it go on meaning that."""
+    assert settings({"webhook": {"events": [word]}}, {}).webhook_events == ENDINGS
+
+
+def test_two_ends_can_be_asked_for_alone() -> None:
+    events = ["session.error", "session.timeout", "fuse.expired"]
+    assert settings({"webhook": {"events": events}}, {}).webhook_events == tuple(events)
 
 
 def test_every_key_arrives() -> None:
@@ -129,7 +141,7 @@ def test_a_wrong_variable_is_named() -> None:
             'mean "session.stopped" or "session.started"?',
             None,
         ),
-        ({"webhook": {"events": ["lock.*"]}}, "webhook.events", "allowed: session.started", None),
+        ({"webhook": {"events": ["lock.*"]}}, "webhook.events", "allowed: ending, session.started", None),
         ({"logs": {"max_size": True}}, "logs.max_size", "size", None),
         ({"logs": {"max_size": "10 apples"}}, "logs.max_size", "10MB", None),
         ({"adapters": {"x": {"command": []}}}, "adapters.x.command", "name a program", None),

@@ -46,13 +46,16 @@ class Receiver:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}/hook"
 
+    def everything(self) -> list[Post]:
+        """All posts, in the order in which they came."""
+        with self._lock:
+            return list(self._posts)
+
     def posts(self, *, session_id: str, hook_type: str) -> list[Post]:
         """Those of one kind about one session, in the order in which they came."""
-        with self._lock:
-            posts = list(self._posts)
         return [
             post
-            for post in posts
+            for post in self.everything()
             if post.body.get("session_id") == session_id and post.body.get("hook_type") == hook_type
         ]
 

@@ -138,7 +138,8 @@ def test_the_documented_line_enforces_fuses_and_delivers(
     (post,) = receiver.posts(session_id=done, hook_type="session.stopped")
     assert post.is_signed_with(SECRET)
     assert (post.body["exit_status"], post.body["outcome"]) == (0, "succeeded")
-    assert len(receiver.posts(session_id=due, hook_type="session.timeout")) == 1
+    (post,) = receiver.posts(session_id=due, hook_type="session.stopped")
+    assert (post.body["event"], post.body["outcome"]) == ("session.timeout", "timed_out")
 
 
 def launch_done(run_real: RunReal, project: Path) -> str:

@@ -23,6 +23,7 @@ import psutil
 import pytest
 
 from agentctl.core.ledger import Delivery, DeliveryKind, DeliveryState
+from agentctl.core.posts import ENDINGS
 from agentctl.host.paths import Paths
 from agentctl.ops.reconcile import deliver
 from agentctl.ops.reconcile.deliver import BACKOFF, Delivered
@@ -342,7 +343,7 @@ def test_a_deliverer_killed_in_the_middle_leaves_a_claim_that_expires(
 
 def ended_posts(receiver: Receiver) -> list[dict[str, Any]]:
     bodies = [json.loads(body) for _, _, body in receiver.requests]
-    return [body for body in bodies if body["hook_type"] != "session.started"]
+    return [body for body in bodies if body["event"] in ENDINGS]
 
 
 def test_a_known_exit_code_is_posted_as_it_is(
@@ -355,7 +356,8 @@ def test_a_known_exit_code_is_posted_as_it_is(
     run("launch exec --settle 0 -- sh -c 'exit 3'")
     wait_until(lambda: ended_posts(receiver))
     body = ended_posts(receiver)[0]
-    assert (body["exit_status"], body["outcome"], body["adapter"]) == (3, "failed", "exec")
+    assert (body["exit_status"], body["exit_code"], body["outcome"]) == (3, 3, "failed")
+    assert (body["hook_type"], body["event"], body["adapter"]) == ("session.stopped", "session.error", "exec")
     assert set(body) >= {"session_id", "cwd", "duration_seconds", "summary", "meta", "timestamp", "event_id"}
 
 
@@ -378,7 +380,7 @@ def test_callbacks_go_along_with_every_webhook_also_of_a_rerun(
     assert called == [("agent:main:main", "main"), ("agent:main:main", "other")]
 
 
-def test_an_unknown_exit_code_is_posted_as_null(
+def test_an_unknown_exit_code_is_not_posted_as_a_success(
     run: Callable[..., Any],
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,
@@ -396,4 +398,5 @@ def test_an_unknown_exit_code_is_posted_as_null(
     run("reap", exit=None)
     wait_until(lambda: ended_posts(receiver))
     body = ended_posts(receiver)[0]
-    assert (body["exit_status"], body["outcome"], body["session_id"]) == (None, "lost", session_id)
+    assert (body["exit_status"], body["exit_code"], body["outcome"]) == (1, None, "lost")
+    assert body["session_id"] == session_id

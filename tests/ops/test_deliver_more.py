@@ -129,6 +129,7 @@ def test_two_events_of_one_verdict_have_keys_of_their_own(place: Field) -> None:
     """A receiver that drops what it has seen by its key must not drop the second event."""
     session = place.plant()._replace(hooks={"on_complete": "true"})
     environ = {**os.environ, "AGENTCTL_WEBHOOK_URL": "http://127.0.0.1:9/"}
+    Path(place.paths.config_file).write_text('webhook.events = ["session.*"]\n')
     runtime = Runtime(paths=place.paths, environ=environ)
     effects = (
         AppendEvent("session.started", "found running"),

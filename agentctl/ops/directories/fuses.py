@@ -21,7 +21,7 @@ from agentctl.core.model import DEFAULT_DIRECTORY_FUSE, Fuse, FuseAction, FuseSt
 from agentctl.errors import Ambiguous, NotFound, OperationFailed, UsageFault
 from agentctl.ops.directories.paths import existing_directory, possible_paths
 from agentctl.ops.reconcile import deliver, manifest
-from agentctl.ops.reconcile.effects import record_effects, record_fuse_effects
+from agentctl.ops.reconcile.effects import hears_endings, record_effects, record_fuse_effects
 from agentctl.ops.reconcile.reconcile import Reconciled, reconcile
 from agentctl.ops.sessions.find import find_one
 from agentctl.runtime import Runtime
@@ -257,8 +257,14 @@ def _refuse_mixed(runtime: Runtime, request: FuseRequest, target: FuseTarget, ac
             raise UsageFault("--url goes with --action webhook (of a directory)")
         if not is_web_address(request.url):
             raise UsageFault("--url must be an address that begins with https:// or http://, in ASCII")
+        if hears_endings(runtime, request.url):
+            raise UsageFault(
+                "the address of --url gets the ends of sessions, and would take the fuse for one",
+                hint="give another --url, or add fuse.expired to webhook.events",
+            )
     elif action is FuseAction.WEBHOOK and not _posts_expiries(runtime):
-        raise UsageFault("no address to post to", hint="give --url, or agentctl config set webhook.url URL")
+        hint = "give --url; webhook.url gets it only if webhook.events has fuse.expired"
+        raise UsageFault("no address to post to", hint=hint)
     if request.warn is not None and target.session_id is None:
         raise UsageFault("--warn is only for sessions, not for directories")
 

@@ -18,6 +18,7 @@ from agentctl.core.ids import new_id
 from agentctl.core.ledger import Delivery, DeliveryKind
 from agentctl.core.metrics import FUSES_EXPIRED, counts_of
 from agentctl.core.model import Fuse, Session
+from agentctl.core.posts import ENDINGS, EXPIRED, exit_status, hook_type
 from agentctl.runtime import Runtime
 from agentctl.store import counters, events, locks, outbox
 from agentctl.store.db import Database
@@ -25,7 +26,6 @@ from agentctl.store.db import Database
 UNKNOWN_TARGET = ""
 """Target of a delivery that was queued while the configuration was wrong; `deliver` looks it up."""
 
-ENDINGS = frozenset({"session.stopped", "session.error", "session.timeout"})
 ONCE = frozenset({"session.started", "session.gone"})
 
 
@@ -85,22 +85,29 @@ def record_fuse_effects(
                 queued += 1
             case PostWebhook():
                 # The fuse's own address is for its expiry alone.
-                own = fuse.url if effect.type == "fuse.expired" else None
+                own = fuse.url if effect.type == EXPIRED and not hears_endings(runtime, fuse.url) else None
                 url = own or _target(runtime, DeliveryKind.WEBHOOK, effect.type, None)
                 if url is not None:
-                    payload = {
-                        "hook_type": effect.type,
+                    post: dict[str, Any] = {
+                        "hook_type": hook_type(effect.type),
+                        "event": effect.type,
+                        "exit_status": exit_status(effect.type, None, None),
                         "cwd": fuse.directory,
                         "fuse": fuse.id,
                         "timestamp": _instant(now),
                         "event_id": event_id,
                     }
-                    post = Delivery(DeliveryKind.WEBHOOK, effect.type, url, event_id, payload, now)
-                    outbox.enqueue(db, post)
+                    outbox.enqueue(db, Delivery(DeliveryKind.WEBHOOK, effect.type, url, event_id, post, now))
                     queued += 1
             case _:
                 pass
     return queued
+
+
+def hears_endings(runtime: Runtime, url: str | None) -> bool:
+    """The ends of sessions go to this address, and it did not ask for fuses: it would take one for an end."""
+    settings = runtime.sound_settings
+    return settings is not None and url == settings.webhook_url and EXPIRED not in settings.webhook_events
 
 
 def append_event(
@@ -186,16 +193,18 @@ def configured(runtime: Runtime, kind: DeliveryKind, name: str, wish: str | None
 
 
 def _session_payload(session: Session, type_: str, now: datetime) -> dict[str, Any]:
-    """The body as the TypeScript agentctl sent it, with the outcome added."""
+    """The body as the TypeScript agentctl sent it, with the truth beside what its receivers make of it."""
     ended = session.ended_at or now
     began = session.started_at or session.created_at
     return {
-        "hook_type": type_,
+        "hook_type": hook_type(type_),
+        "event": type_,
         "session_id": session.id,
         "cwd": session.cwd,
         "adapter": session.adapter,
         "duration_seconds": round(max((ended - began).total_seconds(), 0.0), 3),
-        "exit_status": session.exit_code,
+        "exit_status": exit_status(type_, session.outcome, session.exit_code),
+        "exit_code": session.exit_code,
         "summary": session.result or session.reason,
         "meta": {**session.meta, "name": session.name, "group": session.group, "model": session.model},
         "timestamp": _instant(now),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from agentctl.core.model import Fuse, Held, Session, StopCause
 from agentctl.host import flock
-from agentctl.host.files import keep_end
+from agentctl.host.files import create_private, keep_end
 from agentctl.host.waiting import poll
 from agentctl.ops.reconcile import deliver, manifest
 from agentctl.ops.reconcile.deliver import Delivered
@@ -16,6 +17,7 @@ from agentctl.ops.reconcile.reconcile import reconcile, record_end
 from agentctl.ops.reconcile.sweep import claimed, finish_pending
 from agentctl.ops.reconcile.terminate import Ended
 from agentctl.ops.sessions.stop import Stopped, end_lingering, see_out
+from agentctl.ops.settings.config import endings_by_default
 from agentctl.runtime import Runtime
 from agentctl.store import fuses, sessions
 from agentctl.store.db import Database, reading
@@ -83,12 +85,22 @@ def reap(runtime: Runtime) -> Reaped:
             stopped.append(end_lingering(runtime, db, session))
     swept = finish_pending(runtime, db)
     delivered = deliver.deliver_alone(runtime, db)
+    _tell_of_endings(runtime)
     _trim_logs(runtime, db)
     return Reaped(reconciled.ended, tuple(stopped), tuple(swept), delivered)
 
 
 def _may_be_signalled(session: Session, fuse: Fuse | None, now: datetime) -> bool:
     return session.stop_cause is not StopCause.NONE or (fuse is not None and fuse.is_due(now))
+
+
+def _tell_of_endings(runtime: Runtime) -> None:
+    """Warn once that starts and fuses are not posted unless `webhook.events` asks for them."""
+    told = runtime.paths.told_endings
+    if not os.path.exists(told) and (endings := endings_by_default(runtime)):
+        runtime.notices.append(f"{endings} (agentctl config set webhook.events EVENT...)")
+        with suppress(OSError):  # then the next round says it again
+            create_private(told)
 
 
 def _trim_logs(runtime: Runtime, db: Database) -> None:

@@ -116,6 +116,19 @@ def remove(runtime: Runtime, name: str) -> Change:
     return Change(key=name, value=None, path=path, changed=is_there)
 
 
+def endings_by_default(runtime: Runtime) -> str | None:
+    """What is posted, in a sentence, where there is an address and nobody chose the events; else None."""
+    settings = runtime.sound_settings
+    if settings is None or settings.webhook_url is None:
+        return None
+    if schema.is_set("webhook.events", _content(runtime), runtime.environ):
+        return None
+    return (
+        "webhook.events is not set: only the ends of sessions are posted, each once; starts and fuses, which"
+        " earlier versions posted too, are not"
+    )
+
+
 def exists(runtime: Runtime) -> bool:
     """Whether there is a configuration file."""
     return os.path.exists(runtime.paths.config_file)

@@ -16,6 +16,7 @@ from agentctl.errors import AgentctlError
 from agentctl.host import shell
 from agentctl.ops.external.which import discovering
 from agentctl.ops.settings.adapters import AdapterFacts, survey
+from agentctl.ops.settings.config import endings_by_default
 from agentctl.ops.settings.tables import adapter_problems
 from agentctl.runtime import Runtime
 from agentctl.store import discovery
@@ -53,6 +54,8 @@ def configuration(runtime: Runtime) -> Iterator[Finding]:
     exists = os.path.exists(path)
     _ = runtime.settings  # read and checked here
     yield Finding(Level.OK, "configuration", path if exists else f"none ({path}): defaults apply")
+    if endings := endings_by_default(runtime):
+        yield Finding(Level.OK, "webhook", endings)
     for problem in adapter_problems(runtime):
         remedy = problem.hint or f"agentctl config set {problem.key} writes another value"
         yield Finding(Level.WARN, "configuration", f"{problem.key} {problem.text}", remedy)
