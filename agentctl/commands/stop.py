@@ -57,6 +57,10 @@ def command(
     session that ended by itself left running is named too, but ended only with --force.
     Sessions that the agent launched through agentctl continue, unless --tree is given.
 
+    With --force, a session of which nobody can say whether it lives, such as one of another
+    machine, is given up as lost. It keeps its directory until `agentctl unlock`, or until
+    agentctl can see that it has ended.
+
     \b
     Examples:
       agentctl stop 3f2a
@@ -97,7 +101,7 @@ def command(
     if left := [one for one in stopped if one.survivors or not one.is_over]:
         raise PartlyDone(
             "\n".join(map(_remains, left)),
-            hint=f"agentctl why {left[0].found.session.id[:8]} shows what is left; --force kills at once",
+            hint=_hint(left[0]),
         )
 
 
@@ -128,8 +132,23 @@ def _tell(stopped: Sequence[Stopped]) -> None:
             _show.hint(f"agentctl stop --force {session.id[:8]} kills them")
 
 
+def _hint(one: Stopped) -> str:
+    from agentctl.ops.sessions.doubt import is_given_up, unlocking
+
+    if is_given_up(one.found.session):
+        return unlocking(one.found.session)
+    return (
+        f"agentctl why {one.found.session.id[:8]} shows what is left; --force kills at once,"
+        " and gives up a session that cannot be reached"
+    )
+
+
 def _remains(one: Stopped) -> str:
+    from agentctl.ops.sessions.doubt import is_given_up
+
     who = f"session {one.found.session.id[:8]}"
+    if is_given_up(one.found.session):
+        return f"{who} was given up: its process may still live where agentctl cannot look"
     if not one.survivors:
         return f"{who}: its end has not been seen"
     return f"{who}: these processes could not be ended: {_named(one.survivors)}"

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 def command(runtime: Runtime, directory: str, force: bool, as_json: bool) -> None:
     """Release a reserved directory.
 
-    Removes the lock of any person. The directory itself may be gone. The lock of a live
-    session is removed when the session ends, or now with --force; that does not stop the session.
+    Removes the lock of any person, and that of a session that was given up as lost. The
+    directory itself may be gone. The lock of a live session is removed when the
+    session ends, or now with --force; that does not stop the session.
 
     \b
     Examples:

@@ -17,8 +17,9 @@ from agentctl.core.text import clean
 from agentctl.errors import Locked, NotFound, UsageFault
 from agentctl.ops.directories.paths import existing_directory, possible_paths
 from agentctl.ops.reconcile.reconcile import Reconciled, reconcile
+from agentctl.ops.sessions.doubt import is_given_up, way_out
 from agentctl.runtime import Runtime
-from agentctl.store import events, locks
+from agentctl.store import events, locks, sessions
 from agentctl.store.db import Database, reading, transaction
 
 
@@ -55,7 +56,7 @@ def lock(runtime: Runtime, request: LockRequest) -> Lock:
     reconcile(runtime, db)
     now = runtime.clock()
     with transaction(db):
-        mine = _own(locks.holders(db, directory), holder, now)
+        mine = _own(runtime, db, locks.holders(db, directory), holder, now)
         for old in mine:
             locks.release(db, old.id)
         taken = locks.acquire(
@@ -84,12 +85,18 @@ def unlock(runtime: Runtime, directory: str, *, force: bool = False) -> Unlocked
         held = next((rows for path in paths if (rows := locks.holders(db, path))), [])
         if not held:
             raise NotFound(f"{paths[0]} is not locked", hint="agentctl locks shows all locks")
-        freed = tuple(row for row in held if force or row.session_id is None)
+        given_up = {row.id: row for row in sessions.unsettled(db) if is_given_up(row)}
+        freed = tuple(row for row in held if force or row.session_id is None or row.session_id in given_up)
         if not freed:
             raise _in_use(held[0], "agentctl unlock --force frees it anyway")
         for row in freed:
             locks.release(db, row.id)
-            _record(runtime, db, "lock.released", row, "forced" if row.session_id else "unlocked", now)
+            abandoned = given_up.get(row.session_id or "")
+            if abandoned is not None:
+                # The user has the last word: the session is not looked at again.
+                sessions.update(db, abandoned._replace(lingering=False))
+            why = "forced" if row.session_id and abandoned is None else "unlocked"
+            _record(runtime, db, "lock.released", row, why, now)
     return Unlocked(freed, tuple(row for row in held if row not in freed))
 
 
@@ -119,11 +126,13 @@ def user_name(runtime: Runtime) -> str:
         return runtime.environ.get("LOGNAME") or runtime.environ.get("USER") or f"uid {os.getuid()}"
 
 
-def _own(held: list[Lock], holder: str, now: datetime) -> list[Lock]:
+def _own(runtime: Runtime, db: Database, held: list[Lock], holder: str, now: datetime) -> list[Lock]:
     """The locks that a new lock of `holder` replaces; Locked if someone else's is in force."""
     for row in held:
         if row.session_id is not None:
-            raise _in_use(row, f"wait for it (agentctl wait {short(row.session_id)}) or stop it")
+            hint = f"wait for it (agentctl wait {short(row.session_id)}) or stop it"
+            session = sessions.get(db, row.session_id)
+            raise _in_use(row, hint if session is None else way_out(runtime, session, hint))
         if row.holder != holder and not decide_lock(row, now):
             why = f" ({row.reason})" if row.reason else ""
             raise Locked(

@@ -16,6 +16,7 @@ from agentctl.ops.reconcile.deliver import Delivered
 from agentctl.ops.reconcile.reconcile import reconcile, record_end
 from agentctl.ops.reconcile.sweep import claimed, finish_pending
 from agentctl.ops.reconcile.terminate import Ended
+from agentctl.ops.sessions.doubt import is_doubtful
 from agentctl.ops.sessions.stop import Stopped, end_lingering, see_out
 from agentctl.ops.settings.config import endings_by_default
 from agentctl.runtime import Runtime
@@ -79,7 +80,7 @@ def reap(runtime: Runtime) -> Reaped:
         ]
         stopped = see_out(runtime, db, stopping, ours)
     with reading(db):
-        lingering = [row for row in sessions.unsettled(db) if row.lingering]
+        lingering = [row for row in sessions.unsettled(db) if row.lingering and not is_doubtful(runtime, row)]
     for session in lingering:
         with claimed(runtime, [session.id]):
             stopped.append(end_lingering(runtime, db, session))

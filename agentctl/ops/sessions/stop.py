@@ -21,6 +21,7 @@ from agentctl.ops.found import Found
 from agentctl.ops.reconcile import sweep, terminate
 from agentctl.ops.reconcile.observe import has_ended, look
 from agentctl.ops.reconcile.reconcile import commit, reconcile, record_end
+from agentctl.ops.sessions.doubt import given_up, is_doubtful
 from agentctl.ops.sessions.find import settled
 from agentctl.runtime import Runtime
 from agentctl.store import fuses, sessions, sweeps
@@ -166,7 +167,10 @@ def _ask(runtime: Runtime, db: Database, session: Session, request: StopRequest)
             fuse = fuses.for_session(db, session.id)
         if current is None or current.is_final:
             return _Stopping(current or session, remembered)
-        verdict = stop_asked(current, fuse, runtime.clock(), force=request.force, patience=request.patience)
+        lost = given_up(runtime, current, fuse) if request.force else None
+        verdict = lost or stop_asked(
+            current, fuse, runtime.clock(), force=request.force, patience=request.patience
+        )
         if verdict.session == current and verdict.fuse == fuse:
             return _Stopping(current, remembered)
         stored = commit(runtime, db, verdict)
@@ -221,6 +225,9 @@ def _finished(
 def end_lingering(runtime: Runtime, db: Database, session: Session) -> Stopped:
     """End the process that an unlisted session left; its row then loses its lingering."""
     files = runtime.paths.session(session.id)
+    if is_doubtful(runtime, session):
+        with reading(db):
+            return Stopped(settled(runtime, session, fuses.for_session(db, session.id)))
 
     def is_over() -> bool:
         seen = look(session, files)

@@ -32,6 +32,7 @@ from agentctl.host.paths import SessionFiles
 from agentctl.ops.reconcile import manifest, terminate
 from agentctl.ops.reconcile.observe import has_ended, read_agent
 from agentctl.ops.reconcile.reconcile import commit, reconcile, record_end
+from agentctl.ops.sessions.doubt import way_out
 from agentctl.ops.start import on_create as hooks
 from agentctl.ops.start.plan import LaunchRequest, Plan, plan_launch
 from agentctl.runtime import Runtime
@@ -102,7 +103,7 @@ def _launch_once(
     lock = liveness.hold(files.lock)
     try:
         try:
-            _insert(db, plan, request)
+            _insert(runtime, db, plan, request)
         except Exception:
             # Not an interrupt: it may come with the commit done. A directory without a row is prune's.
             remove_directory(files.directory)
@@ -139,7 +140,7 @@ def _launch_once(
         spawn.forget(shim)
 
 
-def _insert(db: Database, plan: Plan, request: LaunchRequest) -> None:
+def _insert(runtime: Runtime, db: Database, plan: Plan, request: LaunchRequest) -> None:
     """The first transaction: row, directory lock and fuse, or a refusal that names the holder."""
     session = plan.session
     with transaction(db):
@@ -149,11 +150,11 @@ def _insert(db: Database, plan: Plan, request: LaunchRequest) -> None:
                 hint=f"choose another name, or stop it first: agentctl stop {short(holder)}",
             )
         if request.predecessor is not None:
-            _refuse_live(db, request.predecessor, is_resume=request.is_resume)
+            _refuse_live(runtime, db, request.predecessor, is_resume=request.is_resume)
         if request.max_running is not None:
             refuse_crowd(db, request.max_running, more=1)
         if not request.options.force:
-            refuse_held(db, session.cwd)
+            refuse_held(runtime, db, session.cwd)
         sessions.insert(db, session)
         if plan.fuse is not None:
             fuses.insert(db, plan.fuse)
@@ -166,7 +167,7 @@ def _insert(db: Database, plan: Plan, request: LaunchRequest) -> None:
         )
 
 
-def _refuse_live(db: Database, predecessor: Session, *, is_resume: bool) -> None:
+def _refuse_live(runtime: Runtime, db: Database, predecessor: Session, *, is_resume: bool) -> None:
     """Raise Locked for a live predecessor; on resume for any live run of its conversation, --force or not."""
     own = sessions.get(db, predecessor.id)
     native = predecessor.native_id if is_resume else None
@@ -176,7 +177,9 @@ def _refuse_live(db: Database, predecessor: Session, *, is_resume: bool) -> None
             continue
         raise Locked(
             f"session {short(current.id)} is still {'lingering' if current.lingering else current.status}",
-            hint=f"wait for it or stop it first: agentctl stop {short(current.id)}",
+            hint=way_out(
+                runtime, current, f"wait for it or stop it first: agentctl stop {short(current.id)}"
+            ),
         )
 
 
@@ -190,17 +193,18 @@ def refuse_crowd(db: Database, most: int, *, more: int) -> None:
         )
 
 
-def refuse_held(db: Database, directory: str) -> None:
+def refuse_held(runtime: Runtime, db: Database, directory: str) -> None:
     """Raise Locked, naming the holder and the way out, if the directory is held."""
     held = locks.holders(db, directory)
     if not held:
         return
     first = held[0]
     if first.session_id is not None:
-        raise Locked(
-            f"{directory} is in use by session {short(first.session_id)}",
-            hint=f"wait for it (agentctl wait {short(first.session_id)}), stop it, or pass --force to share",
-        )
+        holder, who = sessions.get(db, first.session_id), short(first.session_id)
+        hint = f"wait for it (agentctl wait {who}), stop it, or pass --force to share"
+        if holder is not None:
+            hint = way_out(runtime, holder, hint)
+        raise Locked(f"{directory} is in use by session {who}", hint=hint)
     why = f" ({first.reason})" if first.reason else ""
     raise Locked(
         f"{directory} is locked by {first.holder}{why}",

@@ -8,6 +8,7 @@ from dataclasses import replace
 from agentctl.core.ids import short
 from agentctl.core.model import Session
 from agentctl.errors import Locked, UsageFault
+from agentctl.ops.sessions.doubt import way_out
 from agentctl.ops.sessions.find import find_one
 from agentctl.ops.start.plan import StartOptions
 from agentctl.runtime import Runtime
@@ -19,10 +20,14 @@ def ended(runtime: Runtime, text: str) -> Session:
     session = found.session
     if not session.is_settled:
         state = "lingering" if session.lingering else found.status.value
-        way_out = "end it where it was started, or" if found.is_external else "wait for it or"
+        if found.is_external:
+            hint = f"end it where it was started, or stop it first: agentctl stop {short(session.id)}"
+        else:
+            hint = f"wait for it or stop it first: agentctl stop {short(session.id)}"
+            hint = way_out(runtime, session, hint)
         raise Locked(
             f"session {short(session.id)} is still {state}",
-            hint=f"{way_out} stop it first: agentctl stop {short(session.id)}",
+            hint=hint,
         )
     if session.repo and not os.path.isdir(session.cwd):
         raise UsageFault(

@@ -20,6 +20,7 @@ from agentctl.host import flock, processes, shell
 from agentctl.host.programs import find_program
 from agentctl.ops.reconcile import manifest
 from agentctl.ops.reconcile.observe import read_agent, read_exit
+from agentctl.ops.sessions.doubt import doubtful
 from agentctl.ops.state.doctor_agents import Finding, Level, adapters, configuration, own_sessions, stores
 from agentctl.ops.state.prune import is_lost, strays
 from agentctl.runtime import OPTIONAL, Runtime
@@ -297,6 +298,11 @@ def _contradicting(runtime: Runtime, row: Session) -> Iterator[str]:
         yield "its manifest cannot be read"
 
 
+def _doubtful(runtime: Runtime, db: Database) -> Iterator[Finding]:
+    for fact, remedy in doubtful(runtime, db):
+        yield Finding(Level.WARN, "session", fact, remedy)
+
+
 def _settled_locks(runtime: Runtime, db: Database) -> Iterator[Finding]:
     """Directories that are still held for sessions which have ended."""
     with reading(db):
@@ -338,6 +344,7 @@ def _young_rows(runtime: Runtime, db: Database) -> Iterator[Finding]:
 INSIDE = (
     _directories,
     _contradictions,
+    _doubtful,
     _settled_locks,
     _deliveries,
     _waiting_posts,
