@@ -118,6 +118,10 @@ class Process(NamedTuple):
     """Device and inode of each file on which it holds a lock; empty where the system does not tell."""
     is_shared: bool = False
     """Set by `match` for a server that works on other sessions, too. It is shown, and never signalled."""
+    is_busy: bool | None = None
+    """Set by `match` where the program itself says whether it works on its session's turn."""
+    waits_for: str | None = None
+    """Set by `match` where the program itself says what it waits for from a person."""
 
 
 class Standing(NamedTuple):

@@ -69,6 +69,9 @@ DISCOVERING: dict[str, tuple[str, ...]] = {
 `list` need not import them. The adapter itself knows the exact place. `$NAME?` stands for a
 variable that is set, whatever its value."""
 
+FURTHER: dict[str, tuple[str, str]] = {"claude-code": ("config_dirs", "CLAUDE_CONFIG_DIR")}
+"""Adapters with a setting that lists further places of sessions, and the variable that names one of them."""
+
 NAMELESS = frozenset({"exec", "demo"})
 """Adapters whose program has no ids of its own: `list` need not import them to learn one."""
 
@@ -139,11 +142,26 @@ def in_use(environ: Mapping[str, str], tables: Mapping[str, Mapping[str, Any]]) 
     Adapters of other packages only if their table, `[adapters.NAME]`, says `discover = true`.
     """
     built_in = [
-        name for name, places in DISCOVERING.items() if any(_is_there(place, environ) for place in places)
+        name
+        for name, places in DISCOVERING.items()
+        if any(_is_there(place, environ) for place in places) or further(name, environ, tables)
     ]
     return [
         *built_in,
         *(name for name, table in tables.items() if name not in ADAPTERS and table.get("discover") is True),
+    ]
+
+
+def further(
+    name: str, environ: Mapping[str, str], tables: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, str]]:
+    """The environment changed so that it leads to each further place that the adapter's table lists."""
+    setting, variable = FURTHER.get(name, ("", ""))
+    listed = tables.get(name, {}).get(setting)
+    paths = [path for path in listed if isinstance(path, str)] if isinstance(listed, list) else []
+    home = environ.get("HOME", "")
+    return [
+        {**environ, variable: home + path[1:] if path.startswith("~/") and home else path} for path in paths
     ]
 
 

@@ -272,6 +272,25 @@ def test_an_entry_of_an_older_release_names_no_machine(tmp_path: Path) -> None:
     assert proved(native, process(21986, ticks="410385")) == {native.native_id: 21986}
 
 
+@pytest.mark.parametrize(
+    ("status", "waiting_for", "is_busy", "waits_for"),
+    [
+        ("busy", None, True, None),
+        ("idle", None, False, None),
+        ("waiting", "permission prompt", None, "permission prompt"),
+        ("waiting", None, None, "an answer"),
+        (None, None, None, None),
+        ("of a later release", None, None, None),
+    ],
+)
+def test_the_registry_says_what_the_process_does(
+    tmp_path: Path, status: str | None, waiting_for: str | None, is_busy: bool | None, waits_for: str | None
+) -> None:
+    native = registered(tmp_path, status=status, waitingFor=waiting_for)
+    (found,) = claude_code.match([native], [process()]).values()
+    assert (found.is_busy, found.waits_for) == (is_busy, waits_for)
+
+
 def test_a_container_without_a_machine_id_has_processes_too(tmp_path: Path) -> None:
     native = registered(tmp_path, pidDomain="linux::pid:[4026531836]")
     assert proved(native, process()) == {native.native_id: 21003}

@@ -51,6 +51,12 @@ OPTIONS = (
         " billed and not the subscription; false by default.",
         kind=bool,
     ),
+    Option(
+        "config_dirs",
+        "Further directories like ~/.claude whose sessions are listed, too; none by default. A resumed"
+        " session runs with its own.",
+        kind=list,
+    ),
 )
 
 is_transient = never_transient

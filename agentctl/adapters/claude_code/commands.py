@@ -5,9 +5,11 @@ Must not look at the world: everything here is pure.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from agentctl.adapters.base import Command, CommandRequest
+from agentctl.adapters.claude_code import transcript
 from agentctl.adapters.words import gathered, has_option, model_of, native_id_of, option, prompt_of
 from agentctl.core import variables
 from agentctl.core.model import Session
@@ -55,6 +57,8 @@ OURS = {
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
 """Each of the first two wins over a subscription's login, and is billed by use; the last leads elsewhere."""
 
+CONFIG_DIR = "CLAUDE_CONFIG_DIR"
+
 OF_PARENT = (
     "AI_AGENT",
     "CLAUDECODE",
@@ -79,7 +83,19 @@ def launch_command(request: CommandRequest) -> Command:
 
 def resume_command(session: Session, request: CommandRequest) -> Command:
     """A further turn of the same conversation. It keeps its model and system prompt, not its permissions."""
-    return _command(request, "--resume", native_id_of(session, "claude session id"), model=request.model)
+    native_id = native_id_of(session, "claude session id")
+    command = _command(request, "--resume", native_id, model=request.model)
+    return command._replace(env={**command.env, **_config_dir(session, request)})
+
+
+def _config_dir(session: Session, request: CommandRequest) -> dict[str, str | None]:
+    """The variable that leads claude to the session, if this environment leads elsewhere."""
+    here = transcript.store_path(request.environ)
+    if session.store_path in (None, here) or CONFIG_DIR in request.given:
+        return {}
+    without = {name: value for name, value in request.environ.items() if name != CONFIG_DIR}
+    is_default = transcript.store_path(without) == session.store_path
+    return {CONFIG_DIR: None if is_default else os.path.dirname(str(session.store_path))}
 
 
 def _command(request: CommandRequest, which: str, native_id: str, *, model: str | None) -> Command:

@@ -20,6 +20,7 @@ from agentctl.adapters.claude_code.transcript import Turn
 from agentctl.adapters.reading import json_object
 from agentctl.adapters.values import integer, string
 from agentctl.core.model import AgentVerdict, Result
+from agentctl.core.text import one_line
 
 HEAD_WINDOWS = (16 * 1024, 512 * 1024)
 TAIL_WINDOWS = (64 * 1024, 1024 * 1024, 8 * 1024 * 1024)
@@ -186,9 +187,21 @@ def match(natives: Sequence[NativeSession], processes: Sequence[Process]) -> Map
             if native is None or os.path.dirname(native.store_path) != config:
                 continue
             # claude's daemon restarts a background process that was signalled.
-            is_daemons = entry.get("kind") == "bg"
-            found[native.native_id] = process._replace(is_shared=True) if is_daemons else process
+            process = process._replace(is_shared=entry.get("kind") == "bg", **_activity(entry))
+            found[native.native_id] = process
     return found
+
+
+def _activity(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What claude says about itself in its registry, as fields of its process; older releases say nothing."""
+    match entry.get("status"):
+        case "busy" | "shell":
+            return {"is_busy": True}
+        case "idle":
+            return {"is_busy": False}
+        case "waiting":
+            return {"waits_for": one_line(string(entry.get("waitingFor")) or "", 80) or "an answer"}
+    return {}
 
 
 def _entry(config: str, process: Process) -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ from agentctl.core.model import AgentVerdict, Outcome, Session, Source, Status, 
 from agentctl.errors import AgentctlError
 from agentctl.host import flock, processes
 from agentctl.ops.external.cache import sessions_of
-from agentctl.ops.external.which import discovering
+from agentctl.ops.external.which import discovering, store_paths
 from agentctl.ops.found import Found
 from agentctl.runtime import Runtime
 from agentctl.store import sessions
@@ -57,8 +57,8 @@ def external_sessions(
 def _of_adapter(
     runtime: Runtime, db: Database, module: Adapter, *, live_only: bool, since: datetime | None
 ) -> list[Found]:
-    path = module.store_path(runtime.environ)
-    if path is None:
+    paths = store_paths(runtime, module)
+    if not paths:
         return []
     is_remote = Capability.REMOTE in module.CAPABILITIES
     running = [] if is_remote else _processes(module)
@@ -75,7 +75,13 @@ def _of_adapter(
         was_read.append(done)
         runtime.progress(module.NAME, done, of)
 
-    natives = sessions_of(db, module, path, since=since, progress=progress, notice=runtime.notices.append)
+    natives = [
+        native
+        for path in paths
+        for native in sessions_of(
+            db, module, path, since=since, progress=progress, notice=runtime.notices.append
+        )
+    ]
     if was_read and not is_remote:
         # Reading takes time: a session that began meanwhile must find its process.
         running = _processes(module)
@@ -185,9 +191,8 @@ def stand_ins(runtime: Runtime, db: Database, text: str) -> dict[str, Session]:
         natives: list[NativeSession] = []
         with _noticing(runtime, name):
             module = registry.load(name)
-            path = module.store_path(runtime.environ)
-            if path is not None and Capability.RESUME in module.CAPABILITIES:
-                natives = sessions_of(
+            for path in store_paths(runtime, module) if Capability.RESUME in module.CAPABILITIES else ():
+                natives += sessions_of(
                     db,
                     module,
                     path,
@@ -283,13 +288,14 @@ def _judge(
     """As far as the evidence goes, and no further."""
     if native.standing is not None:
         return native.standing
-    if process is not None and process.is_shared:
-        status = Status.RUNNING if native.is_open else Status.IDLE
-        return status, None, f"process {process.pid}, which serves other sessions, too, has it open"
     if process is not None:
-        if native.is_open:
-            return Status.RUNNING, None, f"process {process.pid} is working on it"
-        return Status.IDLE, None, f"process {process.pid} has it open"
+        is_busy = native.is_open if process.is_busy is None else process.is_busy
+        status = Status.RUNNING if is_busy else Status.IDLE
+        which = f"process {process.pid}{', which serves other sessions, too,' if process.is_shared else ''}"
+        if process.waits_for is not None:
+            return status, None, f"{which} waits for a person: {process.waits_for}"
+        is_at_work = is_busy and not process.is_shared
+        return status, None, f"{which} {'is working on it' if is_at_work else 'has it open'}"
     if doubtful is not None:
         status = Status.RUNNING if native.is_open else Status.IDLE
         return status, None, f"{module.PROGRAM} process {doubtful.pid} in its directory may be at work on it"

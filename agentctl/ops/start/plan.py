@@ -159,7 +159,7 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         hooks=dict(options.hooks),
         meta=dict(options.meta),
         webhook=webhook.wish(runtime.environ),
-        store_path=adapter.store_path(wanted.environ),
+        store_path=adapter.store_path(_patched(wanted.environ, command.env)),
         notes=command.notes,
     )
     patch: dict[str, str | None] = {
@@ -179,6 +179,12 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
         patch=patch,
         worktree=planned,
     )
+
+
+def _patched(environ: Mapping[str, str], patch: Mapping[str, str | None]) -> dict[str, str]:
+    """The environment with these changes; None removes."""
+    kept = {name: value for name, value in environ.items() if name not in patch}
+    return kept | {name: value for name, value in patch.items() if value is not None}
 
 
 def _configured_command(section: Mapping[str, object]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from agentctl.adapters.base import Capability, StoreUnreadable
 from agentctl.adapters.reading import head_lines, json_objects
 from agentctl.errors import AgentctlError
 from agentctl.host import shell
-from agentctl.ops.external.which import discovering
+from agentctl.ops.external.which import discovering, store_paths
 from agentctl.ops.settings.adapters import AdapterFacts, survey
 from agentctl.ops.settings.config import endings_by_default
 from agentctl.ops.settings.tables import adapter_problems
@@ -134,10 +134,9 @@ def _unreadable(runtime: Runtime, name: str) -> Iterator[Finding]:
     if name not in registry.ADAPTERS:
         return
     module = registry.load(name)
-    path = module.store_path(runtime.environ)
-    if path is None or Capability.REMOTE in module.CAPABILITIES:
+    if Capability.REMOTE in module.CAPABILITIES:
         return
-    for source in module.sources(path):
+    for source in (each for path in store_paths(runtime, module) for each in module.sources(path)):
         if source.endswith(".jsonl") or not os.path.exists(source):
             continue
         try:
