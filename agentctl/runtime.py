@@ -65,6 +65,10 @@ class Runtime:
     def from_environment(actor: str = "agentctl") -> Runtime:
         """The runtime of this process."""
         paths, environ = Paths.from_environment(os.environ), inherited(os.environ)
+        if os.geteuid() == 0:
+            from agentctl.host.owner import continue_as_owner
+
+            continue_as_owner(paths.state, environ)
         if environ.get(variables.HOME):
             # Programs started from here run elsewhere, where a relative home would be another directory.
             environ[variables.HOME] = paths.state
@@ -148,6 +152,10 @@ class Runtime:
         )
 
     def _keep(self, database: Database) -> Database:
+        if os.geteuid() == 0:
+            from agentctl.host.owner import give_to_owner
+
+            give_to_owner(self.paths.database)
         self._opened.append(database)
         return database
 

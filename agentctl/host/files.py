@@ -6,10 +6,13 @@ import errno
 import os
 import stat
 
+from agentctl.host.owner import give_to_owner
+
 
 def write_private(path: str, data: bytes) -> None:
     """Put `data` at `path` by rename; mode 0600; a failure leaves the old file as it was."""
     _replace(path, data, 0o600)
+    give_to_owner(path)
 
 
 def write_shared(path: str, data: bytes) -> None:
@@ -34,6 +37,7 @@ def _replace(path: str, data: bytes, mode: int) -> None:
 def create_private(path: str) -> None:
     """Create an empty file of mode 0600 unless it exists."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    give_to_owner(path)
 
 
 def remove(path: str) -> None:

@@ -8,6 +8,7 @@ import os
 
 from agentctl.core.model import Held
 from agentctl.host import waiting
+from agentctl.host.owner import give_to_owner
 
 _PROVES_NOTHING = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 
@@ -26,6 +27,7 @@ def hold(path: str, *, append: bool = False, within: float = PROBED_WITHIN) -> i
     nothing, and `probe` says so.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (os.O_APPEND if append else 0), 0o600)
+    give_to_owner(path)
 
     def is_taken() -> bool:
         try:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from agentctl.core import variables
 from agentctl.errors import StateUnusable
+from agentctl.host.owner import give_to_owner
 
 
 class Paths(NamedTuple):
@@ -21,14 +22,22 @@ class Paths(NamedTuple):
         """AGENTCTL_HOME (absolute, or taken from the current directory) or the platform's places."""
         home = environ.get(variables.HOME)
         if home:
-            root = os.path.abspath(os.path.expanduser(home))
+            root = os.path.expanduser(home)
+            if root.startswith("~"):
+                raise _no_home(home)
+            root = os.path.abspath(root)
             return Paths(state=root, config_file=os.path.join(root, "config.toml"))
         import platformdirs
 
-        return Paths(
-            state=str(platformdirs.user_state_path("agentctl", appauthor=False)),
-            config_file=str(platformdirs.user_config_path("agentctl", appauthor=False) / "config.toml"),
-        )
+        try:
+            state = str(platformdirs.user_state_path("agentctl", appauthor=False))
+            config = str(platformdirs.user_config_path("agentctl", appauthor=False))
+        except RuntimeError as error:  # pathlib's, for a user without a home
+            raise _no_home(None) from error
+        for path in (state, config):
+            if not os.path.isabs(path):
+                raise _no_home(None if path.startswith("~") else path)
+        return Paths(state=state, config_file=os.path.join(config, "config.toml"))
 
     @property
     def told_endings(self) -> str:
@@ -51,6 +60,8 @@ class Paths(NamedTuple):
         try:
             os.makedirs(self.state, mode=0o700, exist_ok=True)
             os.makedirs(self.sessions, mode=0o700, exist_ok=True)
+            give_to_owner(self.state)
+            give_to_owner(self.sessions)
         except (FileExistsError, NotADirectoryError) as error:
             raise StateUnusable(
                 f"state directory {self.state} cannot be created:"
@@ -69,6 +80,15 @@ class Paths(NamedTuple):
                     hint=f"look at its owner and mode (ls -ld {directory}),"
                     " or point AGENTCTL_HOME at a directory you can write to",
                 )
+
+
+def _no_home(path: str | None) -> StateUnusable:
+    """The error where the state's directory cannot be named."""
+    about = "" if path is None else f", so {path} names no directory"
+    return StateUnusable(
+        f"this user has no home directory: HOME is not set to one, and there is no passwd entry{about}",
+        hint="set HOME, or point AGENTCTL_HOME at a directory that you can write to",
+    )
 
 
 def _in_the_way(path: str) -> str:

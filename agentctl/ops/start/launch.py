@@ -28,6 +28,7 @@ from agentctl.errors import (
 from agentctl.host import flock as liveness
 from agentctl.host import spawn, waiting
 from agentctl.host.files import create_private, remove_directory, write_private
+from agentctl.host.owner import give_to_owner
 from agentctl.host.paths import SessionFiles
 from agentctl.ops.reconcile import manifest, terminate
 from agentctl.ops.reconcile.observe import has_ended, read_agent
@@ -100,6 +101,7 @@ def _launch_once(
     plan = plan_launch(runtime, request)
     files = runtime.paths.session(plan.session.id)
     os.mkdir(files.directory, 0o700)
+    give_to_owner(files.directory)
     lock = liveness.hold(files.lock)
     try:
         try:
