@@ -25,6 +25,7 @@ MODEL = "AGENTCTL_MODEL"
 EXIT_CODE = "AGENTCTL_EXIT_CODE"
 OUTCOME = "AGENTCTL_OUTCOME"
 EVENT_ID = "AGENTCTL_EVENT_ID"
+ATTEMPT = "AGENTCTL_ATTEMPT"
 FUSE_ID = "AGENTCTL_FUSE_ID"
 HOOK = "AGENTCTL_HOOK"
 
@@ -52,6 +53,7 @@ FOR_PROGRAMS = {
     EXIT_CODE: "In hooks: exit code, if there is one.",
     OUTCOME: "In hooks: outcome, of a session that has ended.",
     EVENT_ID: "In hooks: the same in every attempt to deliver one event.",
+    ATTEMPT: "In hooks: which attempt this is, from 1; beyond 1 part of the work may be done.",
     FUSE_ID: "In hooks of directory fuses: id of the fuse.",
     HOOK: "In hooks: 1.",
 }

@@ -52,9 +52,13 @@ class ShimRequest:
     interpreter: str = sys.executable
 
 
+SHIM = "shim.sh"
+
+
 @cache
-def _program() -> str:
-    with open(os.path.join(os.path.dirname(__file__), "shim.sh"), encoding="utf-8") as file:
+def program(name: str) -> str:
+    """The text of one of the shell programs beside this module."""
+    with open(os.path.join(os.path.dirname(__file__), name), encoding="utf-8") as file:
         return file.read()
 
 
@@ -63,8 +67,8 @@ def start_shim(request: ShimRequest) -> Detached:
 
     Its output is the log and its error stream the tree, both locked: the agent inherits them.
     """
-    environ, kept = surroundings.split(request.environ, _program())
-    environ |= {variables.SHIM: request.session_id, variables.PROGRAM: _program()}
+    environ, kept = surroundings.split(request.environ, program(SHIM))
+    environ |= {variables.SHIM: request.session_id, variables.PROGRAM: program(SHIM)}
     environ[variables.RESTORE] = " ".join(name for name in kept if name not in request.patch)
     setting = {name: value for name, value in {**kept, **request.patch}.items() if value is not None}
     environ |= {f"{variables.SET}{name}": value for name, value in setting.items()}

@@ -295,7 +295,7 @@ class TestEnvironment:
     def test_variables_called_like_the_shims_own_words_arrive_as_the_user_set_them(
         self, report: Callable[..., dict[str, Any]]
     ) -> None:
-        words = sorted(set(re.findall(r"\b[a-z][a-z_]*\b", spawn._program())))
+        words = sorted(set(re.findall(r"\b[a-z][a-z_]*\b", spawn.program(spawn.SHIM))))
         seen = report(environ={**os.environ, **dict.fromkeys(words, "the user's own")})["environ"]
         assert {name: seen.get(name) for name in words} == dict.fromkeys(words, "the user's own")
 
@@ -320,7 +320,7 @@ class TestEnvironment:
             "BASH_FUNC_module%%": "() { :; }"
         }
         environ = {**os.environ, **hostile, "SHELLOPTS": "noexec:xtrace", "FUNCNEST": "1"}
-        mine, agents = surroundings.split(environ, spawn._program())
+        mine, agents = surroundings.split(environ, spawn.program(spawn.SHIM))
         assert agents["FUNCNEST"] == "1" and "BASH_FUNC_module%%" in mine
         script = 'f() { printf %s "$1"; }; g() { f "$1"; }; mv --version >/dev/null && g fine'
         done = subprocess.run([tmp_path / "sh", "-c", script], env=mine, capture_output=True, check=False)

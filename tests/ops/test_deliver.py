@@ -23,7 +23,9 @@ import psutil
 import pytest
 
 from agentctl.core.ledger import Delivery, DeliveryKind, DeliveryState
+from agentctl.core.model import Held
 from agentctl.core.posts import ENDINGS
+from agentctl.host import flock
 from agentctl.host.paths import Paths
 from agentctl.ops.reconcile import deliver
 from agentctl.ops.reconcile.deliver import BACKOFF, Delivered
@@ -316,11 +318,12 @@ def test_ten_deliverers_at_once_run_each_hook_once(post: Post, tmp_path: Path) -
     assert sorted((tmp_path / "runs").read_text().split()) == list("012345")
 
 
-def test_a_deliverer_killed_in_the_middle_leaves_a_claim_that_expires(
+def test_a_hook_that_went_down_with_the_machine_is_run_again_once_its_claim_expires(
     post: Post, tmp_path: Path, wait_until: Callable[..., Any]
 ) -> None:
     number = post.hook(
-        "if [ -e first ]; then echo again; else echo $$ >first.new; mv first.new first; exec sleep 60; fi",
+        "if [ -e first ]; then echo attempt $AGENTCTL_ATTEMPT; exit; fi\n"
+        "echo $$ $PPID >first.new; mv first.new first; exec sleep 60",
         tmp_path,
     )
     victim = subprocess.Popen([sys.executable, "-P", "-m", "agentctl", "_deliver"])
@@ -328,7 +331,12 @@ def test_a_deliverer_killed_in_the_middle_leaves_a_claim_that_expires(
     wait_until(first.exists)
     victim.send_signal(signal.SIGKILL)
     victim.wait(10)
-    os.kill(int(first.read_text()), signal.SIGKILL)
+    hook, keeper = map(int, first.read_text().split())
+    os.kill(keeper, signal.SIGKILL)
+    os.kill(hook, signal.SIGKILL)
+    lock = Path(post.runtime.paths.state) / "hooks" / "key-1.on_complete.lock"
+    wait_until(lambda: flock.probe(str(lock)) is Held.NO)
+    wait_until(lambda: not psutil.pid_exists(hook) or psutil.Process(hook).status() == psutil.STATUS_ZOMBIE)
 
     claimed = post.row(number)
     assert (claimed.state, claimed.attempts) == (DeliveryState.PENDING, 1)
@@ -338,7 +346,7 @@ def test_a_deliverer_killed_in_the_middle_leaves_a_claim_that_expires(
     post.clock.at = claimed.claimed_until
     assert post.go() == Delivered(done=1)
     row = post.row(number)
-    assert (row.state, row.attempts, row.output) == (DeliveryState.DONE, 2, "again\n")
+    assert (row.state, row.attempts, row.output) == (DeliveryState.DONE, 2, "attempt 2\n")
 
 
 def ended_posts(receiver: Receiver) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from agentctl.core.effects import AppendEvent, PostWebhook, RunHook
 from agentctl.core.ids import new_id
 from agentctl.core.ledger import Delivery, DeliveryKind, DeliveryState
 from agentctl.core.model import Identity
-from agentctl.host import http, process_tree, processes, shell
+from agentctl.host import http, keeper, process_tree, processes, shell
 from agentctl.host.clock import utcnow
 from agentctl.host.process_tree import Whose
 from agentctl.ops.reconcile import deliver
@@ -88,14 +88,14 @@ def test_a_hook_that_could_not_begin_is_tried_again(
     runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queued = queue_hook(runtime, "echo run >>runs", tmp_path)
-    real = shell.run
+    real = keeper.run
 
-    def starved(*arguments: Any, **named: Any) -> shell.Ran:
+    def starved(*arguments: Any, **named: Any) -> shell.Ran | None:
         with without_descriptors():
             return real(*arguments, **named)
 
     with monkeypatch.context() as patched:
-        patched.setattr(shell, "run", starved)
+        patched.setattr(keeper, "run", starved)
         assert deliver.deliver(runtime, runtime.state) == Delivered(failed=1)
     row = rows(runtime)[queued]
     assert (row.state, row.attempts) == (DeliveryState.PENDING, 1)

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Set
+from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from agentctl.core.ledger import Delivery, DeliveryKind, DeliveryState
-from agentctl.core.model import Status
+from agentctl.core.model import Held, Status
+from agentctl.host import flock
+from agentctl.host.clock import utcnow
 from agentctl.ops.reconcile import deliver
 from agentctl.ops.reconcile.deliver import Delivered
+from agentctl.ops.state import hooks
 from agentctl.runtime import Runtime
 from agentctl.store import outbox, sessions
 from agentctl.store.db import Database, reading, transaction
@@ -120,3 +128,136 @@ def test_events_of_one_session_have_different_ids_and_always_the_same() -> None:
     found: Set[str] = {event_id(one, what) for one in ("a", "b") for what in ("ended", "session.gone")}
     assert len(found) == 4
     assert event_id("a", "ended") in found
+
+
+HOOK = (
+    "echo $$ $PPID >>pids; echo begin >>runs; until [ -e go ]; do sleep 0.05; done; echo end >>runs; exit 3"
+)
+
+
+def later(runtime: Runtime, days: float = 1) -> Runtime:
+    """An invocation after the clock was set forward, or when every claim has expired."""
+    return Runtime(
+        paths=runtime.paths, environ=runtime.environ, clock=lambda: utcnow() + timedelta(days=days)
+    )
+
+
+def test_a_stepped_clock_starts_no_second_hook_beside_the_first(
+    runtime: Runtime, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    number = queue(runtime, HOOK, tmp_path)
+    deliver.start_deliverer(runtime)
+    wait_until((tmp_path / "runs").exists)
+    stepped = later(runtime)
+    assert deliver.deliver(stepped, stepped.state) == Delivered()
+    assert [found.busy for found in [hooks.retry(stepped, [number])]] == [(number,)]
+    stepped.close()
+    (tmp_path / "go").touch()
+    wait_until(lambda: rows(runtime)[number].state is DeliveryState.FAILED)
+    row = rows(runtime)[number]
+    assert (row.attempts, row.last_error) == (1, "exit 3")
+    assert (tmp_path / "runs").read_text() == "begin\nend\n"
+
+
+def test_a_hook_outlives_its_killed_deliverer_and_its_end_is_recorded_later(
+    runtime: Runtime, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    number = queue(runtime, HOOK, tmp_path)
+    deliverer = subprocess.Popen([sys.executable, "-P", "-m", "agentctl", "_deliver"])
+    wait_until((tmp_path / "runs").exists)
+    deliverer.kill()
+    deliverer.wait(10)
+    after = later(runtime)
+    assert deliver.deliver(after, after.state) == Delivered()
+    (tmp_path / "go").touch()
+    place = Path(runtime.paths.state) / "hooks" / "key.on_complete"
+    wait_until(lambda: flock.probe(f"{place}.lock") is Held.NO)
+    assert deliver.deliver(after, after.state) == Delivered(failed=1)
+    after.close()
+    assert rows(runtime)[number].last_error == "exit 3"
+    assert (tmp_path / "runs").read_text() == "begin\nend\n"
+    assert list(place.parent.iterdir()) == []
+
+
+def test_a_hook_without_its_deliverer_is_ended_at_its_limit(
+    runtime: Runtime, tmp_path: Path, wait_until: WaitUntil, run: Run
+) -> None:
+    run(["config", "set", "hooks.timeout", "500ms"])
+    queue(runtime, HOOK, tmp_path)
+    deliverer = subprocess.Popen([sys.executable, "-P", "-m", "agentctl", "_deliver"])
+    wait_until((tmp_path / "runs").exists)
+    deliverer.kill()
+    deliverer.wait(10)
+    hook = int((tmp_path / "pids").read_text().split()[0])
+    wait_until(lambda: not psutil.pid_exists(hook) or psutil.Process(hook).status() == psutil.STATUS_ZOMBIE)
+    after = later(runtime)
+    wait_until(lambda: deliver.deliver(after, after.state) == Delivered(failed=1))
+    after.close()
+    assert [row.last_error for row in rows(runtime).values()] == ["ended at its limit of 0.5 s"]
+    assert (tmp_path / "runs").read_text() == "begin\n"
+
+
+@pytest.mark.parametrize("deliverer_too", [False, True])
+def test_a_hook_without_its_keeper_is_kept_to_its_limit_and_not_run_again(
+    deliverer_too: bool, runtime: Runtime, tmp_path: Path, wait_until: WaitUntil, run: Run
+) -> None:
+    run(["config", "set", "hooks.timeout", "1s"])
+    queue(runtime, HOOK, tmp_path)
+    deliverer = subprocess.Popen([sys.executable, "-P", "-m", "agentctl", "_deliver"])
+    wait_until((tmp_path / "runs").exists)
+    if deliverer_too:
+        deliverer.kill()
+    hook, keeper = map(int, (tmp_path / "pids").read_text().split())
+    os.kill(keeper, signal.SIGKILL)
+    deliverer.wait(10)
+    lock = Path(runtime.paths.state) / "hooks" / "key.on_complete.lock"
+    wait_until(lambda: flock.probe(str(lock)) is not Held.YES)
+    after = later(runtime)
+    assert deliver.deliver(after, after.state) == Delivered(failed=int(deliverer_too))
+    after.close()
+    assert not psutil.pid_exists(hook) or psutil.Process(hook).status() == psutil.STATUS_ZOMBIE
+    assert [row.last_error for row in rows(runtime).values()] == ["ended at its limit of 1 s"]
+    assert (tmp_path / "runs").read_text() == "begin\n"
+
+
+def test_a_person_s_retry_runs_a_hook_that_failed_again(runtime: Runtime, tmp_path: Path) -> None:
+    number = queue(runtime, "echo $AGENTCTL_ATTEMPT >>runs; exit 3", tmp_path)
+    assert deliver.deliver(runtime, runtime.state) == Delivered(failed=1)
+    assert [row.id for row in hooks.retry(runtime, [number]).failed] == [number]
+    assert (tmp_path / "runs").read_text() == "1\n2\n"
+
+
+def test_a_database_that_is_lost_after_a_hook_has_run_does_not_repeat_it(
+    run: Run, runtime: Runtime, sealed_home: Path, tmp_path: Path, wait_until: WaitUntil
+) -> None:
+    """The manifest is older than the end: whoever recorded it was killed before writing it."""
+    words = ["launch", "exec", "--cwd", str(tmp_path), "--on-complete", "echo run >>runs", "--"]
+    session_id = run([*words, "sh", "-c", "until [ -e go ]; do sleep 0.05; done"]).stdout.strip()
+    directory = Path(runtime.paths.session(session_id).directory)
+    manifest = (directory / "session.json").read_bytes()
+    (tmp_path / "go").touch()
+    wait_until(lambda: [row.state for row in rows(runtime).values()] == [DeliveryState.DONE])
+    wait_until(lambda: flock.probe(str(directory / "lock")) is Held.NO)
+    (directory / "session.json").write_bytes(manifest)
+    runtime.close()
+    for database in sealed_home.glob("agentctl.db*"):
+        database.unlink()
+    assert run("doctor --rebuild --json").json()["ended"] == [session_id]
+    run("reap")
+    assert '"on_complete"' in run("hooks list --json").stdout
+    assert (tmp_path / "runs").read_text() == "run\n"
+
+
+def test_a_keeper_changes_nothing_of_what_its_hook_gets(runtime: Runtime, tmp_path: Path) -> None:
+    """Its shell's own variables and modes, and the text that it runs, stay with it."""
+    words = {"place": "a", "limit": "b", "hook": "c", "umask": "d", "code": "e", "timer": "f", "LC_ALL": "C"}
+    runtime.environ = {**runtime.environ, **words, "SHELLOPTS": "noexec", "PYTHONHOME": "/nowhere"}
+    queue(runtime, "env >got; ps -o args= -p $PPID >>got; ls -l /proc/self/fd/0 >>got; umask >>got", tmp_path)
+    assert deliver.deliver(runtime, runtime.state) == Delivered(done=1)
+    got = (tmp_path / "got").read_text()
+    assert [f"{name}={value}" for name, value in words.items() if f"{name}={value}\n" not in got] == []
+    assert "PYTHONHOME=/nowhere\n" in got
+    assert ("LC_CTYPE=" in got) == ("LC_CTYPE" in runtime.environ)
+    private = ("AGENTCTL_PROGRAM=", "AGENTCTL_SET_HOOK=", "AGENTCTL_SET_BECOME=", "import os, signal", ">got")
+    assert not [text for text in private if text in got]
+    assert "/dev/null" in got

@@ -92,7 +92,7 @@ def deliver(
     while mine := _due(runtime, db, tried, session_id):
         for row in mine:
             tried.add((row.id, row.state))
-            if only_waiting and row.state is not DeliveryState.WAITING:
+            if is_running(runtime, row) or (only_waiting and row.state is not DeliveryState.WAITING):
                 continue
             take = claim_again if row.state is DeliveryState.WAITING else claim
             claimed = take(runtime, db, row)
@@ -138,8 +138,18 @@ def longest(runtime: Runtime, row: Delivery) -> timedelta:
     return MARGIN + (settings.hook_timeout if row.kind is DeliveryKind.HOOK else settings.webhook_timeout)
 
 
-def attempt(runtime: Runtime, db: Database, row: Delivery) -> bool | None:
-    """Run or post a claimed row once and record how it went: whether it succeeded, None if it must wait."""
+def is_running(runtime: Runtime, row: Delivery) -> bool:
+    """A hook's keeper is at work, whatever the row and the clock say of the claim."""
+    from agentctl.host import keeper
+
+    return row.kind is DeliveryKind.HOOK and keeper.is_kept(_place(runtime, row))
+
+
+def attempt(runtime: Runtime, db: Database, row: Delivery, *, again: bool = False) -> bool | None:
+    """Run or post a claimed row once and record how it went: whether it succeeded, None if it must wait.
+
+    `again`: the end of an earlier run was recorded, and the hook is to be run once more.
+    """
     output: str | None = None
     error: str | None = None
     # A hook that failed is not run again by itself: it may have done half its work.
@@ -151,7 +161,9 @@ def attempt(runtime: Runtime, db: Database, row: Delivery) -> bool | None:
         case None:
             output = "nothing is configured for it"
         case str():
-            ran = _run_hook(runtime, row, target)
+            ran = _run_hook(runtime, row, target, again=again)
+            if ran is None:
+                return None  # somebody else has just started it
             error, output, may_repeat = ran.error, ran.output, ran.is_worth_repeating
         case webhook.Post():
             error = _post(runtime, row, target)
@@ -164,8 +176,10 @@ def attempt(runtime: Runtime, db: Database, row: Delivery) -> bool | None:
         if error is None:
             outbox.finish(db, row.id, delivered_at=now, output=output)
         else:
-            again = _next_attempt(row, now) if may_repeat else None
-            outbox.fail(db, row.id, error=error, output=output, next_attempt_at=again)
+            later = _next_attempt(row, now) if may_repeat else None
+            outbox.fail(db, row.id, error=error, output=output, next_attempt_at=later)
+    if row.kind is DeliveryKind.HOOK:
+        _forget(runtime, row)
     return error is None
 
 
@@ -184,23 +198,40 @@ def _next_attempt(row: Delivery, now: datetime) -> datetime | None:
     return now + timedelta(seconds=BACKOFF[max(row.attempts - 1, 0)])
 
 
-def _run_hook(runtime: Runtime, row: Delivery, command: str) -> Ran:
-    from agentctl.host import shell
+def _run_hook(runtime: Runtime, row: Delivery, command: str, *, again: bool) -> Ran | None:
+    from agentctl.host import keeper
+    from agentctl.host.surroundings import SHELL_MODES
 
     environ = {
         name: value
         for name, value in runtime.environ.items()
-        if not name.startswith((variables.SET, variables.SHIM))
+        if not name.startswith((variables.SET, variables.SHIM)) and name not in SHELL_MODES
     }
     environ |= row.payload["env"]
-    environ[variables.HOOK] = "1"
-    return shell.run(
+    environ |= {variables.HOOK: "1", variables.ATTEMPT: str(row.attempts)}
+    return keeper.run(
         command,
+        place=_place(runtime, row),
         # Nowhere else: what is meant for a worktree does harm in the main checkout.
         cwd=row.payload["cwd"] or "/",
         environ=environ,
         limit=runtime.settings.hook_timeout.total_seconds(),
+        again=again,
     )
+
+
+def _place(runtime: Runtime, row: Delivery) -> str:
+    """Where the files of a hook's run are: with those of its session, as long as there are any."""
+    own = runtime.paths.session(row.session_id).directory if row.session_id else None
+    directory = own if own and os.path.isdir(own) else runtime.paths.state
+    return os.path.join(directory, "hooks", f"{row.event_id}.{row.name}")
+
+
+def _forget(runtime: Runtime, row: Delivery) -> None:
+    """Delete what the row now says. A session keeps the code: a rebuilt database must not repeat the hook."""
+    from agentctl.host import keeper
+
+    keeper.forget(_place(runtime, row), code=row.session_id is None)
 
 
 def _post(runtime: Runtime, row: Delivery, post: webhook.Post) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentctl.core.ids import short
-from agentctl.core.ledger import ON_CREATE, Delivery
+from agentctl.core.ledger import ON_CREATE, Delivery, DeliveryState
 from agentctl.errors import NotFound, OperationFailed
 from agentctl.ops.reconcile import deliver
 from agentctl.ops.reconcile.reconcile import reconcile
@@ -60,10 +60,12 @@ def retry(runtime: Runtime, ids: Sequence[int] | None) -> Retried:
     done, busy = [], []
     failed: list[Delivery] = []
     for number in sorted(set(chosen)):
-        claimed = deliver.claim_again(runtime, db, known[number])
+        was_over = known[number].state is DeliveryState.FAILED
+        is_running = deliver.is_running(runtime, known[number])
+        claimed = None if is_running else deliver.claim_again(runtime, db, known[number])
         if claimed is None:
             busy.append(number)
-        elif deliver.attempt(runtime, db, claimed):
+        elif deliver.attempt(runtime, db, claimed, again=was_over):
             done.append(number)
         else:
             failed.append(claimed)
