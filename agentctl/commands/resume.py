@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from agentctl.runtime import Runtime
 
 
+GIVEN_ONCE = "give the message once: as MESSAGE or with --prompt-file."
+
+
 @click.command("resume")
 @click.argument("session", metavar="ID", type=ENDED_SESSION)
 @click.argument("message", metavar="MESSAGE", required=False)
@@ -36,6 +39,8 @@ def command(
 
     Start a new session in the same directory, whose agent knows what was said before. The
     MESSAGE - is read from standard input. Refused while the old session is still running.
+    Without a message only a session of Claude Code can continue in which a hook has put off a
+    call of a tool.
 
     \b
     Examples:
@@ -50,11 +55,13 @@ def command(
       11  the session is still running, or its directory is taken
       12  its adapter cannot resume
     """
-    from agentctl.ops.start.resume import resume_request
+    from agentctl.ops.start.resume import goes_on_by_itself, resume_request
 
-    if (message is None) == (prompt_file is None):
-        raise click.UsageError("give the message once: as MESSAGE or with --prompt-file.")
+    if message is not None and prompt_file is not None:
+        raise click.UsageError(GIVEN_ONCE)
     from_file = "-" if message == "-" else prompt_file
-    text = message or "" if from_file is None else read_prompt(from_file, "message")
+    text = message if from_file is None else read_prompt(from_file, "message")
+    if text is None and not goes_on_by_itself(runtime, session):
+        raise click.UsageError(GIVEN_ONCE)
     request = resume_request(runtime, session, text, model, shared.start_options(runtime))
     return start(runtime, request, wait=shared.wait, as_json=shared.as_json)

@@ -10,6 +10,7 @@ import pytest
 from agentctl.adapters import claude_code
 from agentctl.adapters.base import CommandRequest
 from agentctl.adapters.claude_code.commands import KEYS, OF_PARENT, OURS
+from agentctl.adapters.showing import GOES_ON
 from agentctl.core.model import Session, Status
 from agentctl.errors import NotFound, UsageFault
 from tests.adapters.contract import NOW
@@ -184,3 +185,11 @@ def test_the_store_follows_the_environment(tmp_path: Path) -> None:
     assert claude_code.store_path({**environ, "CLAUDE_CONFIG_DIR": ""}) == "/home/u/.claude/projects"
     assert claude_code.store_path({}) is None
     assert claude_code.store_path({"CLAUDE_CONFIG_DIR": "relative"}) is None
+
+
+def test_a_call_that_was_put_off_needs_no_message() -> None:
+    put_off = session()._replace(notes=(GOES_ON,))
+    assert claude_code.resume_command(put_off, request(prompt=None)).stdin is None
+    assert claude_code.resume_command(put_off, request(prompt="Go on.")).stdin == "Go on."
+    with pytest.raises(UsageFault):
+        claude_code.resume_command(session(), request(prompt=None))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from agentctl.adapters.base import Command, CommandRequest
 from agentctl.adapters.claude_code import transcript
+from agentctl.adapters.showing import GOES_ON
 from agentctl.adapters.words import gathered, has_option, model_of, native_id_of, option, prompt_of
 from agentctl.core import variables
 from agentctl.core.model import Session
@@ -84,7 +85,9 @@ def launch_command(request: CommandRequest) -> Command:
 def resume_command(session: Session, request: CommandRequest) -> Command:
     """A further turn of the same conversation. It keeps its model and system prompt, not its permissions."""
     native_id = native_id_of(session, "claude session id")
-    command = _command(request, "--resume", native_id, model=request.model)
+    command = _command(
+        request, "--resume", native_id, model=request.model, needs_prompt=GOES_ON not in session.notes
+    )
     return command._replace(env={**command.env, **_config_dir(session, request)})
 
 
@@ -98,8 +101,10 @@ def _config_dir(session: Session, request: CommandRequest) -> dict[str, str | No
     return {CONFIG_DIR: None if is_default else os.path.dirname(str(session.store_path))}
 
 
-def _command(request: CommandRequest, which: str, native_id: str, *, model: str | None) -> Command:
-    prompt = prompt_of(request, "claude")
+def _command(
+    request: CommandRequest, which: str, native_id: str, *, model: str | None, needs_prompt: bool = True
+) -> Command:
+    prompt = prompt_of(request, "claude") if needs_prompt else request.prompt
     words = gathered(request, OURS, adapter="claude-code", program="claude")
     program = request.program or ("claude",)
     ours = ("-p", which, native_id, "--output-format", "stream-json", "--verbose")

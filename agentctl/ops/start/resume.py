@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from agentctl.adapters import registry
 from agentctl.adapters.base import Capability, rerun_hint
+from agentctl.adapters.showing import GOES_ON
 from agentctl.core.ids import short
 from agentctl.core.model import Session
-from agentctl.errors import AdapterUnavailable, Locked, UsageFault
+from agentctl.errors import AdapterUnavailable, AgentctlError, Locked, UsageFault
 from agentctl.ops.start.plan import LaunchRequest, StartOptions
 from agentctl.ops.start.predecessor import ended, inherited
 from agentctl.runtime import Runtime
 
 
 def resume_request(
-    runtime: Runtime, text: str, message: str, model: str | None, options: StartOptions
+    runtime: Runtime, text: str, message: str | None, model: str | None, options: StartOptions
 ) -> LaunchRequest:
     """A launch that continues the conversation of the session that `text` means."""
     session = ended(runtime, text)
@@ -23,7 +24,7 @@ def resume_request(
             f"adapter {session.adapter} cannot resume a session",
             hint=rerun_hint(session),
         )
-    if not message.strip():
+    if message is not None and not message.strip():
         raise UsageFault("message is empty", hint="say what the agent should do next")
     return LaunchRequest(
         adapter=session.adapter,
@@ -35,6 +36,14 @@ def resume_request(
         options=inherited(session, options),
         is_resume=True,
     )
+
+
+def goes_on_by_itself(runtime: Runtime, text: str) -> bool:
+    """Whether the session that `text` means has work of its own left, so that it needs no message."""
+    try:
+        return GOES_ON in ended(runtime, text).notes
+    except AgentctlError:
+        return False
 
 
 def _refuse_open_elsewhere(runtime: Runtime, session: Session) -> None:
