@@ -11,6 +11,7 @@ import click
 import pytest
 
 import agentctl
+from tests.conftest import WaitUntil
 
 UID = 54321
 """A user without a passwd entry."""
@@ -103,6 +104,28 @@ def test_any_other_root_gives_its_files_to_the_directorys_owner(home: Path) -> N
     finally:
         stopped = agentctl_as(UID, "stop", session_id, "--force", env=env)
     assert stopped.returncode == 0, stopped.stderr
+
+
+def test_a_session_of_root_can_be_read_by_the_owner_of_the_state(home: Path, wait_until: WaitUntil) -> None:
+    env = {"HOME": str(home), "AGENTCTL_HOME": str(home / "state")}
+    words = (
+        "launch",
+        "exec",
+        "--cwd",
+        "/",
+        "--fuse",
+        "1h",
+        "--settle",
+        "0",
+        "--",
+        "sh",
+        "-c",
+        "sleep 0.5; exit 7",
+    )
+    agentctl_as(UID, "config", "set", "defaults.fuse", "2h", env=env)
+    session_id = agentctl_as(0, *words, env=env).stdout.strip()
+    wait_until(lambda: list(home.glob("state/sessions/*/exit")) and of_root(home) == [])
+    assert agentctl_as(UID, "wait", "--exit-code", session_id, env=env).returncode == 7
 
 
 @pytest.mark.parametrize("env", [{}, {"AGENTCTL_HOME": "~/state"}, {"HOME": "relative"}])

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from agentctl.core.model import Fuse, Held, Session, StopCause
 from agentctl.host import flock
 from agentctl.host.files import create_private, keep_end
+from agentctl.host.owner import give_files_to_owner
 from agentctl.host.waiting import poll
 from agentctl.ops.reconcile import deliver, manifest
 from agentctl.ops.reconcile.deliver import Delivered
@@ -40,6 +41,7 @@ class Reaped:
 
 def finalise(runtime: Runtime, session_id: str) -> None:
     """A shim's last call: record the end of its session, deliver what that queued."""
+    give_files_to_owner(runtime.paths.session(session_id).directory)
     db = runtime.state
     record_end(runtime, db, session_id)
     deliver.deliver(runtime, db, session_id=session_id)

@@ -28,7 +28,7 @@ from agentctl.errors import (
 from agentctl.host import flock as liveness
 from agentctl.host import spawn, waiting
 from agentctl.host.files import create_private, remove_directory, write_private
-from agentctl.host.owner import give_to_owner
+from agentctl.host.owner import give_files_to_owner, give_to_owner
 from agentctl.host.paths import SessionFiles
 from agentctl.ops.reconcile import manifest, terminate
 from agentctl.ops.reconcile.observe import has_ended, read_agent
@@ -135,6 +135,7 @@ def _launch_once(
     # From here on the shim holds the lock: an interrupt leaves a session that is adopted.
     try:
         _await_agent(runtime, db, plan, files, shim)
+        give_files_to_owner(files.directory)
         return _record_start(runtime, db, plan, files)
     except KeyboardInterrupt:
         raise _goes_on(plan.session) from None
