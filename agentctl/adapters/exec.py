@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from agentctl.adapters import base
 from agentctl.adapters.base import Capability, Command, CommandRequest
+from agentctl.core.containers import labelled
 from agentctl.core.model import TERM_THEN_KILL
 from agentctl.errors import UsageFault
 
@@ -43,4 +44,4 @@ def launch_command(request: CommandRequest) -> Command:
             "exec needs a command",
             hint="put it after --, for example: agentctl launch exec -- make check",
         )
-    return Command(argv=argv, stdin=request.prompt)
+    return Command(argv=labelled(argv, request.session_id), stdin=request.prompt)

@@ -71,7 +71,7 @@ def command(
     \b
     Exit status:
       0   the sessions have ended, and so have all their processes
-      3   some processes could not be ended; they are listed
+      3   some processes or containers could not be ended, or nobody can say; they are listed
       10  no such session
       11  the process of an external session could not be identified
     """
@@ -98,7 +98,7 @@ def command(
         quiet=quiet,
         ids=lambda stopped: [one.found.session.id for one in stopped],
     )
-    if left := [one for one in stopped if one.survivors or not one.is_over]:
+    if left := [one for one in stopped if one.survivors or one.container or not one.is_over]:
         raise PartlyDone(
             "\n".join(map(_remains, left)),
             hint=_hint(left[0]),
@@ -149,6 +149,8 @@ def _remains(one: Stopped) -> str:
     who = f"session {one.found.session.id[:8]}"
     if is_given_up(one.found.session):
         return f"{who} was given up: its process may still live where agentctl cannot look"
+    if one.container and not one.survivors:
+        return f"{who}: {one.container}"
     if not one.survivors:
         return f"{who}: its end has not been seen"
     return f"{who}: these processes could not be ended: {_named(one.survivors)}"

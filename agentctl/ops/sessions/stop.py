@@ -7,7 +7,7 @@ by force.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from agentctl.core.effects import Signal
@@ -21,6 +21,7 @@ from agentctl.ops.found import Found
 from agentctl.ops.reconcile import sweep, terminate
 from agentctl.ops.reconcile.observe import has_ended, look
 from agentctl.ops.reconcile.reconcile import commit, reconcile, record_end
+from agentctl.ops.sessions.containers import end_container
 from agentctl.ops.sessions.doubt import given_up, is_doubtful
 from agentctl.ops.sessions.find import settled
 from agentctl.runtime import Runtime
@@ -52,6 +53,8 @@ class Stopped:
     strays: Tree = field(default_factory=dict)
     """What a session that ended by itself left running, and what was left alone."""
     was_over: bool = False
+    container: str | None = None
+    """Why a container of it may still run, where it started one."""
 
     @property
     def is_over(self) -> bool:
@@ -91,7 +94,14 @@ def stop(runtime: Runtime, targets: Sequence[Found], request: StopRequest) -> li
                 results.append(end_lingering(runtime, db, found.session))
             else:
                 results.append(_already_over(runtime, db, found, at_once=request.force))
-    return results
+    return [_with_container(runtime, one, request) for one in results]
+
+
+def _with_container(runtime: Runtime, stopped: Stopped, request: StopRequest) -> Stopped:
+    session = stopped.found.session
+    if stopped.found.is_external or not session.is_final:
+        return stopped
+    return replace(stopped, container=end_container(runtime, session, force=request.force))
 
 
 def _already_over(runtime: Runtime, db: Database, found: Found, *, at_once: bool) -> Stopped:

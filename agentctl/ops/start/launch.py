@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from agentctl.adapters import registry
+from agentctl.core import containers
 from agentctl.core.ids import short
 from agentctl.core.model import AgentRecord, FuseAction, Identity, Outcome, Session, Status
 from agentctl.core.requests import abandoned, started
@@ -76,6 +77,8 @@ def launch(
         planned = worktrees.plan_worktree(runtime, request.worktree, adapter=request.adapter)
         request = replace(request, planned=planned)
     notes = planned.notes if planned is not None else ()
+    if request.adapter == "exec" and (found := containers.client(request.args)) is not None:
+        notes = (*notes, containers.warning(found))
     launched = _launch_once(runtime, db, request, before_start)
     if not request.options.settle:
         return Launched(launched, notes)

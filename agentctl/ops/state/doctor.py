@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import ParamSpec
 
+from agentctl.core import containers
 from agentctl.core.ids import short
 from agentctl.core.model import Held, Session
 from agentctl.errors import AgentctlError
@@ -341,7 +342,19 @@ def _young_rows(runtime: Runtime, db: Database) -> Iterator[Finding]:
         yield Finding(Level.WARN, "clock", fact, "set the clock; fuses count by it")
 
 
+def _containers(runtime: Runtime, db: Database) -> Iterator[Finding]:
+    """Live sessions whose command may leave a container behind."""
+    with reading(db):
+        live = [row for row in sessions.unsettled(db) if containers.client_of(row) is not None]
+    if live:
+        names = _named([short(row.id) for row in live])
+        fact = f"these sessions run containers, which outlive the command: {names}"
+        remedy = "stop them with agentctl stop, which looks for the container, and not by killing the command"
+        yield Finding(Level.WARN, "containers", fact, remedy)
+
+
 INSIDE = (
+    _containers,
     _directories,
     _contradictions,
     _doubtful,
