@@ -122,7 +122,10 @@ def find(pid: int, start_token: str | None) -> Seen:
     if not LINUX:
         return _find(pid, ticks) if surroundings.machine == here.machine else Seen(Life.FOREIGN, pid)
     if UNREAD in (ticks, surroundings.boot, here.boot):
-        return Seen(Life.UNREADABLE, pid)
+        # Without a boot to compare, a match in all the rest is a sign of life; nothing is a sign of none.
+        is_here = surroundings[1:] == here[1:] and UNREAD not in (ticks, *here[1:]) and _table_is_ours()
+        seen = _find(pid, ticks) if is_here else None
+        return seen if seen is not None and seen.life is Life.ALIVE else Seen(Life.UNREADABLE, pid)
     if surroundings.boot != here.boot:
         # Without a machine id nobody can tell another machine from an earlier boot of this one.
         if not machine.is_machine_id(surroundings.machine) or here.machine == UNREAD:

@@ -175,13 +175,34 @@ class TestWhatCannotBeRead:
         assert (look()["status"], look()["outcome"]) == ("running", None)
         os.kill(int(rest[2]), signal.SIGKILL)
         assert (look()["status"], look()["outcome"]) == ("running", None)
-        assert "cannot be identified" in look()["reason"]
+        assert ("cannot be identified" in look()["reason"]) is (mount == self.NO_PROC)
         shown = run(f"status --json {session}").json()["sessions"][0]
         assert (shown["status"], shown["unsupervised"]) == ("running", True)
         token = processes.token_of(int(pid))
         assert token is not None
         assert processes.signal_process(int(pid), token, signal.SIGKILL)
         assert waiting.poll(lambda: not os.path.exists(f"/proc/{pid}"), timeout=10)
+
+    @pytest.mark.parametrize("hidden_from", ["launch", "stop"])
+    def test_a_hidden_boot_does_not_keep_from_stopping(
+        self, hidden_from: str, tmp_path: Path, run: Run
+    ) -> None:
+        def hidden(*words: str) -> str:
+            command = " ".join(f"'{word}'" for word in (*AGENTCTL, *words))
+            return subprocess.run(
+                ["unshare", "--mount", "sh", "-c", f"{self.SUBSET}; {command}"],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+
+        words = ("launch", "exec", "--settle", "0", "--cwd", str(tmp_path), "--", "sleep", "60")
+        session = (hidden(*words) if hidden_from == "launch" else run(list(words)).stdout).strip()
+        if hidden_from == "stop":
+            hidden("stop", session)
+        else:
+            run(f"stop {session}")
+        assert seen(run(f"status --json {session}").stdout) == ("stopped", "cancelled")
 
     def test_a_clone_of_this_machine_that_holds_the_lock_is_alive(self, tmp_path: Path, run: Run) -> None:
         """The same machine id, another boot, and a lock that is held through a shared home."""

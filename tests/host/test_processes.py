@@ -89,9 +89,13 @@ class TestLook:
         assert processes.look(os.getpid(), changed(own_token(), 3, "1")) is Life.UNSEEN
         assert processes.look(PID_LIMIT, changed(own_token(), 3, "-")) is Life.UNSEEN
 
-    @pytest.mark.parametrize("place", [0, 1])
-    def test_what_could_not_be_recorded_is_unreadable(self, place: int) -> None:
-        assert processes.look(os.getpid(), changed(own_token(), place, "-")) is Life.UNREADABLE
+    def test_without_a_boot_only_a_match_in_all_the_rest_is_a_sign(self) -> None:
+        """Of life: what is not found may be from another boot."""
+        no_boot = changed(own_token(), 1, "-")
+        assert processes.look(os.getpid(), no_boot) is Life.ALIVE
+        assert processes.look(PID_LIMIT, no_boot) is Life.UNREADABLE
+        for place, other in ((0, "1"), (0, "-"), (2, "a" * 32), (2, "-"), (3, "1"), (3, "-")):
+            assert processes.look(os.getpid(), changed(no_boot, place, other)) is Life.UNREADABLE
 
     def test_an_unreadable_namespace_is_searched_for_the_process(self) -> None:
         assert processes.look(os.getpid(), changed(own_token(), 3, "-")) is Life.ALIVE
