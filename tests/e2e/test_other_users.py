@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 import pytest
@@ -24,8 +25,6 @@ pytestmark = [
     pytest.mark.skipif(os.getuid() != 0, reason="becomes other users, which needs root"),
 ]
 
-Ask = Callable[..., "subprocess.CompletedProcess[str]"]
-
 
 def agentctl_as(uid: int, *words: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -43,18 +42,17 @@ def agentctl_as(uid: int, *words: str, env: dict[str, str]) -> subprocess.Comple
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """The home of user UID, who can run agentctl."""
+def home() -> Iterator[Path]:
+    """The home of user UID, who can run agentctl. Not below tmp_path, which pytest closes to other users."""
     probe = agentctl_as(UID, "--version", env={})
     if probe.returncode != 0:
         pytest.skip(f"another user cannot run {PYTHON} with agentctl")
-    made = tmp_path / "user"
-    made.mkdir()
-    for place in (made, *made.parents):
-        if place.stat().st_uid == os.getuid() and str(place).startswith("/tmp/"):
-            place.chmod(0o755)
-    os.chown(made, UID, UID)
-    return made
+    with TemporaryDirectory(prefix="agentctl-", dir="/tmp") as place:
+        os.chmod(place, 0o755)
+        made = Path(place, "user")
+        made.mkdir()
+        os.chown(made, UID, UID)
+        yield made
 
 
 def of_root(place: Path) -> list[str]:
