@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from agentctl.host import processes, waiting
+from agentctl.core.model import Held
+from agentctl.host import flock, processes, waiting
 from tests.conftest import Run, WaitUntil
 
 UNSHARE = ("unshare", "--pid", "--fork", "--mount", "--kill-child", "--mount-proc")
@@ -217,3 +219,49 @@ class TestWhatCannotBeRead:
         facts = json.loads(done.stdout)
         assert (facts["status"], facts["liveness"]) == ("running", "alive")
         assert "earlier boot" not in facts["evidence"]
+
+
+class TestTwoMachines:
+    """A home that two machines share: each has its own machine id and boot."""
+
+    def on_other(self, tmp_path: Path, script: str) -> str:
+        boot, machine = tmp_path / "boot", tmp_path / "machine"
+        boot.write_text("11111111-2222-4333-8444-555555555555\n")
+        machine.write_text(f"{'ab' * 16}\n")
+        mounts = f"mount --bind '{boot}' /proc/sys/kernel/random/boot_id"
+        mounts += f"; mount --bind '{machine}' /etc/machine-id"
+        return subprocess.run(
+            ["unshare", "--mount", "sh", "-c", f"{mounts}; {script}"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+
+    @pytest.mark.parametrize("launched_there", [False, True])
+    @pytest.mark.parametrize("is_recorded", [False, True])
+    def test_a_live_agent_of_one_is_never_lost_to_the_other(
+        self, launched_there: bool, is_recorded: bool, tmp_path: Path, run: Run
+    ) -> None:
+        """Also where only the pid file says who it is: its launcher did not live to record it."""
+        words = ("launch", "exec", "--settle", "0", "--cwd", str(tmp_path), "--", "sleep", "60")
+        command = " ".join(f"'{word}'" for word in (*AGENTCTL, *words))
+        session = (self.on_other(tmp_path, command) if launched_there else run(list(words)).stdout).strip()
+        home = Path(os.environ["AGENTCTL_HOME"])
+        pid, _, _, shim, *_ = (home / "sessions" / session / "pid").read_text().split()
+        if not is_recorded:
+            with sqlite3.connect(home / "agentctl.db") as db:
+                db.execute("UPDATE sessions SET status = 'starting', pid = NULL, start_token = NULL")
+            db.close()
+        os.kill(int(shim), signal.SIGKILL)
+        lock = str(home / "sessions" / session / "lock")
+        assert waiting.poll(lambda: flock.probe(lock) is Held.NO, timeout=10)
+        if launched_there:
+            shown = run(f"status --json {session}").json()["sessions"][0]
+        else:
+            shown = json.loads(self.on_other(tmp_path, words_of(session)))["sessions"][0]
+        token = processes.token_of(int(pid))
+        assert token is not None
+        processes.signal_process(int(pid), token, signal.SIGKILL)
+        assert shown["outcome"] is None
+        assert "belongs to another machine" in shown["reason"]
