@@ -98,7 +98,7 @@ def command(
         quiet=quiet,
         ids=lambda stopped: [one.found.session.id for one in stopped],
     )
-    if left := [one for one in stopped if one.survivors or one.container or not one.is_over]:
+    if left := [one for one in stopped if _is_left(one)]:
         raise PartlyDone(
             "\n".join(map(_remains, left)),
             hint=_hint(left[0]),
@@ -127,9 +127,16 @@ def _tell(stopped: Sequence[Stopped]) -> None:
             _show.note(f"session {session.id[:8]} {session.outcome or one.found.status}: {reason}")
         if one.ended:
             _show.note(f"session {session.id[:8]}: also ended {_named(one.ended)}")
+        if one.container and one.is_stray:
+            _show.note(f"session {session.id[:8]}: {one.container}")
+            _show.hint(f"agentctl stop --force {session.id[:8]} kills it")
         if one.strays:
             _show.note(f"session {session.id[:8]} has left these running: {_named(one.strays)}")
             _show.hint(f"agentctl stop --force {session.id[:8]} kills them")
+
+
+def _is_left(one: Stopped) -> bool:
+    return bool(one.survivors) or (one.container is not None and not one.is_stray) or not one.is_over
 
 
 def _hint(one: Stopped) -> str:

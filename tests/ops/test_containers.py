@@ -82,6 +82,20 @@ def test_stop_does_not_say_stopped_where_nobody_can_be_asked(
     assert container.wait(5) == -signal.SIGKILL
 
 
+def test_the_container_of_a_session_that_ended_by_itself_is_named_and_ended_by_force(
+    launched: tuple[str, subprocess.Popen[bytes]], run: Run, wait_until: WaitUntil
+) -> None:
+    session_id, container = launched
+    pid = row(session_id).pid
+    assert pid is not None
+    os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: row(session_id).is_final)
+    assert "its container still runs: c0ffee" in run(["stop", session_id]).stderr
+    assert container.poll() is None
+    run(["stop", "--force", session_id])
+    assert container.wait(5) == -signal.SIGKILL
+
+
 @pytest.mark.parametrize(
     ("command", "labelled"),
     [

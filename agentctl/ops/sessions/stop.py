@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from agentctl.core.effects import Signal
 from agentctl.core.ids import short
-from agentctl.core.model import Outcome, Session, Status, as_stored
+from agentctl.core.model import Outcome, Session, Status, StopCause, as_stored
 from agentctl.core.requests import stop_asked
 from agentctl.core.sweeping import Tree
 from agentctl.errors import Locked, OperationFailed
@@ -55,6 +55,8 @@ class Stopped:
     was_over: bool = False
     container: str | None = None
     """Why a container of it may still run, where it started one."""
+    is_stray: bool = False
+    """It is the container of a session that ended by itself: named, and left alone."""
 
     @property
     def is_over(self) -> bool:
@@ -101,7 +103,9 @@ def _with_container(runtime: Runtime, stopped: Stopped, request: StopRequest) ->
     session = stopped.found.session
     if stopped.found.is_external or not session.is_final:
         return stopped
-    return replace(stopped, container=end_container(runtime, session, force=request.force))
+    container = end_container(runtime, session, force=request.force)
+    is_stray = session.stop_cause is StopCause.NONE and not request.force
+    return replace(stopped, container=container, is_stray=is_stray)
 
 
 def _already_over(runtime: Runtime, db: Database, found: Found, *, at_once: bool) -> Stopped:
