@@ -15,13 +15,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import chdir, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from agentctl.core.model import Life
 from agentctl.host import processes, waiting
 from tests.real_home import RealHome, watch
+
+if TYPE_CHECKING:
+    from tests.planting import Field
 
 LEAKING = ("AGENTCTL_", "_AGENTCTL_", "XDG_", "OPENCODE", "CLAUDE", "CODEX", "PI_", "GIT_")
 """Beginnings of variables that would let the real surroundings into a test."""
@@ -262,3 +265,12 @@ def wait_until() -> WaitUntil:
         pytest.fail(f"not within {timeout} s: {last}")
 
     return wait
+
+
+@pytest.fixture
+def field(sealed_home: Path) -> Iterator[Field]:
+    """A place for planted sessions, whose agents are ended with the test."""
+    from tests.planting import field_in
+
+    with field_in(sealed_home) as made:
+        yield made

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
-
 from agentctl.core.model import Outcome
 from tests.conftest import Run
-from tests.planting import Field, field_in
-
-
-@pytest.fixture
-def field(sealed_home: Path) -> Iterator[Field]:
-    with field_in(sealed_home) as made:
-        yield made
+from tests.planting import Field
 
 
 def ended_with(run: Run, lines: int) -> str:

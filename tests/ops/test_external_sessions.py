@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,15 +9,9 @@ import pytest
 from agentctl.core.ids import short
 from agentctl.core.model import Outcome, Session, Status
 from tests.conftest import Run
-from tests.planting import NOON, Field, field_in
+from tests.planting import NOON, Field
 
 NATIVE = "ses_dfdd44dc5ffewUU8S5CqY9sWpb"
-
-
-@pytest.fixture
-def field(sealed_home: Path) -> Iterator[Field]:
-    with field_in(sealed_home) as made:
-        yield made
 
 
 @pytest.fixture

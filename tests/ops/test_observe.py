@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,15 +16,9 @@ from agentctl.host import processes
 from agentctl.ops.reconcile.observe import look, observe, read_agent, read_exit
 from tests.adapters.opencode_samples import LOGS, copy_store
 from tests.conftest import WaitUntil
-from tests.planting import ABSENT, NOON, Field, field_in, make_fuse, seconds, suspend, write_exit
+from tests.planting import ABSENT, NOON, Field, make_fuse, seconds, suspend, write_exit
 
 ID = "4b1f0f9e-0000-4000-8000-000000000001"
-
-
-@pytest.fixture
-def field(sealed_home: Path) -> Iterator[Field]:
-    with field_in(sealed_home) as made:
-        yield made
 
 
 class TestExitFile:

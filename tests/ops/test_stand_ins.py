@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from agentctl.core.ids import external_id
 from agentctl.core.model import Outcome, Session, Status
 from tests.adapters.opencode_samples import DATA, FINISHED, WITH_TOOL, change
 from tests.conftest import Run
-from tests.planting import NOON, Field, field_in
+from tests.planting import NOON, Field
 
 
 @pytest.fixture
@@ -24,12 +23,6 @@ def store(tmp_path: Path) -> Path:
     path.parent.mkdir(parents=True)
     shutil.copyfile(DATA / "opencode-1.18.33.db", path)
     return path
-
-
-@pytest.fixture
-def field(sealed_home: Path) -> Iterator[Field]:
-    with field_in(sealed_home) as made:
-        yield made
 
 
 def resumed(field: Field, native_id: str | None, *, later: float = 0, **changes: Any) -> Session:
