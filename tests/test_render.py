@@ -2,205 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from datetime import UTC, datetime, timedelta, timezone
-from types import MappingProxyType
+from datetime import timedelta
 
 import pytest
 
-from agentctl import documents, render
-from agentctl.adapters.base import Message, Role
+from agentctl import render
 from agentctl.core.ledger import Delivery, DeliveryKind, Event
-from agentctl.core.model import Fuse, FuseAction, FuseState, Lock, Outcome, Session, Status, Tokens, as_stored
+from agentctl.core.model import FuseAction, FuseState, Lock, Outcome, Status, Tokens, as_stored
 from agentctl.core.text import display_width
 from agentctl.ops.found import Found
 from agentctl.ops.state.doctor_agents import Finding, Level
-
-NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-HOSTILE = "evil\x1b[2J\x1b]0;owned\x07\r\n\u202etxt.exe \ud83d \x9b31m"
-
-# fmt: off
-KEYS = [
-    "id", "name", "adapter", "source", "status", "outcome", "reason", "exit_code", "signal",
-    "lingering", "unsupervised", "pid", "native_id", "parent_id", "resumed_from", "group", "cwd",
-    "branch", "repo", "base_commit", "model", "prompt", "created_at", "started_at", "ended_at",
-    "duration_ms", "fuse", "tokens", "cost_usd", "turns", "result", "notes",
-    "log_path", "transcript_path", "adapter_version",
-]
-# fmt: on
-
-
-def session(number: int = 1, **changes: object) -> Session:
-    plain = Session(
-        id=f"{number:08x}-0000-4000-8000-000000000000",
-        adapter="opencode",
-        cwd="/home/u/src/project",
-        status=Status.RUNNING,
-        created_at=NOW - timedelta(minutes=4),
-        started_at=NOW - timedelta(minutes=3),
-        pid=4321,
-        model="anthropic/claude-sonnet-4-5",
-        prompt="Fix the login bug",
-    )
-    return plain._replace(**changes)  # type: ignore[arg-type]
-
-
-def fuse(**changes: object) -> Fuse:
-    plain = Fuse(
-        id="f" * 32,
-        deadline=NOW + timedelta(hours=2),
-        action=FuseAction.STOP,
-        created_at=NOW,
-        session_id=session().id,
-    )
-    return plain._replace(**changes)  # type: ignore[arg-type]
-
-
-def view(number: int = 1, **changes: object) -> Found:
-    return Found(as_stored(session(number, **changes)))
+from tests.rendering import HOSTILE, NOW, fuse, session, view
 
 
 def listed(views: list[Found], *, width: int = 200, color: bool = False) -> list[str]:
     return render.session_table(views, now=NOW, home="/home/u", width=width, color=color).splitlines()
-
-
-def document(
-    of: Session, with_fuse: Fuse | None = None, log_path: str | None = None, **over: object
-) -> dict[str, object]:
-    found = Found(as_stored(of, with_fuse)._replace(**over), log_path)  # type: ignore[arg-type]
-    made = render.session_document(found, NOW)
-    return dict(json.loads(render.to_json(made)))
-
-
-# JSON
-
-
-def test_a_session_document_has_every_key_in_order() -> None:
-    assert list(document(session())) == KEYS
-
-
-def test_a_live_session_document() -> None:
-    made = document(session(), fuse(), log_path="/state/output.log", reason="process alive")
-    assert made["status"] == "running"
-    assert made["reason"] == "process alive"
-    assert made["created_at"] == "2026-03-01T11:56:00.000Z"
-    assert made["started_at"] == "2026-03-01T11:57:00.000Z"
-    assert made["ended_at"] is None
-    assert made["duration_ms"] == 180_000
-    assert made["fuse"] == {"deadline": "2026-03-01T14:00:00.000Z", "action": "stop", "state": "armed"}
-    assert made["tokens"] == {"input": None, "output": None, "cache_read": None, "cache_write": None}
-    assert made["notes"] == []
-    assert made["outcome"] is made["exit_code"] is made["cost_usd"] is None
-    assert made["log_path"] == "/state/output.log"
-
-
-def test_an_ended_session_document() -> None:
-    ended = session(
-        status=Status.ERROR,
-        outcome=Outcome.TIMED_OUT,
-        reason="blew its 2h fuse",
-        exit_code=143,
-        signal=15,
-        ended_at=NOW - timedelta(minutes=2, milliseconds=1),
-        tokens=Tokens(input=7, output=0),
-        notes=("denied: Bash",),
-        unsupervised=True,
-    )
-    made = document(ended)
-    assert (made["status"], made["outcome"], made["exit_code"], made["signal"]) == (
-        "error",
-        "timed_out",
-        143,
-        15,
-    )
-    assert made["reason"] == "blew its 2h fuse"
-    assert made["duration_ms"] == 59_999
-    assert made["fuse"] is None
-    assert made["tokens"] == {"input": 7, "output": 0, "cache_read": None, "cache_write": None}
-    notes = made["notes"]
-    assert isinstance(notes, list)
-    assert notes[0] == "denied: Bash"
-    assert notes[1].startswith("unsupervised")
-
-
-def test_what_is_shown_beats_the_row() -> None:
-    assert document(session(), shown=Status.STOPPING)["status"] == "stopping"
-
-
-def test_durations_that_nobody_knows_are_null_and_none_is_negative() -> None:
-    assert document(session(started_at=None))["duration_ms"] is None
-    assert document(session(status=Status.STOPPED))["duration_ms"] is None
-    assert document(session(started_at=NOW + timedelta(seconds=5)))["duration_ms"] == 0
-
-
-def test_times_are_utc_whatever_the_zone() -> None:
-    elsewhere = NOW.astimezone(timezone(timedelta(hours=5, minutes=30)))
-    assert render.timestamp(elsewhere) == "2026-03-01T12:00:00.000Z"
-    assert render.timestamp(None) is None
-
-
-def test_sessions_come_in_one_document() -> None:
-    made = json.loads(render.sessions_json([documents.session_document(view(), NOW)]))
-    assert list(made) == ["schema_version", "sessions"]
-    assert made["schema_version"] == 1
-    assert made["sessions"][0]["id"] == session().id
-    assert json.loads(render.sessions_json([])) == {"schema_version": 1, "sessions": []}
-
-
-def test_an_event_is_one_line() -> None:
-    data = MappingProxyType({"text": "two\nlines", "at": NOW})
-    event = Event(
-        cursor=7, type="session.started", session_id="a", at=NOW, actor="launch", reason=None, data=data
-    )
-    line = render.event_line(event)
-    assert "\n" not in line
-    made = json.loads(line)
-    assert list(made) == ["schema_version", "cursor", "type", "session_id", "at", "actor", "reason", "data"]
-    assert made["at"] == "2026-03-01T12:00:00.000Z"
-    assert made["data"] == {"text": "two\nlines", "at": "2026-03-01T12:00:00.000Z"}
-
-
-def test_json_is_ascii_and_sound_whatever_an_agent_wrote() -> None:
-    text = render.document(
-        said=HOSTILE, pair="\ud83d\ude00", tail="x\udcff", literal="\\ud83d", cost=float("nan"), grün=["日本"]
-    )
-    assert text.isascii()
-    assert text.isprintable()
-    made = json.loads(text)
-    assert made["said"] == HOSTILE.replace("\ud83d", "\ufffd")
-    assert made["pair"] == "😀"
-    assert made["tail"] == "x\ufffd"
-    assert made["literal"] == "\\ud83d"
-    assert made["cost"] is None
-    assert made["grün"] == ["日本"]
-    text.encode("utf-8")
-    render.to_json(made)
-
-
-def test_documents_take_values_as_they_are() -> None:
-    said = Message(role=Role.ASSISTANT, text="hello", at=NOW)
-    made = json.loads(render.document(said=said._asdict(), lasts=timedelta(seconds=2), names={"b", "a"}))
-    assert made["schema_version"] == 1
-    assert made["said"]["at"] == "2026-03-01T12:00:00.000Z"
-    assert made["said"]["text"] == "hello"
-    assert made["lasts"] == 2000
-    assert made["names"] == ["a", "b"]
-    with pytest.raises(TypeError, match="object"):
-        render.document(what=object())
-
-
-def test_json_does_not_import_tabulate() -> None:
-    program = (
-        "import sys; from agentctl import render; render.sessions_json([]);"
-        "assert 'tabulate' not in sys.modules;"
-        "render.table(['A'], [['1']]); assert 'tabulate' in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
-
-
-# The table of sessions
 
 
 def test_the_session_table() -> None:
@@ -324,9 +140,6 @@ def test_a_tree_puts_children_below_their_parents() -> None:
         "└ 00000002",
         "  └ 00000003",
     ]
-
-
-# Other tables, records, lines
 
 
 def test_a_table_of_anything() -> None:
