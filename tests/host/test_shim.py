@@ -311,11 +311,17 @@ class TestItsOwnEnd:
         group = members(shim.pid)
         assert waiting.poll(lambda: os.path.exists(files.exit), timeout=20)
         shim.wait()
-        seen = (flock.probe(files.lock), flock.probe(files.tree), flock.probe(files.log))
+
+        def probes() -> tuple[Held, ...]:
+            return tuple(map(flock.probe, (files.lock, files.tree, files.log)))
+
+        # The tool closes and redirects in its own time.
+        as_expected = waiting.poll(lambda: probes() == (Held.NO, tree, log), timeout=10)
+        seen = probes()
         for pid in group | members(shim.pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        assert seen == (Held.NO, tree, log)
+        assert as_expected, seen
 
     def test_timer_and_finalising_call_hold_neither_tree_nor_log(
         self, sh: str, files: SessionFiles, start: Start, recorder: Callable[[str], str], tmp_path: Path
