@@ -83,7 +83,7 @@ def test_a_run_that_succeeds(run_real: RunReal, claude: Path, model: FakeModel, 
         "tokens": ONE_CALL,
         "turns": 1,
         "notes": [],
-        "adapter_version": "2.1.330",
+        "adapter_version": "2.1.332",
     }
     assert {key: told[key] for key in expected} == expected
     assert told["cost_usd"] > 0
@@ -377,7 +377,7 @@ def test_a_run_from_outside_is_listed_with_its_process_and_can_be_resumed(
     (ended,) = listed(run_real, "-a")
     assert (ended["id"], ended["native_id"]) == (found["id"], found["native_id"])
     assert (ended["status"], ended["outcome"], ended["pid"]) == ("stopped", "succeeded", None)
-    assert (ended["model"], ended["tokens"], ended["adapter_version"]) == ("slow4", ONE_CALL, "2.1.330")
+    assert (ended["model"], ended["tokens"], ended["adapter_version"]) == ("slow4", ONE_CALL, "2.1.332")
     assert said(run_real, ended["id"]) == [GREETING]
 
     words = ["resume", ended["id"], "And?", "--model", "echo", "--wait"]

@@ -31,7 +31,7 @@ NAME = "claude-code"
 SUMMARY = "Claude Code, by Anthropic."
 PROGRAM = "claude"
 INSTALL = "npm install -g @anthropic-ai/claude-code"
-VERIFIED = "2.1.330 (transcripts and logs also of 2.1.197)"
+VERIFIED = "2.1.332 (transcripts and logs also of 2.1.197)"
 CAPABILITIES = ALL_LOCAL
 LADDER = TERM_THEN_KILL
 """Never INT: claude then exits with code 0, as after a success."""
