@@ -96,12 +96,14 @@ EXIT_STATUS: dict[str, str] = {
 
 HIDDEN: dict[str, str] = {
     "generate": "agentctl.commands.generate",
+    "daemon": "agentctl.commands.daemon",
     "_finalise": "agentctl.commands.internal:finalise",
     "_tick": "agentctl.commands.internal:tick",
     "_sweep": "agentctl.commands.internal:sweep",
     "_deliver": "agentctl.commands.internal:deliver",
 }
-"""For packagers and for agentctl itself: in no listing. `module` or `module:attribute`."""
+"""For packagers, agentctl itself and scripts of its predecessor: in no listing. `module` or
+`module:attribute`."""
 
 
 class Root(click.Group):

@@ -57,6 +57,7 @@ DISCOVERING: dict[str, tuple[str, ...]] = {
     "pi-rust": ("$PI_SESSIONS_DIR", "$PI_CODING_AGENT_DIR/sessions", "$HOME/.pi/agent/sessions"),
     "openclaw": (
         "$OPENCLAW_GATEWAY_TOKEN?",
+        "$OPENCLAW_WEBHOOK_TOKEN?",
         "$OPENCLAW_GATEWAY_PASSWORD?",
         "$OPENCLAW_GATEWAY_URL?",
         "$OPENCLAW_CONFIG_PATH",

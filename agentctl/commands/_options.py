@@ -147,10 +147,12 @@ class Since(click.ParamType):  # type: ignore[type-arg]  # generic only since Cl
     ) -> timedelta | datetime:
         if isinstance(value, (timedelta, datetime)):
             return value
-        from agentctl.core.durations import parse_duration
+        from agentctl.core.durations import TooLong, parse_duration
 
         try:
             return parse_duration(value)
+        except TooLong:
+            return timedelta.max  # longer ago than anything is recorded
         except ValueError:
             pass  # then it is an instant, or neither
         try:
@@ -202,14 +204,19 @@ class Known(click.ParamType):  # type: ignore[type-arg]  # generic only since Cl
     all of them have is refused here.
     """
 
-    def __init__(self, name: str, source: str, *, form: str = "", looks: str = "") -> None:
+    def __init__(
+        self, name: str, source: str, *, form: str = "", looks: str = "", is_path: bool = False
+    ) -> None:
         self.name = name
         self.source = source
         self.form = form
         self.looks = looks
+        self.is_path = is_path
+        """It may also be a path, which is taken as it is."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = str(value)
+        # What came through a terminal or from a file of Windows ends with a carriage return.
+        text = str(value) if self.is_path else str(value).strip("\r\n")
         if self.form:
             import re
 
@@ -239,5 +246,8 @@ GROUP = Known(
     "group", "groups", form="g-[0-9a-f]{6}", looks="a group is g- and six hex digits, such as g-0a1b2c"
 )
 ADAPTER = Known("adapter", "adapters")
-WORKTREE = Known("worktree", "worktrees")
-LOCKED_DIRECTORY = Known("directory", "locked_directories")
+WORKTREE = Known("worktree", "worktrees", is_path=True)
+LOCKED_DIRECTORY = Known("directory", "locked_directories", is_path=True)
+
+adapter_option = click.option("--adapter", type=ADAPTER, help="ID means a session of this adapter.")
+"""Parameter `adapter: str | None`."""

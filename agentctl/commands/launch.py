@@ -56,9 +56,10 @@ class LaunchCommand(click.Command):
 @click.argument("dash", metavar="[-]", required=False)
 @click.option("-p", "--prompt", help="What the agent should do.")
 @click.option("--prompt-file", type=click.Path(), help="Read the prompt from this file; - is standard input.")
-@click.option("--model", "models", multiple=True, help="Model, in the agent's own notation.")
+@click.option("-M", "--model", "models", multiple=True, help="Model, in the agent's own notation.")
 @click.option("--cwd", type=click.Path(), help="Directory to work in.  [default: this one]")
 @click.option(
+    "-A",
     "--adapter",
     "adapters",
     type=ADAPTER,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from agentctl.commands._options import ANY_SESSION, COUNT_FROM_0, json_option, pass_runtime
+from agentctl.commands._options import ANY_SESSION, COUNT_FROM_0, adapter_option, json_option, pass_runtime
 from agentctl.streams import has_no_reader
 
 if TYPE_CHECKING:
@@ -29,10 +29,17 @@ if TYPE_CHECKING:
 )
 @click.option("-f", "--follow", is_flag=True, help="Keep printing until the session has ended.")
 @click.option("--raw", is_flag=True, help="Print the log exactly as the agent wrote it.")
+@adapter_option
 @json_option
 @pass_runtime
 def command(
-    runtime: Runtime, session: str, count: int | None, follow: bool, raw: bool, as_json: bool
+    runtime: Runtime,
+    session: str,
+    count: int | None,
+    follow: bool,
+    raw: bool,
+    adapter: str | None,
+    as_json: bool,
 ) -> None:
     """Print or follow the output of a session.
 
@@ -62,7 +69,7 @@ def command(
     if raw and as_json:
         raise UsageFault("--raw and --json cannot be used together", hint="choose one of them")
     count = runtime.usual.logs_lines if count is None else count
-    found = find_one(runtime, session).session
+    found = find_one(runtime, session, adapter=adapter).session
     until = _until(runtime, found) if follow else None
     if raw:
         _print_bytes(runtime, found, count, until)

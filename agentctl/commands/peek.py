@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agentctl.commands import _show
-from agentctl.commands._options import ANY_SESSION, COUNT_FROM_0, json_option, pass_runtime
+from agentctl.commands._options import ANY_SESSION, COUNT_FROM_0, adapter_option, json_option, pass_runtime
 
 if TYPE_CHECKING:
     from agentctl.core.model import Session
@@ -22,14 +22,16 @@ SEPARATOR = "---"
 @click.option(
     "-n",
     "--messages",
+    "--lines",
     "count",
     type=COUNT_FROM_0,
     metavar="N",
     help="Show the last N messages.  [default: peek.messages, 20]",
 )
+@adapter_option
 @json_option
 @pass_runtime
-def command(runtime: Runtime, session: str, count: int | None, as_json: bool) -> None:
+def command(runtime: Runtime, session: str, count: int | None, adapter: str | None, as_json: bool) -> None:
     """Show the latest messages of an agent.
 
     ID is a session id, the beginning of one, a session's name, or the agent's own id. The
@@ -52,7 +54,7 @@ def command(runtime: Runtime, session: str, count: int | None, as_json: bool) ->
     from agentctl.ops.sessions.peek import conversation
 
     count = runtime.usual.peek_messages if count is None else count
-    found = find_one(runtime, session).session
+    found = find_one(runtime, session, adapter=adapter).session
     said = conversation(runtime, found, count)
     _show.answer(
         said,

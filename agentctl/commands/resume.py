@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agentctl.commands._launching import SharedOptions, read_prompt, shared_options, start
-from agentctl.commands._options import ENDED_SESSION, pass_runtime
+from agentctl.commands._options import ENDED_SESSION, adapter_option, pass_runtime
 
 if TYPE_CHECKING:
     from agentctl.runtime import Runtime
@@ -23,6 +23,7 @@ GIVEN_ONCE = "give the message once: as MESSAGE or with --prompt-file."
     "--prompt-file", type=click.Path(), help="Read the message from this file; - is standard input."
 )
 @click.option("--model", help="Use another model than before.")
+@adapter_option
 @shared_options
 @pass_runtime
 def command(
@@ -33,6 +34,7 @@ def command(
     message: str | None,
     prompt_file: str | None,
     model: str | None,
+    adapter: str | None,
     shared: SharedOptions,
 ) -> int:
     """Continue a finished conversation.
@@ -61,6 +63,10 @@ def command(
         raise click.UsageError(GIVEN_ONCE)
     from_file = "-" if message == "-" else prompt_file
     text = message if from_file is None else read_prompt(from_file, "message")
+    if adapter is not None:
+        from agentctl.ops.sessions.find import find_one
+
+        session = find_one(runtime, session, adapter=adapter).session.id
     if text is None and not goes_on_by_itself(runtime, session):
         raise click.UsageError(GIVEN_ONCE)
     request = resume_request(runtime, session, text, model, shared.start_options(runtime))

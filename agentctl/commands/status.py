@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agentctl.commands import _show
-from agentctl.commands._options import ANY_SESSION, json_option, pass_runtime, quiet_option
+from agentctl.commands._options import ANY_SESSION, adapter_option, json_option, pass_runtime, quiet_option
 
 if TYPE_CHECKING:
     from agentctl.runtime import Runtime
@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 
 @click.command("status")
 @click.argument("sessions", metavar="ID...", nargs=-1, required=True, type=ANY_SESSION)
+@adapter_option
 @quiet_option
 @json_option
 @pass_runtime
-def command(runtime: Runtime, sessions: tuple[str, ...], quiet: bool, as_json: bool) -> None:
+def command(
+    runtime: Runtime, sessions: tuple[str, ...], adapter: str | None, quiet: bool, as_json: bool
+) -> None:
     """Show one or more sessions in detail.
 
     ID is a session id, the beginning of one, a session's name, or the agent's own id.
@@ -37,7 +40,7 @@ def command(runtime: Runtime, sessions: tuple[str, ...], quiet: bool, as_json: b
     from agentctl.ops.sessions.find import find_all
     from agentctl.ops.sessions.status import refreshed
 
-    found = [refreshed(runtime, one) for one in find_all(runtime, sessions)]
+    found = [refreshed(runtime, one) for one in find_all(runtime, sessions, adapter=adapter)]
     _show.answer(
         found,
         as_json=as_json,

@@ -13,6 +13,7 @@ from agentctl.commands._options import (
     DURATION_OR_ZERO,
     GROUP,
     SESSION,
+    adapter_option,
     json_option,
     pass_runtime,
     quiet_option,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     type=DURATION_OR_ZERO,
     help="How long to wait before killing the agent.  [default: stop.timeout, else the adapter's, 10s]",
 )
+@adapter_option
 @quiet_option
 @json_option
 @pass_runtime
@@ -47,6 +49,7 @@ def command(
     tree: bool,
     force: bool,
     timeout: timedelta | None,
+    adapter: str | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -80,10 +83,14 @@ def command(
 
     if sum([bool(sessions), group is not None, everything]) != 1:
         raise click.UsageError("name sessions, or give --group or --all")
+    if adapter is not None and not sessions:
+        raise click.UsageError("--adapter narrows what ID may mean: name sessions")
     if everything:
         targets = [one for one in live(runtime, runtime.state) if not one.session.is_settled]
     else:
-        targets = in_group(runtime, group) if group is not None else find_all(runtime, sessions)
+        targets = (
+            in_group(runtime, group) if group is not None else find_all(runtime, sessions, adapter=adapter)
+        )
     patience = runtime.usual.stop_timeout if timeout is None else timeout
     request = StopRequest(force=force, patience=patience)
     stopped = stop_trees(runtime, targets, request) if tree else stop(runtime, targets, request)

@@ -131,8 +131,8 @@ def clean_command(
         raise click.UsageError("give worktrees or --group, not both")
     if not targets and group is None and not merged and older_than is None:
         raise click.UsageError("give worktrees, or choose them with --group, --merged or --older-than")
-    if repo is not None and (targets or group is not None):
-        raise click.UsageError("--repo goes with --merged or --older-than only")
+    if repo is not None and group is not None:
+        raise click.UsageError("give --group or --repo, not both")
     request = CleanRequest(
         targets=targets,
         place=repo,

@@ -16,6 +16,10 @@ _PARTS = rf"(?:{_NUMBER}w)?(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m(?!s))?(?:
 _UNIT_SECONDS = (604800.0, 86400.0, 3600.0, 60.0, 1.0, 0.001)
 
 
+class TooLong(ValueError):
+    """A duration beyond the limit."""
+
+
 def parse_duration(text: str, *, allow_zero: bool = False) -> timedelta:
     """The duration written as `text`: `90s`, `10m`, `1.5h`, `1h30m`, `500ms`, `1d`, `1w`.
 
@@ -30,7 +34,7 @@ def parse_duration(text: str, *, allow_zero: bool = False) -> timedelta:
     if seconds is None:
         raise ValueError(f"duration {_quoted(text)} is not of the form 90s, 10m, 1h30m or 1d")
     if seconds > LIMIT.total_seconds():
-        raise ValueError(f"duration {_quoted(text)} is longer than ten years")
+        raise TooLong(f"duration {_quoted(text)} is longer than ten years")
     duration = timedelta(seconds=seconds)
     if not duration and not allow_zero:
         raise ValueError(f"duration {_quoted(text)} must be longer than zero")

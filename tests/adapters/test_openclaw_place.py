@@ -49,6 +49,7 @@ def test_where_nothing_speaks_of_it_there_is_no_gateway(tmp_path: Path) -> None:
     ("environ", "address"),
     [
         ({"OPENCLAW_GATEWAY_TOKEN": "t"}, ADDRESS),
+        ({"OPENCLAW_WEBHOOK_TOKEN": "t"}, ADDRESS),
         ({"OPENCLAW_GATEWAY_PASSWORD": "t"}, ADDRESS),
         ({"OPENCLAW_GATEWAY_TOKEN": "t", "OPENCLAW_GATEWAY_PORT": "4000"}, "ws://127.0.0.1:4000"),
         ({"OPENCLAW_GATEWAY_TOKEN": "t", "OPENCLAW_GATEWAY_PORT": "99999"}, ADDRESS),

@@ -256,7 +256,7 @@ def test_the_main_worktree_and_other_directories_are_no_targets(run: Run, repo: 
     plain = run("launch exec -- true").stdout.strip()
     assert "did not run in a worktree" in clean(run, plain, exit=2).stderr
     assert "no session nope" in clean(run, "nope", exit=10).stderr
-    for words in ([], ["--force"], ["x", "--group", "g"], ["x", "--repo", "."]):
+    for words in ([], ["--force"], ["x", "--group", "g"], ["--group", "g-0a1b2c", "--repo", "."]):
         clean(run, *words, exit=2)
 
 

@@ -59,10 +59,10 @@ def find(environ: Mapping[str, str]) -> Place | None:
     """The gateway of this environment; None if nothing mentions OpenClaw."""
     if url := environ.get("OPENCLAW_GATEWAY_URL"):
         # As in OpenClaw: whoever names another gateway gives its credentials, too.
-        return Place(_cleaned(url), _from_environment(environ))
+        return Place(_cleaned(url), _from_environment(environ) or _fallback(environ))
     path = config_path(environ)
     if path is None or not os.path.exists(path):
-        secret = _from_environment(environ)
+        secret = _from_environment(environ) or _fallback(environ)
         return Place(_local(environ, None), secret) if secret else None
     config, problem = _read(path)
     gateway = mapping(config.get("gateway"))
@@ -148,6 +148,12 @@ def _from_environment(environ: Mapping[str, str]) -> Secret | None:
     return None
 
 
+def _fallback(environ: Mapping[str, str]) -> Secret | None:
+    """The token that the TypeScript agentctl took: used if OpenClaw has no token of its own."""
+    value = environ.get("OPENCLAW_WEBHOOK_TOKEN")
+    return Secret(Kind.TOKEN, value) if value else None
+
+
 def _secret(gateway: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Secret | None, str | None]:
     """The secret in OpenClaw's own order, or why the configured one cannot be used."""
     auth, remote = mapping(gateway.get("auth")), mapping(gateway.get("remote"))
@@ -161,6 +167,8 @@ def _secret(gateway: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Sec
         for kind in kinds:
             if value := _value(table.get(kind), environ):
                 return Secret(kind, value), None
+    if secret := _fallback(environ):
+        return secret, None
     if any(isinstance(table.get(kind), dict) for table in (first, last) for kind in kinds):
         return None, "its token is kept outside its configuration (a SecretRef)"
     return None, None

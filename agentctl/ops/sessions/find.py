@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
+from agentctl.adapters import registry
 from agentctl.core.ids import resolve
 from agentctl.core.model import Fuse, Session, Verdict, as_stored
 from agentctl.errors import NotFound
@@ -15,17 +16,22 @@ from agentctl.store import fuses, sessions
 from agentctl.store.db import Database, reading
 
 
-def find_one(runtime: Runtime, text: str) -> Found:
+def find_one(runtime: Runtime, text: str, *, adapter: str | None = None) -> Found:
     """The session that `text` means: id or native-id prefix, or name. NotFound or Ambiguous otherwise."""
-    return find_all(runtime, [text])[0]
+    return find_all(runtime, [text], adapter=adapter)[0]
 
 
-def find_all(runtime: Runtime, texts: Sequence[str]) -> list[Found]:
-    """Each text's session once, in the order given; the state is reconciled first."""
+def find_all(runtime: Runtime, texts: Sequence[str], *, adapter: str | None = None) -> list[Found]:
+    """Each text's session once, in the order given; the state is reconciled first.
+
+    With `adapter`, only its sessions can be meant. AdapterUnavailable for one that nobody provides.
+    """
     db = runtime.readable_state
+    if adapter is not None:
+        refuse_unknown(db, adapter)
     known = {one.session.id: one for one in live(runtime, db)}
     external = cache(lambda: _external(runtime, db))
-    meant = [_resolve(runtime, db, text, known.values(), external) for text in texts]
+    meant = [_resolve(runtime, db, text, known.values(), external, adapter) for text in texts]
     return list({one.session.id: one for one in meant}.values())
 
 
@@ -57,21 +63,32 @@ def in_group(runtime: Runtime, group: str) -> list[Found]:
 
 
 def _resolve(
-    runtime: Runtime, db: Database, text: str, known: Iterable[Found], external: Callable[[], list[Found]]
+    runtime: Runtime,
+    db: Database,
+    text: str,
+    known: Iterable[Found],
+    external: Callable[[], list[Found]],
+    adapter: str | None,
 ) -> Found:
     """The agents' own stores are asked once, and only for what no row is."""
+
+    def fitting(found: Iterable[Session]) -> list[Session]:
+        return [one for one in found if adapter in (None, one.adapter)]
+
+    text = text.strip("\r\n")
     judged = {one.session.id: one for one in known}
     with reading(db):
         rows = {row.id: row for row in sessions.candidates(db, text)}
     candidates = {**rows, **{key: one.session for key, one in judged.items()}}
     try:
-        session = resolve(text, list(candidates.values()))
+        session = resolve(text, fitting(candidates.values()))
     except NotFound:
         try:
-            session = resolve(text, [*candidates.values(), *(one.session for one in external())])
+            outside = (one.session for one in external())
+            session = resolve(text, fitting([*candidates.values(), *outside]))
         except NotFound as error:
             stand_in = _stand_in(runtime, db, text)
-            if stand_in is None:
+            if stand_in is None or not fitting([stand_in]):
                 raise NotFound(error.message, hint=_meant(db, text) or error.hint) from None
             session = stand_in
         for one in external():
@@ -82,6 +99,20 @@ def _resolve(
     with reading(db):
         fuse = fuses.for_session(db, session.id)
     return settled(runtime, session, fuse)
+
+
+def refuse_unknown(db: Database, adapter: str) -> None:
+    """AdapterUnavailable for an adapter that nobody provides and no session has.
+
+    The installed packages are asked last: that costs more than a whole listing.
+    """
+    if adapter in registry.ADAPTERS:
+        return
+    with reading(db):
+        if sessions.has_adapter(db, adapter):
+            return
+    if adapter not in registry.names():
+        raise registry.unknown(adapter)
 
 
 def _meant(db: Database, text: str) -> str | None:

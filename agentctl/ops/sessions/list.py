@@ -6,14 +6,13 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from agentctl.adapters import registry
 from agentctl.core.model import FINAL, Status
 from agentctl.ops.external.which import discovering
 from agentctl.ops.found import Found
-from agentctl.ops.sessions.find import live, settled
+from agentctl.ops.sessions.find import live, refuse_unknown, settled
 from agentctl.runtime import Runtime
 from agentctl.store import fuses, sessions
-from agentctl.store.db import Database, reading
+from agentctl.store.db import reading
 
 RECENT = timedelta(days=7)
 """How far back `list -a` looks."""
@@ -39,7 +38,7 @@ def list_sessions(runtime: Runtime, request: ListRequest) -> list[Found]:
     """
     db = runtime.readable_state
     if request.adapter is not None:
-        _refuse_unknown(db, request.adapter)
+        refuse_unknown(db, request.adapter)
     found = {one.session.id: one for one in live(runtime, db)}
     wants_ended = request.ended or not FINAL.isdisjoint(request.statuses)
     horizon = request.since or runtime.now - RECENT
@@ -62,17 +61,6 @@ def list_sessions(runtime: Runtime, request: ListRequest) -> list[Found]:
         found |= _outside(runtime, request, wants_ended=wants_ended, horizon=horizon)
     chosen = sorted(_matching(found.values(), request), key=_newest_first)
     return chosen if request.limit is None else chosen[: request.limit]
-
-
-def _refuse_unknown(db: Database, adapter: str) -> None:
-    """The installed packages are asked last: that costs more than the whole listing."""
-    if adapter in registry.ADAPTERS:
-        return
-    with reading(db):
-        if sessions.has_adapter(db, adapter):
-            return
-    if adapter not in registry.names():
-        raise registry.unknown(adapter)
 
 
 def _outside(

@@ -74,6 +74,8 @@ def change(runtime: Runtime, name: str, words: Sequence[str]) -> Change:
     """Write a setting. Raises NotFound for an unknown key, UsageFault for a value it does not take."""
     key = _known(name)
     value = _option_value(name, words) if name.startswith("adapters.") else _value(name, key, words)
+    if name == "adapter":
+        _refuse_unknown_adapter(str(value))
     path = runtime.paths.config_file
     with file.alone(path):
         changed = _write(path, name, value)
@@ -82,6 +84,14 @@ def change(runtime: Runtime, name: str, words: Sequence[str]) -> Change:
     return Change(
         key=name, value=value, path=path, changed=changed, overridden_by=variable if overrides else None
     )
+
+
+def _refuse_unknown_adapter(name: str) -> None:
+    from agentctl.adapters import registry
+
+    known = registry.names()
+    if name not in known:
+        raise UsageFault(f"adapter: there is no adapter {name}", hint=near_adapter(name, known))
 
 
 def _write(path: str, name: str, value: object) -> bool:

@@ -80,9 +80,15 @@ def _chosen(runtime: Runtime, db: Database, request: CleanRequest, notes: list[s
         return
     else:
         texts = list(request.targets)
+    within = None if request.place is None else repository.find(request.place, runtime.environ)
     seen: set[str] = set()
     for text in texts:
         found, path = _place_of(runtime, db, text)
+        if within is not None and found.common != within.common:
+            raise NotFound(
+                f"{text} is not a worktree of {request.place}",
+                hint="leave out --repo: a worktree's own repository is found",
+            )
         if path in seen:
             continue
         seen.add(path)
