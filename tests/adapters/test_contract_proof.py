@@ -11,8 +11,8 @@ from agentctl.core.decide import decide
 from agentctl.core.model import AgentVerdict, ExitRecord, Liveness, Observation, Outcome
 from tests.adapters.contract import NOW, can, having, row
 
-OTHERS_MATTER = {"demo", "acp"}
-"""Adapters whose log our own program writes: its own tests say when it reports a success."""
+OTHERS_MATTER = {"demo"}
+"""Needs no proof: the agent is our own."""
 
 LOGS = {
     "nothing": "",

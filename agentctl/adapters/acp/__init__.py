@@ -49,7 +49,8 @@ def result(session: Session, log_path: str) -> Result:
         return found
     said = [message.text for message in conversation(tail) if message.role is Role.ASSISTANT]
     opened = log.opened(reading.head_lines(log_path, HEAD_BYTES))
-    return opened._replace(text=said[-1] if said else None, notes=tuple(log.silence(tail)))
+    found = opened._replace(text=said[-1] if said else None, notes=tuple(log.silence(tail)))
+    return reading.proved(session, found, log_path)
 
 
 def messages(session: Session, log_path: str) -> Iterator[Message]:
