@@ -77,7 +77,7 @@ def test_a_run_that_succeeds(run_real: RunReal, codex: Path, tmp_path: Path) -> 
         "tokens": ONCE,
         "turns": 1,
         "cost_usd": None,
-        "adapter_version": "0.169.0",
+        "adapter_version": "0.171.0",
         "lingering": False,
         "unsupervised": False,
     }

@@ -31,7 +31,7 @@ NAME = "codex"
 SUMMARY = "OpenAI Codex CLI."
 PROGRAM = "codex"
 INSTALL = "npm install -g @openai/codex"
-VERIFIED = "0.169.0"
+VERIFIED = "0.171.0"
 CAPABILITIES = ALL_LOCAL
 LADDER = (Rung(2, timedelta(seconds=10)), Rung(9, timedelta(seconds=5)))
 PROCESS_NAMES = frozenset({"codex"})
