@@ -167,13 +167,17 @@ def test_an_interrupt_while_settling_names_the_session(
     assert session in said
 
 
-def test_stop_ends_what_an_ended_agent_left(tmp_path: Path, run: Run, wait_until: WaitUntil) -> None:
+def test_stop_names_what_an_ended_agent_left_and_ends_it_only_by_force(
+    tmp_path: Path, run: Run, wait_until: WaitUntil
+) -> None:
     left = tmp_path / "left"
     session = launched(run, tmp_path / "a", "--", "sh", "-c", f"setsid sleep 60 & echo $! >{left}; exit 0")
     wait_until(lambda: run(["status", "--json", session]).json()["sessions"][0]["outcome"], timeout=20)
     pid = int(left.read_text())
     assert is_running(pid)
-    run(["stop", session])
+    assert str(pid) in run(["stop", session]).stderr
+    assert is_running(pid)
+    run(["stop", "--force", session])
     assert not is_running(pid)
 
 

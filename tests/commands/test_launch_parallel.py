@@ -143,14 +143,19 @@ def test_an_agent_that_failed_early_but_left_work_keeps_its_worktree(run: Run, r
     assert Path(f"{repo}-b", "new").exists()
 
 
-def test_the_hook_of_an_agent_whose_worktree_went_runs_in_the_repository(
+def test_the_hook_of_an_agent_whose_worktree_went_runs_nowhere_else(
     run: Run, repo: Path, tmp_path: Path, wait_until: WaitUntil
 ) -> None:
     hook = f'echo "$PWD $AGENTCTL_CWD" > "{tmp_path}/told"'
     words = ["--branch", "b", "--on-create", "false", "--on-complete", hook]
     run(["launch", "exec", *words, "--", "true"], exit=1)
-    wait_until(lambda: (tmp_path / "told").exists() and (tmp_path / "told").read_text())
-    assert (tmp_path / "told").read_text().split() == [str(repo), f"{repo}-b"]
+
+    def failed() -> bool:
+        found = run("hooks list --json").json()["deliveries"]
+        return any(one["name"] == "on_complete" and f"{repo}-b" in (one["last_error"] or "") for one in found)
+
+    wait_until(failed)
+    assert not (tmp_path / "told").exists()
     assert worktrees(repo) == []
 
 
