@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.adapters import registry
+from agentctl.adapters.acp.agents import KnownAgent
 from agentctl.adapters.base import Adapter, Capability, Message, Role
 from agentctl.core.model import AgentVerdict, Listing, Result, Status
 from agentctl.errors import AdapterUnavailable
@@ -216,8 +217,10 @@ def test_plain_text_in_a_log_is_shown(adapter: Adapter) -> None:
 @having(Capability.RESUME)
 def test_recorded_logs_are_read(adapter: Adapter) -> None:
     """Recorded samples say something; the adapter's own tests say what."""
-    samples = sorted(path for path in (DATA / adapter.NAME).glob("logs/**/*") if path.is_file())
-    assert samples, f"tests/data/{adapter.NAME}/logs has no recorded samples"
+    # The ACP agents that have a name of their own are led by the same runner, which writes the log.
+    name = "acp" if isinstance(adapter, KnownAgent) else adapter.NAME
+    samples = sorted(path for path in (DATA / name).glob("logs/**/*") if path.is_file())
+    assert samples, f"tests/data/{name}/logs has no recorded samples"
     session = row(adapter, None, native_id=None, status=Status.STOPPED, exit_code=0)
     shown: list[Message] = []
     for sample in samples:
