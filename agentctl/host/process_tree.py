@@ -45,20 +45,30 @@ class Whose(NamedTuple):
     """Who ran the agent; None where nobody knows."""
     ended: float | None = None
     """When the agent's end was recorded, in ticks; None if it is not."""
+    has_left: bool = False
+    """The shim was the reaper, recorded the end and left: what it saw below it is remembered."""
 
 
-def snapshot(whose: Whose, *, remembered: Iterable[Identity] = (), stoppers: Iterable[Identity] = ()) -> Tree:
+def snapshot(
+    whose: Whose,
+    *,
+    remembered: Iterable[Identity] = (),
+    stoppers: Iterable[Identity] = (),
+    by_mark: bool = False,
+) -> Tree:
     """Everything that belongs to the session now, with what of `remembered` still lives.
 
     The agent counts only while it is the process recorded. `stoppers` are other commands
     that are stopping it: a tool of the agent may be one, and is spared as this process is.
+    Once a reaper has left, a mark in an environment counts only with `by_mark`: for naming
+    what may belong to the session, never for ending it unasked.
     """
     seen = _Seen(_living(), whose)
     mine = {pid for target in remembered if (pid := seen.pid_of(target)) is not None}
     agent, shim = seen.pid_of(whose.agent), seen.pid_of(whose.shim)
     if shim is not None:
         mine |= seen.below_reaper(shim, agent)
-    else:
+    elif by_mark or not whose.has_left:
         mine |= seen.marked(agent)
         if agent is not None:
             mine.add(agent)

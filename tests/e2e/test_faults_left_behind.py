@@ -14,6 +14,8 @@ from agentctl.core.model import Identity, Life
 from agentctl.core.sweeping import PendingSweep
 from agentctl.host import processes
 from agentctl.host.clock import utcnow
+from agentctl.host.paths import SessionFiles
+from agentctl.ops.reconcile import terminate
 from agentctl.store import sweeps
 from agentctl.store.db import transaction
 from tests.conftest import Run, RunReal, WaitUntil
@@ -81,6 +83,24 @@ def test_force_gives_a_tool_no_time(tmp_path: Path, run: Run, wait_until: WaitUn
     run(["stop", "--force", session_id])
     assert not is_running(tool)
     assert not (place / "cleaned").exists()
+
+
+def test_once_the_shim_has_left_a_copied_id_only_names(
+    tmp_path: Path, run: Run, wait_until: WaitUntil
+) -> None:
+    session_id = launch(run, tmp_path / "work", "sleep", "300")
+    shim = pids_of(session_id).shim
+    run(["stop", session_id])
+    wait_until(lambda: not is_running(shim))
+    files = SessionFiles(str(Path(os.environ["AGENTCTL_HOME"], "sessions", session_id)))
+    copied = {**os.environ, "AGENTCTL_SESSION_ID": session_id}
+    with subprocess.Popen(["sleep", "300"], env=copied) as editor:
+        ended, named = (
+            {one.pid for one in terminate.tree(row(session_id), files, by_mark=by_mark)}
+            for by_mark in (False, True)
+        )
+        editor.kill()
+    assert (ended, named) == (set(), {editor.pid})
 
 
 def test_a_copied_id_makes_nobody_part_of_a_live_session(tmp_path: Path, run: Run) -> None:

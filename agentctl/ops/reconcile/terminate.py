@@ -53,6 +53,7 @@ def _here(recorded: Identity) -> Identity:
 def whose(session: Session, files: SessionFiles) -> Whose:
     """What there is to know of a session's processes before they are looked for."""
     shim, user = _shim_of(files)
+    held = flock.probe(files.lock)
     ended: float | None = None
     with suppress(OSError):
         ended = process_tree.ticks_since(clock.modified_at(os.stat(files.exit)))
@@ -61,9 +62,10 @@ def whose(session: Session, files: SessionFiles) -> Whose:
         sessions=os.path.dirname(files.directory),
         agent=agent_of(session),
         # A lock that is free was held by a shim that has gone: its number may be another's.
-        shim=shim if flock.probe(files.lock) is Held.YES else None,
+        shim=shim if held is Held.YES else None,
         user=user,
         ended=ended,
+        has_left=shim is not None and held is Held.NO and ended is not None,
     )
 
 
@@ -80,9 +82,13 @@ def _shim_of(files: SessionFiles) -> tuple[Identity | None, int | None]:
     return _here(Identity(int(words[3]), processes.token(words[4], surroundings))), user
 
 
-def tree(session: Session, files: SessionFiles, *, remembered: Iterable[Identity] = ()) -> Tree:
-    """The session's processes now, without those that are stopping it."""
-    return process_tree.snapshot(whose(session, files), remembered=remembered, stoppers=stoppers(files))
+def tree(
+    session: Session, files: SessionFiles, *, remembered: Iterable[Identity] = (), by_mark: bool = False
+) -> Tree:
+    """The session's processes now, without those that are stopping it; `by_mark` as in `snapshot`."""
+    return process_tree.snapshot(
+        whose(session, files), remembered=remembered, stoppers=stoppers(files), by_mark=by_mark
+    )
 
 
 @contextmanager

@@ -117,7 +117,8 @@ def _already_over(runtime: Runtime, db: Database, found: Found, *, at_once: bool
         ended = sweep.await_other(runtime, db, session, at_once=at_once)
         return Stopped(found, ended.ended, ended.survivors, was_over=True)
     survivors = {} if row is None else sweep.living(row.survivors)
-    strays = terminate.tree(session, files, remembered={} if row is None else row.targets)
+    known = {} if row is None else row.targets
+    strays = terminate.tree(session, files, remembered=known, by_mark=True)
     strays = {one: name for one, name in strays.items() if one not in survivors}
     if not at_once or not (strays or survivors):
         return Stopped(found, survivors=survivors, strays=strays, was_over=True)
