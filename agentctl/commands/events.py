@@ -107,6 +107,12 @@ def _print(runtime: Runtime, request: EventsRequest, ledger: Ledger, *, follow: 
 
 
 def _line(runtime: Runtime, event: Event, *, as_json: bool) -> str:
+    if as_json and runtime.usual.compat:
+        from agentctl import typescript
+        from agentctl.documents import to_json
+        from agentctl.ops.state.events import session_row
+
+        return to_json(typescript.event_fields(event, session_row(runtime, event.session_id)))
     if as_json:
         from agentctl.documents import event_line
 

@@ -91,6 +91,12 @@ def list_command(runtime: Runtime, ended: bool, quiet: bool, as_json: bool) -> N
     from agentctl.ops.directories.fuses import list_fuses
 
     found = list_fuses(runtime, ended=ended)
+    if as_json and runtime.usual.compat:
+        from agentctl import typescript
+        from agentctl.documents import to_json
+
+        click.echo(to_json([typescript.fuse_fields(fuse) for fuse in found]))
+        return
     _show.answer(
         found,
         as_json=as_json,

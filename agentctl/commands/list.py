@@ -21,6 +21,7 @@ from agentctl.commands._options import (
 )
 
 if TYPE_CHECKING:
+    from agentctl.ops.sessions.list import ListRequest
     from agentctl.runtime import Runtime
 
 STATUSES = ("starting", "running", "idle", "stopping", "stopped", "error")
@@ -75,18 +76,19 @@ def command(
     from agentctl.core.model import Status
     from agentctl.ops.sessions.list import ListRequest, list_sessions
 
-    found = list_sessions(
-        runtime,
-        ListRequest(
-            ended=ended,
-            adapter=adapter,
-            statuses=frozenset(Status(value) for value in status),
-            group=group,
-            name=name,
-            since=instant(since, runtime.now) if since is not None else None,
-            limit=limit,
-        ),
+    request = ListRequest(
+        ended=ended,
+        adapter=adapter,
+        statuses=frozenset(Status(value) for value in status),
+        group=group,
+        name=name,
+        since=instant(since, runtime.now) if since is not None else None,
+        limit=limit,
     )
+    if as_json and runtime.usual.compat:
+        _print_typescript(runtime, request)
+        return
+    found = list_sessions(runtime, request)
     _show.answer(
         found,
         as_json=as_json,
@@ -95,3 +97,19 @@ def command(
         quiet=quiet,
         ids=lambda found: [one.session.id for one in found],
     )
+
+
+def _print_typescript(runtime: Runtime, request: ListRequest) -> None:
+    """The sessions as the TypeScript agentctl lists them, those that have just ended among them."""
+    from agentctl import typescript
+    from agentctl.documents import to_json
+    from agentctl.ops.sessions.list import list_sessions
+
+    wanted = {typescript.status_of(status) for status in request.statuses}
+    everything = request._replace(ended=True, statuses=frozenset(), limit=None)
+    shown = [
+        typescript.session_fields(one.session, one.status)
+        for one in list_sessions(runtime, everything)
+        if request.ended or typescript.stays(one.session, runtime.now)
+    ]
+    click.echo(to_json([one for one in shown if not wanted or one["status"] in wanted][: request.limit]))

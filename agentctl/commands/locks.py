@@ -40,6 +40,12 @@ def command(runtime: Runtime, quiet: bool, as_json: bool) -> None:
     from agentctl.ops.directories.locks import held_locks
 
     found = held_locks(runtime)
+    if as_json and runtime.usual.compat:
+        from agentctl import typescript
+        from agentctl.documents import to_json
+
+        click.echo(to_json([typescript.lock_fields(lock) for lock in found]))
+        return
     _show.answer(
         found,
         as_json=as_json,

@@ -41,6 +41,13 @@ def command(
     from agentctl.ops.sessions.status import refreshed
 
     found = [refreshed(runtime, one) for one in find_all(runtime, sessions, adapter=adapter)]
+    if as_json and runtime.usual.compat:
+        from agentctl import typescript
+        from agentctl.documents import to_json
+
+        shown = [typescript.session_fields(one.session, one.status) for one in found]
+        click.echo(to_json(shown[0] if len(shown) == 1 else shown))
+        return
     _show.answer(
         found,
         as_json=as_json,

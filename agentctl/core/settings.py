@@ -60,6 +60,12 @@ def _string(value: object) -> str:
     return value
 
 
+def _compat(value: object) -> str:
+    if value != "typescript":
+        raise ValueError("must be typescript")
+    return "typescript"
+
+
 def _duration(value: object) -> timedelta:
     if not isinstance(value, str):
         raise ValueError('must be a quoted duration such as "10m"')
@@ -185,6 +191,13 @@ class Settings:
         "Adapter for launches that do not name one.",
         unset="first installed",
         variable=variables.ADAPTER,
+    )
+    compat: str | None = _setting(
+        "compat",
+        _compat,
+        "Whose JSON --json prints: typescript.",
+        unset="agentctl's",
+        variable=variables.COMPAT,
     )
     fuse: timedelta | None = _setting(
         "defaults.fuse", _duration, "Stop each session after this long.", variable=variables.FUSE

@@ -129,3 +129,35 @@ def test_a_default_adapter_must_exist(run: Run) -> None:
     assert "there is no adapter nosuch" in refused.stderr
     assert "demo" in run("config set adapter dem", exit=2).stderr
     run("config set adapter demo")
+
+
+def test_its_json_is_printed_on_request(run: Run, ended: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = run("launch exec --name on --fuse 1h --force -- sleep 60").lines[0]
+    monkeypatch.setenv("AGENTCTL_COMPAT", "typescript")
+    listed = {one["id"]: one for one in run("list --json").json()}
+    assert (listed[live]["status"], listed[ended]["status"]) == ("running", "stopped")
+    for words in ("--name on", "--limit 1", "--status running"):
+        assert [one["id"] for one in run(f"list --json {words}").json()] == [live], words
+    assert listed[live]["stoppedAt"] is None
+    assert listed[ended]["stoppedAt"] is not None
+    keys = [
+        "id",
+        "adapter",
+        "status",
+        "startedAt",
+        "stoppedAt",
+        "cwd",
+        "spec",
+        "model",
+        "tokens",
+        "cost",
+        "pid",
+        "meta",
+    ]
+    assert list(listed[ended]) == keys
+    assert run("list --json --status running").json() == [listed[live]]
+    assert run(["status", "--json", ended]).json() == listed[ended]
+    assert [one["type"] for one in run("locks --json").json()] == ["auto"]
+    assert [one["sessionId"] for one in run("fuses --json").json()] == [live]
+    assert f'"sessionId": "{ended}"' in run("events --json").stdout
+    run(["stop", live])

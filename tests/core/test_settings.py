@@ -76,7 +76,7 @@ def test_every_key_arrives() -> None:
 
 def test_the_full_configuration_names_every_key_of_the_schema() -> None:
     named = {f"{table}.{key}" for table, keys in FULL.items() if isinstance(keys, dict) for key in keys}
-    assert {key.name for key in SCHEMA} <= named | {"adapter"}
+    assert {key.name for key in SCHEMA} <= named | {"adapter", "compat"}
 
 
 def test_every_end_of_a_session_is_a_webhook_event() -> None:

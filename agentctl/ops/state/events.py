@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agentctl.core.ledger import EVENT_TYPES, Event
+from agentctl.core.model import Session
 from agentctl.errors import NotFound, UsageFault
 from agentctl.host.waiting import ticks
 from agentctl.ops.reconcile.reconcile import reconcile
 from agentctl.ops.sessions.find import find_one
 from agentctl.runtime import Runtime
-from agentctl.store import events
+from agentctl.store import events, sessions
 from agentctl.store.db import Database, reading
 
 DEFAULT_COUNT = 20
@@ -55,6 +56,13 @@ def session_of(runtime: Runtime, text: str) -> str:
             if events.since(db, 0, limit=1, session_id=text):
                 return text
         raise
+
+
+def session_row(runtime: Runtime, session_id: str | None) -> Session | None:
+    """The session of an event, unless it was forgotten."""
+    db = runtime.readable_state
+    with reading(db):
+        return None if session_id is None else sessions.get(db, session_id)
 
 
 def open_ledger(runtime: Runtime, request: EventsRequest) -> Ledger:
