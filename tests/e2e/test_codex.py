@@ -95,10 +95,10 @@ def test_a_run_that_succeeds(run_real: RunReal, codex: Path, tmp_path: Path) -> 
 def test_what_a_run_does_is_shown_while_it_is_at_work(
     run_real: RunReal, wait_until: WaitUntil, codex: Path, tmp_path: Path
 ) -> None:
-    session = launch(run_real, tmp_path / "project", "--", BYPASS, model="tool-bash-2").lines[0]
+    session = launch(run_real, tmp_path / "project", "--", BYPASS, model="tool-bash-8").lines[0]
     known = when_known(run_real, wait_until, session)
-    wait_until(lambda: tool(2, tmp_path / "home"))
-    assert "[exec_command] sleep 2 → running" in run_real(["logs", session]).lines
+    wait_until(lambda: tool(8, tmp_path / "home"))
+    wait_until(lambda: "[exec_command] sleep 8 → running" in run_real(["logs", session]).lines)
     assert psutil.Process(known["pid"]).name() == "codex", "the program itself, not its launcher"
     assert [(one["id"], one["pid"]) for one in listed(run_real)] == [(session, known["pid"])]
     run_real(["wait", session], timeout=PATIENCE)

@@ -219,7 +219,10 @@ def test_a_killed_run_has_failed_and_its_tool_can_be_ended(
     expect(after, outcome="failed", exit_code=137, signal=signal.SIGKILL, native_id=told["native_id"])
     assert after["reason"].startswith("killed by SIGKILL after")
     assert sleeping.is_running(), "the test's own premise"
-    run_real(["stop", told["id"]])
+    assert str(sleeping.pid) in run_real(["stop", told["id"]]).stderr, (
+        "named, because nobody stopped its session"
+    )
+    run_real(["stop", "--force", told["id"]])
     wait_until(lambda: not tagged(told["id"]))
     assert not sleeping.is_running() or sleeping.status() == psutil.STATUS_ZOMBIE
 
