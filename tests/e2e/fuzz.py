@@ -50,6 +50,9 @@ LONGEST = 120
 PACE = 0.05
 """Seconds between two rounds: commands must get somewhere between two faults."""
 
+SUSPENDED = 20
+"""Seconds after which a command that waits for a suspended one is given its way."""
+
 NEVER = frozenset({70})
 """Exit codes that no fault explains: a bug."""
 
@@ -105,7 +108,12 @@ class World:
 
     def finish(self, verb: Verb) -> str:
         """What it printed; anything that no fault explains is noted."""
-        stdout, stderr = verb.process.communicate(timeout=LONGEST)
+        try:
+            stdout, stderr = verb.process.communicate(timeout=SUSPENDED)
+        except subprocess.TimeoutExpired:
+            # It waits for a process that was suspended in the middle of its work on the database.
+            go_on(self, everybody=True)
+            stdout, stderr = verb.process.communicate(timeout=LONGEST)
         code = verb.process.returncode
         if code in NEVER or "Traceback" in stderr:
             self.wrong.append(f"agentctl {' '.join(verb.words)}: exit {code}: {stderr.strip()}")

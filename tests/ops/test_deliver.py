@@ -32,6 +32,7 @@ from agentctl.ops.reconcile.deliver import BACKOFF, Delivered
 from agentctl.runtime import Runtime
 from agentctl.store import outbox
 from agentctl.store.db import Database, reading, transaction
+from tests.e2e.fault_tools import is_running
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SECRET = "sésame"
@@ -291,7 +292,7 @@ def test_a_hook_is_ended_at_its_limit_with_what_it_started(
     assert post.go() == Delivered(failed=1)
     assert post.row(number).last_error == "ended at its limit of 0.3 s"
     child = int((tmp_path / "child").read_text())
-    wait_until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: not is_running(child))
 
 
 def test_a_hook_without_its_directory_is_a_failure(post: Post, tmp_path: Path) -> None:
@@ -336,7 +337,7 @@ def test_a_hook_that_went_down_with_the_machine_is_run_again_once_its_claim_expi
     os.kill(hook, signal.SIGKILL)
     lock = Path(post.runtime.paths.state) / "hooks" / "key-1.on_complete.lock"
     wait_until(lambda: flock.probe(str(lock)) is Held.NO)
-    wait_until(lambda: not psutil.pid_exists(hook) or psutil.Process(hook).status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: not is_running(hook))
 
     claimed = post.row(number)
     assert (claimed.state, claimed.attempts) == (DeliveryState.PENDING, 1)

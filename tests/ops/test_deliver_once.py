@@ -10,7 +10,6 @@ from collections.abc import Iterator, Set
 from datetime import timedelta
 from pathlib import Path
 
-import psutil
 import pytest
 
 from agentctl.core.ledger import Delivery, DeliveryKind, DeliveryState
@@ -24,6 +23,7 @@ from agentctl.runtime import Runtime
 from agentctl.store import outbox, sessions
 from agentctl.store.db import Database, reading, transaction
 from tests.conftest import Run, WaitUntil
+from tests.e2e.fault_tools import is_running
 from tests.git_tools import make_repository
 from tests.planting import NOON, Field, field_in, write_exit
 
@@ -189,7 +189,7 @@ def test_a_hook_without_its_deliverer_is_ended_at_its_limit(
     deliverer.kill()
     deliverer.wait(10)
     hook = int((tmp_path / "pids").read_text().split()[0])
-    wait_until(lambda: not psutil.pid_exists(hook) or psutil.Process(hook).status() == psutil.STATUS_ZOMBIE)
+    wait_until(lambda: not is_running(hook))
     after = later(runtime)
     wait_until(lambda: deliver.deliver(after, after.state) == Delivered(failed=1))
     after.close()
@@ -215,7 +215,7 @@ def test_a_hook_without_its_keeper_is_kept_to_its_limit_and_not_run_again(
     after = later(runtime)
     assert deliver.deliver(after, after.state) == Delivered(failed=int(deliverer_too))
     after.close()
-    assert not psutil.pid_exists(hook) or psutil.Process(hook).status() == psutil.STATUS_ZOMBIE
+    assert not is_running(hook)
     assert [row.last_error for row in rows(runtime).values()] == ["ended at its limit of 1 s"]
     assert (tmp_path / "runs").read_text() == "begin\n"
 
