@@ -22,7 +22,8 @@ from typing import NamedTuple
 from agentctl.core import variables
 from agentctl.core.model import Identity, Life
 from agentctl.core.sweeping import Tree
-from agentctl.host import clock, machine, processes
+from agentctl.host import clock, machine, pid_file, processes
+from agentctl.host.paths import SessionFiles
 from agentctl.host.processes import Stat
 
 GIVEN_TO_AGENTS = frozenset({"output.log", "tree", "prompt"})
@@ -208,12 +209,11 @@ class _Seen:
         """The process is the agent or the shim that another session has recorded."""
         if "/" in session_id:
             return False
-        try:
-            with open(os.path.join(self.whose.sessions, session_id, "pid"), encoding="ascii") as file:
-                words = file.read(256).split()
-        except (OSError, ValueError):
+        written = pid_file.read(SessionFiles(os.path.join(self.whose.sessions, session_id)).pid)
+        if written is None:
             return False
-        return [str(pid), self.table[pid].ticks] in (words[:2], words[3:5])
+        known = ((written.pid, written.ticks), (written.shim, written.shim_ticks))
+        return (pid, self.table[pid].ticks) in known
 
     def _proves(self, path: str, others: Set[str]) -> bool:
         """Whether a process that has this file open is one of agentctl's own, or of another session."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from agentctl.core import variables
 from agentctl.host import flock, machine, surroundings
 from agentctl.host.paths import SessionFiles
+from agentctl.host.pid_file import REAPER
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -23,10 +24,6 @@ Detached: TypeAlias = "Popen[bytes]"
 
 RESET = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE)
 """A shell cannot undo what it was started ignoring, so these are reset before it starts."""
-
-
-REAPER = "reaper"
-"""The last word of a pid file whose shim adopts whatever loses its parent below it."""
 
 _PR_SET_CHILD_SUBREAPER = 36
 

@@ -27,9 +27,8 @@ from agentctl.core.model import (
     Session,
 )
 from agentctl.errors import AdapterUnavailable
-from agentctl.host import clock, flock, processes, waiting
+from agentctl.host import clock, flock, pid_file, processes, waiting
 from agentctl.host.files import read_small
-from agentctl.host.machine import UNREAD, Surroundings
 from agentctl.host.paths import SessionFiles
 
 
@@ -114,19 +113,12 @@ def read_exit(files: SessionFiles) -> ExitRecord | None:
 
 def read_agent(files: SessionFiles) -> AgentRecord | None:
     """The pid file: None if there is none, or it is not one that a shim wrote."""
-    try:
-        stat = os.stat(files.pid)
-        words = (read_small(files.pid, 256) or b"").decode("ascii", "replace").split()
-    except OSError:
+    written = pid_file.read(files.pid)
+    if written is None:
         return None
-    if len(words) < 3 or not words[0].isdigit():
-        return None
-    # Earlier versions wrote neither machine nor namespace: the boot alone says where that was.
-    surroundings = Surroundings(words[2], *(words[5:7] if len(words) >= 7 else (UNREAD, UNREAD)))
-    pid, at = int(words[0]), clock.modified_at(stat)
-    return AgentRecord(
-        pid=pid, start_token=processes.recorded_token(pid, words[1], surroundings, at), started_at=at
-    )
+    at = clock.modified_at(written.stat)
+    token = processes.recorded_token(written.pid, written.ticks, written.surroundings, at)
+    return AgentRecord(pid=written.pid, start_token=token, started_at=at)
 
 
 def report_of(session: Session, files: SessionFiles, *, ended: bool) -> Result:

@@ -16,11 +16,10 @@ from typing import NamedTuple
 from agentctl.core.effects import Signal
 from agentctl.core.model import Held, Identity, Life, Session
 from agentctl.core.sweeping import Tree
-from agentctl.host import clock, flock, machine, process_tree, processes, waiting
+from agentctl.host import clock, flock, pid_file, process_tree, processes, waiting
 from agentctl.host.files import read_small, remove, write_private
 from agentctl.host.paths import STOPPER, SessionFiles
 from agentctl.host.process_tree import Whose
-from agentctl.host.spawn import REAPER
 
 GONE_WITHIN = 5.0
 """Seconds that processes get to vanish after KILL."""
@@ -71,15 +70,13 @@ def whose(session: Session, files: SessionFiles) -> Whose:
 
 def _shim_of(files: SessionFiles) -> tuple[Identity | None, int | None]:
     """The shim, if it adopts what loses its parent below it, and who ran the agent."""
-    try:
-        user = os.stat(files.pid).st_uid
-        words = (read_small(files.pid, 256) or b"").decode("ascii", "replace").split()
-    except OSError:
+    written = pid_file.read(files.pid)
+    if written is None:
         return None, None
-    if len(words) < 8 or words[7] != REAPER or not words[3].isdigit():
+    user = written.stat.st_uid
+    if written.shim is None or not written.is_reaper:
         return None, user
-    surroundings = machine.Surroundings(words[2], words[5], words[6])
-    return _here(Identity(int(words[3]), processes.token(words[4], surroundings))), user
+    return _here(Identity(written.shim, processes.token(written.shim_ticks, written.surroundings))), user
 
 
 def tree(
