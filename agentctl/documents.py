@@ -7,7 +7,7 @@ the JSON of `list` loads nothing that only people need.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -84,11 +84,6 @@ def session_document(found: Found, now: datetime) -> dict[str, Any]:
         "transcript_path": session.transcript_path,
         "adapter_version": session.adapter_version,
     }
-
-
-def sessions_json(documents: Iterable[Mapping[str, Any]]) -> str:
-    """The one document that every verb about sessions answers with, even about a single one."""
-    return document(sessions=list(documents))
 
 
 def event_document(event: Event) -> dict[str, Any]:

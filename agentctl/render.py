@@ -27,7 +27,6 @@ from agentctl.documents import (
     event_line,
     notes,
     session_document,
-    sessions_json,
     timestamp,
     to_json,
 )
@@ -52,7 +51,6 @@ __all__ = [
     "session_document",
     "session_record",
     "session_table",
-    "sessions_json",
     "table",
     "tilde",
     "timestamp",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from agentctl.core import variables
 from agentctl.host.clock import utcnow
+from agentctl.host.owner import continue_as_owner, give_to_owner
 from agentctl.host.paths import Paths
 from agentctl.host.surroundings import inherited
 
@@ -65,10 +66,7 @@ class Runtime:
     def from_environment(actor: str = "agentctl") -> Runtime:
         """The runtime of this process."""
         paths, environ = Paths.from_environment(os.environ), inherited(os.environ)
-        if os.geteuid() == 0:
-            from agentctl.host.owner import continue_as_owner
-
-            continue_as_owner(paths.state, environ)
+        continue_as_owner(paths.state, environ)
         if environ.get(variables.HOME):
             # Programs started from here run elsewhere, where a relative home would be another directory.
             environ[variables.HOME] = paths.state
@@ -96,6 +94,18 @@ class Runtime:
         from agentctl.host.config_file import load
 
         return load(self.paths.config_file, self.environ)
+
+    @property
+    def has_own_webhook(self) -> bool:
+        """This process's environment names an address or a secret for posts."""
+        return any(self.environ.get(name) for name in (variables.WEBHOOK_URL, variables.WEBHOOK_SECRET))
+
+    @cached_property
+    def shared_settings(self) -> Settings:
+        """The configuration without this process's own webhook: what every process sees."""
+        from agentctl.host.config_file import load
+
+        return load(self.paths.config_file, {}) if self.has_own_webhook else self.settings
 
     @cached_property
     def sound_settings(self) -> Settings | None:
@@ -152,10 +162,7 @@ class Runtime:
         )
 
     def _keep(self, database: Database) -> Database:
-        if os.geteuid() == 0:
-            from agentctl.host.owner import give_to_owner
-
-            give_to_owner(self.paths.database)
+        give_to_owner(self.paths.database)
         self._opened.append(database)
         return database
 

@@ -100,11 +100,11 @@ def test_times_are_utc_whatever_the_zone() -> None:
 
 
 def test_sessions_come_in_one_document() -> None:
-    made = json.loads(render.sessions_json([documents.session_document(view(), NOW)]))
+    made = json.loads(documents.document(sessions=[documents.session_document(view(), NOW)]))
     assert list(made) == ["schema_version", "sessions"]
     assert made["schema_version"] == 1
     assert made["sessions"][0]["id"] == session().id
-    assert json.loads(render.sessions_json([])) == {"schema_version": 1, "sessions": []}
+    assert json.loads(documents.document(sessions=[])) == {"schema_version": 1, "sessions": []}
 
 
 def test_an_event_is_one_line() -> None:
@@ -151,7 +151,7 @@ def test_documents_take_values_as_they_are() -> None:
 
 def test_json_does_not_import_tabulate() -> None:
     program = (
-        "import sys; from agentctl import render; render.sessions_json([]);"
+        "import sys; from agentctl import render; render.document(sessions=[]);"
         "assert 'tabulate' not in sys.modules;"
         "render.table(['A'], [['1']]); assert 'tabulate' in sys.modules"
     )

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
@@ -18,6 +18,7 @@ from agentctl.core import variables
 from agentctl.errors import OperationFailed
 
 if TYPE_CHECKING:
+    from agentctl.core.model import Session
     from agentctl.ops.start.launch import Launched
     from agentctl.ops.start.plan import LaunchRequest, StartOptions
     from agentctl.ops.start.prompt import ContextRequest
@@ -228,10 +229,15 @@ def start(runtime: Runtime, request: LaunchRequest, *, wait: bool, as_json: bool
 def _answer(runtime: Runtime, launched: Launched, *, as_json: bool) -> None:
     from agentctl.ops.sessions.find import find_one
 
-    session = launched.session
-    if as_json:
-        click.echo(_show.sessions_document(runtime, [find_one(runtime, session.id)]))
-        return
+    _show.answer(
+        launched.session,
+        as_json=as_json,
+        document=lambda session: _show.sessions_fields(runtime, [find_one(runtime, session.id)]),
+        text=_tell,
+    )
+
+
+def _tell(session: Session) -> None:
     print_id(session.id)
     if sys.stderr.isatty():
         _show.note(
@@ -260,9 +266,10 @@ def _wait(runtime: Runtime, launched: Launched, *, as_json: bool) -> int:
     if not as_json:
         print_id(launched.session.id)
     waited = wait(runtime, [find_one(runtime, launched.session.id)])
-    one = waited.found[0]
-    if as_json:
-        click.echo(_show.sessions_document(runtime, waited.found))
-    else:
-        _show.note(f"session {one.session.id[:8]} {one.session.outcome or one.status}: {one.reason}")
+    _show.answer(
+        waited.found,
+        as_json=as_json,
+        document=partial(_show.sessions_fields, runtime),
+        text=lambda found: _show.outcome(found[0]),
+    )
     return waited.exit_code

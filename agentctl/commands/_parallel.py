@@ -109,7 +109,7 @@ def _wait(runtime: Runtime, ids: Sequence[str], *, as_json: bool) -> int:
 
     waited = wait(runtime, find_all(runtime, ids))
     for one in waited.found:
-        _show.note(f"session {one.session.id[:8]} {one.session.outcome or one.status}: {one.reason}")
+        _show.outcome(one)
     return waited.exit_code
 
 

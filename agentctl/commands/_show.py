@@ -70,15 +70,8 @@ def home(runtime: Runtime) -> str | None:
     return runtime.environ.get("HOME")
 
 
-def sessions_document(runtime: Runtime, found: Iterable[Found]) -> str:
-    """The one JSON document that every verb about sessions answers with."""
-    from agentctl.documents import document
-
-    return document(**sessions_fields(runtime, found))
-
-
 def sessions_fields(runtime: Runtime, found: Iterable[Found]) -> Mapping[str, object]:
-    """The fields of that document."""
+    """The fields of the one JSON document that every verb about sessions answers with."""
     from agentctl.documents import session_document
 
     now = runtime.clock()
@@ -126,6 +119,11 @@ def hint(text: str | None) -> None:
 
     if text:
         click.echo(f"hint: {clean(text)}", err=True)
+
+
+def outcome(one: Found) -> None:
+    """Tell people how a session ended, or what it is doing."""
+    note(f"session {one.session.id[:8]} {one.session.outcome or one.status}: {one.reason}")
 
 
 def note(message: str) -> None:

@@ -21,7 +21,6 @@ from agentctl.commands._options import (
 from agentctl.errors import PartlyDone
 
 if TYPE_CHECKING:
-    from agentctl.core.sweeping import Tree
     from agentctl.ops.sessions.stop import Stopped
     from agentctl.runtime import Runtime
 
@@ -125,6 +124,8 @@ def _processes(one: Stopped) -> Iterator[Mapping[str, object]]:
 
 
 def _tell(stopped: Sequence[Stopped]) -> None:
+    from agentctl.core.sweeping import named
+
     for one in stopped:
         session = one.found.session
         if one.was_over:
@@ -133,12 +134,12 @@ def _tell(stopped: Sequence[Stopped]) -> None:
             reason = one.found.reason or "its end has not been seen"
             _show.note(f"session {session.id[:8]} {session.outcome or one.found.status}: {reason}")
         if one.ended:
-            _show.note(f"session {session.id[:8]}: also ended {_named(one.ended)}")
+            _show.note(f"session {session.id[:8]}: also ended {named(one.ended)}")
         if one.container and one.is_stray:
             _show.note(f"session {session.id[:8]}: {one.container}")
             _show.hint(f"agentctl stop --force {session.id[:8]} kills it")
         if one.strays:
-            _show.note(f"session {session.id[:8]} has left these running: {_named(one.strays)}")
+            _show.note(f"session {session.id[:8]} has left these running: {named(one.strays)}")
             _show.hint(f"agentctl stop --force {session.id[:8]} kills them")
 
 
@@ -158,6 +159,8 @@ def _hint(one: Stopped) -> str:
 
 
 def _remains(one: Stopped) -> str:
+    from agentctl.core.sweeping import named
+
     from agentctl.ops.sessions.doubt import is_given_up
 
     who = f"session {one.found.session.id[:8]}"
@@ -167,8 +170,4 @@ def _remains(one: Stopped) -> str:
         return f"{who}: {one.container}"
     if not one.survivors:
         return f"{who}: its end has not been seen"
-    return f"{who}: these processes could not be ended: {_named(one.survivors)}"
-
-
-def _named(processes: Tree) -> str:
-    return ", ".join(f"{one.pid} ({name})" if name else str(one.pid) for one, name in processes.items())
+    return f"{who}: these processes could not be ended: {named(one.survivors)}"

@@ -104,7 +104,7 @@ def command(
 
 def _tell(waited: Waited) -> None:
     for one in waited.found:
-        _show.note(f"session {one.session.id[:8]} {one.session.outcome or one.status}: {one.reason}")
+        _show.outcome(one)
 
 
 def _ids(waited: Waited) -> list[str]:

@@ -116,7 +116,7 @@ def clean_command(
 
     Without ID or PATH, give --group, --merged or --older-than: they choose among all worktrees
     that agentctl made in --repo, by default in the current directory's repository; outside of
-    any repository, in all. A squash merge does not count as merged.
+    any repository, in all.
 
     \b
     Exit status:

@@ -9,6 +9,11 @@ Tree = dict[Identity, str]
 """Processes, each with the name of its program."""
 
 
+def named(processes: Tree) -> str:
+    """The processes as people read them: `123 (node), 124 (sh)`."""
+    return ", ".join(f"{one.pid} ({name})" if name else str(one.pid) for one, name in processes.items())
+
+
 class PendingSweep(NamedTuple):
     """The row of a session whose processes are to be ended, are being ended, or were.
 

@@ -21,7 +21,7 @@ from agentctl.core import variables
 from agentctl.core.model import Held, Life
 from agentctl.host import flock, processes, spawn, waiting
 from agentctl.host.files import read_small, remove
-from agentctl.host.shell import KEPT, SHORT_OF, Ran
+from agentctl.host.shell import SHORT_OF, Ran, not_started, tail
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -157,12 +157,8 @@ def _start(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    except OSError as error:
-        said = f"cannot start in {cwd}: {error.strerror}"
-        return Ran(None, "", said, is_worth_repeating=error.errno in SHORT_OF)
-    except ValueError as error:
-        # NUL or a lone surrogate, from an agent's own report, has no place in an environment.
-        return Ran(None, "", f"cannot start: {error}")
+    except (OSError, ValueError) as error:
+        return not_started(error, cwd)
     finally:
         os.close(output)
 
@@ -231,7 +227,6 @@ def _read(path: str) -> str | None:
 def _tail(place: str) -> str:
     try:
         with open(place + ".out", "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            return os.pread(file.fileno(), KEPT, max(size - KEPT, 0)).decode("utf-8", "replace")
+            return tail(file.fileno())
     except OSError:
         return ""

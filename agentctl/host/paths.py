@@ -42,7 +42,7 @@ class Paths(NamedTuple):
     @property
     def told_endings(self) -> str:
         """Left by the reap that has said which events are posted by default."""
-        return f"{self.state}/told-endings"
+        return os.path.join(self.state, "told-endings")
 
     @property
     def database(self) -> str:

@@ -53,32 +53,38 @@ def run(command: str, *, cwd: str, environ: Mapping[str, str], limit: float) -> 
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        except OSError as error:
-            said = f"cannot start in {cwd}: {error.strerror}"
-            return Ran(None, "", said, is_worth_repeating=error.errno in SHORT_OF)
-        except ValueError as error:
-            # NUL or a lone surrogate, from an agent's own report, has no place in an environment.
-            return Ran(None, "", f"cannot start: {error}")
+        except (OSError, ValueError) as error:
+            return not_started(error, cwd)
         try:
             code = process.wait(limit)
         except subprocess.TimeoutExpired:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            return Ran(None, _tail(output.fileno()), f"ended at its limit of {limit:g} s")
+            return Ran(None, tail(output.fileno()), f"ended at its limit of {limit:g} s")
         except BaseException:
             # Interrupted: the hook is in its own session, where ^C does not reach it.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             raise
-        return Ran(code, _tail(output.fileno()), None if code == 0 else f"exit {_as_shell(code)}")
+        return Ran(code, tail(output.fileno()), None if code == 0 else f"exit {_as_shell(code)}")
 
 
 def _as_shell(code: int) -> int:
     return 128 - code if code < 0 else code
 
 
-def _tail(descriptor: int) -> str:
+def not_started(error: OSError | ValueError, cwd: str) -> Ran:
+    """What a hook is that could not be started in this directory."""
+    if isinstance(error, OSError):
+        said = f"cannot start in {cwd}: {error.strerror}"
+        return Ran(None, "", said, is_worth_repeating=error.errno in SHORT_OF)
+    # NUL or a lone surrogate, from an agent's own report, has no place in an environment.
+    return Ran(None, "", f"cannot start: {error}")
+
+
+def tail(descriptor: int) -> str:
+    """The end of what was printed to this file, as text."""
     size = os.fstat(descriptor).st_size
     return os.pread(descriptor, KEPT, max(size - KEPT, 0)).decode("utf-8", "replace")

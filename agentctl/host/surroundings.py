@@ -83,6 +83,15 @@ def split(environ: Mapping[str, str], program: str) -> tuple[dict[str, str], dic
     return shim, agent
 
 
+def of_hooks(environ: Mapping[str, str]) -> dict[str, str]:
+    """What a hook gets of a call's variables: nothing of a shim's, nothing that changes its shell."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if not name.startswith((variables.SET, variables.SHIM)) and name not in SHELL_MODES
+    }
+
+
 def _is_function_of_the_shim(name: str, program: str) -> bool:
     """Whether this is bash's exported function of a name that the shim calls."""
     function, mark, _ = name.removeprefix("BASH_FUNC_").partition("%%" if name.endswith("%%") else "()")

@@ -17,13 +17,11 @@ from agentctl.core.model import Identity
 from agentctl.core.sweeping import Tree
 from agentctl.host import processes, waiting
 from agentctl.host.process_tree import below
+from agentctl.host.shell import tail
 from agentctl.host.spawn import adopting_orphans
 
 if TYPE_CHECKING:
     from subprocess import Popen
-
-KEPT = 64 * 1024
-"""Bytes of the output that are kept: its end."""
 
 BETWEEN_LOOKS = 0.02
 
@@ -70,8 +68,7 @@ def run(
             except BaseException:
                 _end(keeper)
                 raise
-        text = os.pread(output.fileno(), KEPT, max(os.fstat(output.fileno()).st_size - KEPT, 0))
-    said = text.decode("utf-8", "replace")
+        said = tail(output.fileno())
     if code is None:
         return Watched(f"ended at its limit of {limit:g} s", said, {})
     return Watched(None if code == "0" else f"exit {code}", said, left)

@@ -200,14 +200,9 @@ def _next_attempt(row: Delivery, now: datetime) -> datetime | None:
 
 def _run_hook(runtime: Runtime, row: Delivery, command: str, *, again: bool) -> Ran | None:
     from agentctl.host import keeper
-    from agentctl.host.surroundings import SHELL_MODES
+    from agentctl.host.surroundings import of_hooks
 
-    environ = {
-        name: value
-        for name, value in runtime.environ.items()
-        if not name.startswith((variables.SET, variables.SHIM)) and name not in SHELL_MODES
-    }
-    environ |= row.payload["env"]
+    environ = {**of_hooks(runtime.environ), **row.payload["env"]}
     environ |= {variables.HOOK: "1", variables.ATTEMPT: str(row.attempts)}
     return keeper.run(
         command,

@@ -123,7 +123,7 @@ def append_event(
         reason=event.reason,
         data=event.data,
     )
-    if event.type == "fuse.expired":
+    if event.type == EXPIRED:
         counters.increment(db, FUSES_EXPIRED)
 
 

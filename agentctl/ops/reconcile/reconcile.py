@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from agentctl.core import variables
 from agentctl.core.deadlines import decide_fuse, decide_lock
 from agentctl.core.decide import decide
 from agentctl.core.effects import AppendEvent, Signal, Sweep
@@ -75,8 +74,11 @@ def reconcile(
         return Reconciled(tuple(verdicts.values()), written=False)
     if is_due:
         _start_deliverer(runtime)
-    for session_id in unswept:
-        _hand_over(runtime, db, session_id)
+    if unswept:
+        from agentctl.ops.reconcile import sweep
+
+        for session_id in unswept:
+            sweep.hand_over(runtime, session_id)
     if not free_fuses and not expired and not changed:
         return Reconciled(tuple(verdicts.values()))
     try:
@@ -88,7 +90,7 @@ def reconcile(
 
 def _can_post_what_waits(runtime: Runtime, db: Database) -> bool:
     """Posts wait for an address or a secret, and this process's environment has it."""
-    if not any(runtime.environ.get(name) for name in (variables.WEBHOOK_URL, variables.WEBHOOK_SECRET)):
+    if not runtime.has_own_webhook:
         return False
     waiting = outbox.waiting(db)
     if not waiting or runtime.sound_settings is None:

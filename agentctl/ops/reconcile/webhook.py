@@ -16,7 +16,6 @@ from agentctl.core.ids import fingerprint
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from agentctl.core.settings import Settings
     from agentctl.runtime import Runtime
 
 ADDRESS, SECRET = "address=", "secret="
@@ -53,7 +52,7 @@ def target(runtime: Runtime, wanted: str | None) -> str | None:
     """
     wanted = wish(runtime.environ) if wanted is None else wanted
     if _marked(wanted, ADDRESS) is None:
-        url = _in_file(runtime).webhook_url
+        url = runtime.shared_settings.webhook_url
         if url is None:
             return None
         wanted = f"{without_secrets(url)} {wanted}"
@@ -64,7 +63,7 @@ def resolve(runtime: Runtime, stored: str) -> Post | Waits | None:
     """What a stored target means here and now; None if no address is configured any more."""
     if not stored.startswith(AS_CONFIGURED):
         return Post(stored, runtime.settings.webhook_secret)
-    ours, file = runtime.settings, _in_file(runtime)
+    ours, file = runtime.settings, runtime.shared_settings
     url, secret = file.webhook_url, file.webhook_secret
     if (mark := _marked(stored, ADDRESS)) is not None:
         url = _matching(mark, ours.webhook_url, url)
@@ -83,12 +82,3 @@ def _marked(words: str, mark: str) -> str | None:
 
 def _matching(mark: str, *values: str | None) -> str | None:
     return next((value for value in values if value and fingerprint(value) == mark), None)
-
-
-def _in_file(runtime: Runtime) -> Settings:
-    """The settings without what this process's environment adds to them."""
-    if not any(runtime.environ.get(name) for name in (variables.WEBHOOK_URL, variables.WEBHOOK_SECRET)):
-        return runtime.settings
-    from agentctl.host.config_file import load
-
-    return load(runtime.paths.config_file, {})

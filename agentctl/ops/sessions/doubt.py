@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from agentctl.core.decide import give_up
 from agentctl.core.ids import short
-from agentctl.core.model import Fuse, Liveness, Session, StopCause, Verdict
+from agentctl.core.model import Fuse, Liveness, Observation, Session, StopCause, Verdict
 from agentctl.ops.reconcile.observe import look
 from agentctl.runtime import Runtime
 from agentctl.store import sessions
@@ -16,8 +16,13 @@ from agentctl.store.db import Database, reading
 
 def is_doubtful(runtime: Runtime, session: Session) -> bool:
     """Its end is not on file, and neither a lock nor a process says whether it lives."""
+    return _in_doubt(runtime, session) is not None
+
+
+def _in_doubt(runtime: Runtime, session: Session) -> Observation | None:
+    """What was seen of a session if that says nothing; None if somebody can say what became of it."""
     seen = look(session, runtime.paths.session(session.id))
-    return seen.exit is None and seen.liveness is Liveness.UNKNOWN
+    return seen if seen.exit is None and seen.liveness is Liveness.UNKNOWN else None
 
 
 def is_given_up(session: Session) -> bool:
@@ -27,19 +32,19 @@ def is_given_up(session: Session) -> bool:
 
 def given_up(runtime: Runtime, session: Session, fuse: Fuse | None) -> Verdict | None:
     """The end of a session that a user gives up; None if somebody can say what became of it."""
-    seen = look(session, runtime.paths.session(session.id))
-    if seen.exit is not None or seen.liveness is not Liveness.UNKNOWN:
-        return None
-    return give_up(session, fuse, seen, runtime.clock())
+    seen = _in_doubt(runtime, session)
+    return None if seen is None else give_up(session, fuse, seen, runtime.clock())
 
 
 def way_out(runtime: Runtime, session: Session, otherwise: str) -> str:
     """The hint at a session that is in the way; `otherwise` where it will end like any other."""
     if is_given_up(session):
         return unlocking(session)
-    if is_doubtful(runtime, session):
-        return f"agentctl cannot tell whether it lives: agentctl stop --force {short(session.id)} gives it up"
-    return otherwise
+    return _giving_up(session) if is_doubtful(runtime, session) else otherwise
+
+
+def _giving_up(session: Session) -> str:
+    return f"agentctl cannot tell whether it lives: agentctl stop --force {short(session.id)} gives it up"
 
 
 def unlocking(session: Session) -> str:
@@ -51,7 +56,10 @@ def doubtful(runtime: Runtime, db: Database) -> Iterator[tuple[str, str]]:
     with reading(db):
         rows = sessions.unsettled(db)
     for row in rows:
-        seen = look(row, runtime.paths.session(row.id))
-        if seen.exit is None and seen.liveness is Liveness.UNKNOWN:
-            what = "was given up" if is_given_up(row) else "may live or not"
-            yield f"session {short(row.id)} {what}: {seen.evidence}", way_out(runtime, row, "")
+        seen = _in_doubt(runtime, row)
+        if seen is None:
+            continue
+        what, hint = "may live or not", _giving_up(row)
+        if is_given_up(row):
+            what, hint = "was given up", unlocking(row)
+        yield f"session {short(row.id)} {what}: {seen.evidence}", hint

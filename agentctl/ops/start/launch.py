@@ -18,6 +18,7 @@ from agentctl.core import containers
 from agentctl.core.ids import short
 from agentctl.core.model import AgentRecord, FuseAction, Identity, Outcome, Session, Status
 from agentctl.core.requests import abandoned, started
+from agentctl.core.sweeping import named
 from agentctl.errors import (
     AdapterUnavailable,
     AgentctlError,
@@ -336,8 +337,7 @@ def _undo(runtime: Runtime, session: Session, agent: AgentRecord) -> None:
 def _give_up(runtime: Runtime, db: Database, session: Session, error: BaseException) -> None:
     """End a row whose agent never started; its locks are freed with it."""
     if ended := hooks.end_what_it_left(runtime, db, session):
-        names = ", ".join(f"{one.pid} ({name})" for one, name in ended.items())
-        _add(error, f"what its on-create hook had left running was ended: {names}")
+        _add(error, f"what its on-create hook had left running was ended: {named(ended)}")
     reason = str(error) or type(error).__name__
     with reading(db):
         current, fuse = sessions.get(db, session.id), fuses.for_session(db, session.id)

@@ -12,6 +12,7 @@ from agentctl.core.model import Session
 from agentctl.core.sweeping import Tree
 from agentctl.errors import OperationFailed
 from agentctl.host import watched
+from agentctl.host.surroundings import of_hooks
 from agentctl.ops.reconcile import deliver, sweep, terminate
 from agentctl.ops.reconcile.effects import hook_environment, queue_hook
 from agentctl.runtime import Runtime
@@ -36,15 +37,10 @@ def run_on_create(runtime: Runtime, db: Database, session: Session, check: Calla
         outbox.fail(db, row.id, error="its launcher did not see its end", output=None, next_attempt_at=None)
     if claimed is None:
         return
-    environ = {
-        name: value
-        for name, value in runtime.environ.items()
-        if not name.startswith((variables.SET, variables.SHIM))
-    }
     ran = watched.run(
         row.target,
         cwd=session.cwd,
-        environ={**environ, **hook_environment(session, event_id), variables.HOOK: "1"},
+        environ={**of_hooks(runtime.environ), **hook_environment(session, event_id), variables.HOOK: "1"},
         limit=runtime.settings.hook_timeout.total_seconds(),
         check=check,
     )
