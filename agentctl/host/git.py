@@ -152,7 +152,8 @@ def _scrubbed(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _named(words: Sequence[str]) -> str:
     """The command of an argument list, without options: `worktree add`."""
-    plain = [word for word in words if not word.startswith("-")]
+    before = ("", *words)
+    plain = [word for word, last in zip(words, before, strict=False) if last != "-c" and word[:1] != "-"]
     return " ".join(plain[:2] if plain[:1] == ["worktree"] else plain[:1])
 
 

@@ -117,6 +117,11 @@ class Repository(NamedTuple):
         if os.path.dirname(self.common) != self.main != self.common:
             write_private(os.path.join(self.common, MAIN), os.fsencode(self.main))
 
+    def fork(self, commit: str, other: str, *, cwd: str | None = None) -> str | None:
+        """The last commit that both have in common; None if they have none."""
+        found = self.ask("merge-base", commit, other, cwd=cwd)
+        return found.strip() if found else None
+
     def is_contained(self, head: str, target: str) -> bool:
         """Whether `target` has the changes of `head` as other commits: by a squashed merge, or a rebase."""
         try:
@@ -125,8 +130,8 @@ class Repository(NamedTuple):
             return False
 
     def _is_contained(self, head: str, target: str) -> bool:
-        base = self.ask("merge-base", head, target)
-        if base is None or self.ask("diff", *UNTOUCHED, base.strip(), head) is not None:
+        base = self.fork(head, target)
+        if base is None or self.ask("diff", *UNTOUCHED, base, head) is not None:
             return False  # nothing in common, or nothing but commits that undo each other
         merges = self.line("rev-list", "--count", "--merges", f"{target}..{head}")
         if merges == "0" and self._has_patches(target, head):
@@ -135,7 +140,7 @@ class Repository(NamedTuple):
             # Objects made for a look do not go into the repository.
             objects = os.path.join(self.common, "objects")
             extra = {"GIT_OBJECT_DIRECTORY": place, "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(objects)}
-            words = (*IDENTITY, "commit-tree", f"{head}^{{tree}}", "-p", base.strip(), "-m", "squashed")
+            words = (*IDENTITY, "commit-tree", f"{head}^{{tree}}", "-p", base, "-m", "squashed")
             squashed = self.run(*words, extra=extra).strip()
             if self._has_patches(target, squashed, extra):
                 return True

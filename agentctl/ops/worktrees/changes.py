@@ -136,8 +136,7 @@ def _base(found: Repository, work: Work, tip: str | None, asked: str | None) -> 
 
 def _fork(found: Repository, commit: str, tip: str | None) -> str:
     """Where `tip` left the line of `commit`; that commit itself if they have no ancestor in common."""
-    ancestor = found.ask("merge-base", commit, tip, cwd=found.here) if tip else None
-    return ancestor.strip() if ancestor else commit
+    return (found.fork(commit, tip, cwd=found.here) if tip else None) or commit
 
 
 def _in_order(files: list[FileChange]) -> tuple[FileChange, ...]:

@@ -139,11 +139,12 @@ def _by_path(runtime: Runtime, db: Database, text: str) -> tuple[Repository, str
         return repository.find(gone[0].repo or "", runtime.environ), path
     found = repository.find(path, runtime.environ)
     around = [one for one in found.checkouts() if is_within(path, os.path.realpath(one.path))]
-    if not around or max(around, key=lambda one: len(one.path)).is_main:
+    nearest = max(around, key=lambda one: len(one.path), default=None)
+    if nearest is None or nearest.is_main:
         raise UsageFault(
             f"{path} is not a linked worktree", hint="agentctl worktree list shows those of a repository"
         )
-    return found, os.path.realpath(max(around, key=lambda one: len(one.path)).path)
+    return found, os.path.realpath(nearest.path)
 
 
 def _fits(runtime: Runtime, one: Worktree, request: CleanRequest, notes: list[str]) -> bool:

@@ -130,7 +130,8 @@ class Worktree(NamedTuple):
 
 def inspect(found: Repository, checkout: Checkout) -> Inspected:
     """Look at one worktree; only at its commits if its directory is gone."""
-    whole = [commit for name in ("HEAD", "refs/remotes/origin/HEAD") if (commit := found.commit(name))]
+    targets = (found.commit(name) for name in ("HEAD", "refs/remotes/origin/HEAD"))
+    whole = dict.fromkeys(filter(None, targets))  # mostly the same commit
     head = checkout.commit
     merged = head is not None and any(found.is_ancestor(head, commit) for commit in whole)
     alone = 0 if merged else unpushed(found, checkout)
@@ -141,8 +142,8 @@ def inspect(found: Repository, checkout: Checkout) -> Inspected:
     if checkout.missing or not os.path.isdir(path):
         return Inspected(checkout, "", unpushed=alone, merged=merged, contained=contained)
     directory = found.git_directory(path)
-    modified, untracked = _status(found, path, directory)
-    links = _entries(found, path)[1]
+    names, links = _entries(found, path)
+    modified, untracked = _status(found, path, directory, names, links)
     return Inspected(
         checkout,
         directory,
@@ -162,8 +163,13 @@ def inspect(found: Repository, checkout: Checkout) -> Inspected:
     )
 
 
-def _status(found: Repository, path: str, directory: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of changed and of untracked files. Ignored files are neither: a removal deletes them."""
+def _status(
+    found: Repository, path: str, directory: str, names: list[str], links: list[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of changed and of untracked files. Ignored files are neither: a removal deletes them.
+
+    `names` and `links` are the `_entries` of the worktree.
+    """
     words = (
         "status",
         "--porcelain=v1",
@@ -171,7 +177,6 @@ def _status(found: Repository, path: str, directory: str) -> tuple[tuple[str, ..
         "--no-renames",
         "--untracked-files=all",
     )
-    names, links = _entries(found, path)
     if names:
         with index_copy(found, path, directory, watching=names) as extra:
             lines = found.records(*words, cwd=path, extra=extra)
@@ -188,7 +193,7 @@ def _is_changed_inside(found: Repository, path: str, link: str) -> bool:
     place = os.path.join(path, link)
     if not os.path.lexists(os.path.join(place, ".git")):
         return False
-    return any(_status(found, place, found.git_directory(place)))
+    return any(_status(found, place, found.git_directory(place), *_entries(found, place)))
 
 
 def unwatched(found: Repository, path: str) -> list[str]:
@@ -249,10 +254,10 @@ def list_worktrees(runtime: Runtime, place: str | None, *, sizes: bool = True) -
     Without a place: those of the current directory's repository. Outside of any repository:
     those that agentctl made, in every repository in which sessions have run.
     """
-    from agentctl.ops.sessions.find import live
+    from agentctl.ops.reconcile.reconcile import reconcile
 
     db = runtime.readable_state
-    live(runtime, db)  # reconciles, so that the worktrees of sessions that have ended are free
+    reconcile(runtime, db)  # so that the worktrees of sessions that have ended are free
     found = _here(runtime) if place is None else repository.find(place, runtime.environ)
     if found is not None:
         return worktrees_of(runtime, db, found, sizes=sizes)
