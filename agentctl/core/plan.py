@@ -163,15 +163,10 @@ def suffixes(slots: Sequence[Slot]) -> list[str]:
 
 def numbered(names: Sequence[str]) -> list[str]:
     """The same names, those that occurred before with a number that makes them new."""
-    taken = set(names)
-    seen: set[str] = set()
     unique: list[str] = []
     for name in names:
-        candidate, number = name, 2
-        while candidate in seen or (candidate != name and candidate in taken):
-            candidate, number = f"{name}-{number}", number + 1
-        seen.add(candidate)
-        unique.append(candidate)
+        others = {*names} - {name}
+        unique.append(first_free(name, {*unique, *others}.__contains__))
     return unique
 
 

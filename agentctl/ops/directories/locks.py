@@ -88,7 +88,7 @@ def unlock(runtime: Runtime, directory: str, *, force: bool = False) -> Unlocked
         given_up = {row.id: row for row in sessions.unsettled(db) if is_given_up(row)}
         freed = tuple(row for row in held if force or row.session_id is None or row.session_id in given_up)
         if not freed:
-            raise _in_use(held[0], "agentctl unlock --force frees it anyway")
+            raise in_use(held[0], "agentctl unlock --force frees it anyway")
         for row in freed:
             locks.release(db, row.id)
             abandoned = given_up.get(row.session_id or "")
@@ -132,17 +132,21 @@ def _own(runtime: Runtime, db: Database, held: list[Lock], holder: str, now: dat
         if row.session_id is not None:
             hint = f"wait for it (agentctl wait {short(row.session_id)}) or stop it"
             session = sessions.get(db, row.session_id)
-            raise _in_use(row, hint if session is None else way_out(runtime, session, hint))
+            raise in_use(row, hint if session is None else way_out(runtime, session, hint))
         if row.holder != holder and not decide_lock(row, now):
-            why = f" ({row.reason})" if row.reason else ""
-            raise Locked(
-                f"{row.directory} is locked by {row.holder}{why}",
-                hint=f"agentctl unlock {shlex.quote(row.directory)} frees it",
-            )
+            raise held_by(row)
     return held
 
 
-def _in_use(row: Lock, way_out: str) -> Locked:
+def held_by(row: Lock, otherwise: str = "") -> Locked:
+    """The error for a directory that a person has locked; `otherwise` is a further way out."""
+    why = f" ({row.reason})" if row.reason else ""
+    hint = f"agentctl unlock {shlex.quote(row.directory)} frees it{otherwise}"
+    return Locked(f"{row.directory} is locked by {row.holder}{why}", hint=hint)
+
+
+def in_use(row: Lock, way_out: str) -> Locked:
+    """The error for a directory that a session holds."""
     return Locked(f"{row.directory} is in use by session {short(row.session_id or '')}", hint=way_out)
 
 

@@ -32,6 +32,7 @@ from agentctl.host import spawn, waiting
 from agentctl.host.files import create_private, remove_directory, write_private
 from agentctl.host.owner import give_files_to_owner, give_to_owner
 from agentctl.host.paths import SessionFiles
+from agentctl.ops.directories.locks import held_by, in_use
 from agentctl.ops.reconcile import manifest, terminate
 from agentctl.ops.reconcile.observe import has_ended, read_agent
 from agentctl.ops.reconcile.reconcile import commit, reconcile, record_end
@@ -124,15 +125,13 @@ def _launch_once(
             hooks.run_on_create(runtime, db, plan.session, before_start)
             before_start()
         except BaseException as error:
-            _take_back(plan, error)
-            _give_up(runtime, db, plan.session, error)
+            _abandon(runtime, db, plan, error)
             raise
         try:
             shim = _spawn(runtime, plan, files, lock)
         except Exception as error:
             # Not an interrupt: it may come after the fork, and then the lock shows whether it runs.
-            _take_back(plan, error)
-            _give_up(runtime, db, plan.session, error)
+            _abandon(runtime, db, plan, error)
             raise
     finally:
         os.close(lock)
@@ -211,12 +210,8 @@ def refuse_held(runtime: Runtime, db: Database, directory: str) -> None:
         hint = f"wait for it (agentctl wait {who}), stop it, or pass --force to share"
         if holder is not None:
             hint = way_out(runtime, holder, hint)
-        raise Locked(f"{directory} is in use by session {who}", hint=hint)
-    why = f" ({first.reason})" if first.reason else ""
-    raise Locked(
-        f"{directory} is locked by {first.holder}{why}",
-        hint=f"agentctl unlock {directory} frees it; --force launches anyway",
-    )
+        raise in_use(first, hint)
+    raise held_by(first, "; --force launches anyway")
 
 
 def _make_worktree(plan: Plan) -> None:
@@ -231,6 +226,12 @@ def _make_worktree(plan: Plan) -> None:
         error = AdapterUnavailable(f"program {program} is not in the worktree, or cannot be run")
         _take_back(plan, error)
         raise error
+
+
+def _abandon(runtime: Runtime, db: Database, plan: Plan, error: BaseException) -> None:
+    """Undo a launch whose agent never started: its worktree, what its hook left running, its row."""
+    _take_back(plan, error)
+    _give_up(runtime, db, plan.session, error)
 
 
 def _take_back(plan: Plan, error: BaseException) -> None:
@@ -294,8 +295,7 @@ def _await_agent(
         "the agent could not be started: its shim left no trace of it",
         hint=f"is the disk full? is {files.directory} writable?",
     )
-    _take_back(plan, error)
-    _give_up(runtime, db, plan.session, error)
+    _abandon(runtime, db, plan, error)
     raise error
 
 

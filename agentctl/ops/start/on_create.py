@@ -13,7 +13,7 @@ from agentctl.core.sweeping import Tree
 from agentctl.errors import OperationFailed
 from agentctl.host import watched
 from agentctl.host.surroundings import of_hooks
-from agentctl.ops.reconcile import deliver, sweep, terminate
+from agentctl.ops.reconcile import sweep, terminate
 from agentctl.ops.reconcile.effects import hook_environment, queue_hook
 from agentctl.runtime import Runtime
 from agentctl.store import outbox, sweeps
@@ -30,13 +30,11 @@ def run_on_create(runtime: Runtime, db: Database, session: Session, check: Calla
     with transaction(db):
         if not queue_hook(runtime, db, session, ON_CREATE, event_id, now):
             return
-        # Claimed in the transaction that queues it, so that no deliverer takes it from under us.
         row = next(one for one in outbox.list_all(db, session_id=session.id) if one.name == ON_CREATE)
-        claimed = outbox.claim(db, row.id, now=now, until=now + deliver.longest(runtime, row))
-        # Given up beforehand: should this launcher die, nobody may run it for a session that never began.
+        outbox.claim(db, row.id, now=now, until=now)  # counts the attempt
+        # Given up in the transaction that queues it, so that no deliverer takes it from under us.
+        # Should this launcher die, nobody may run it for a session that never began.
         outbox.fail(db, row.id, error="its launcher did not see its end", output=None, next_attempt_at=None)
-    if claimed is None:
-        return
     ran = watched.run(
         row.target,
         cwd=session.cwd,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from agentctl.adapters import registry
@@ -132,7 +132,7 @@ def plan_launch(runtime: Runtime, request: LaunchRequest) -> Plan:
                 f"an argument of {len(os.fsencode(word))} bytes is longer than a program can be given",
                 hint="pass long text by --prompt-file, or in a file that the command reads",
             )
-    fuse = _fuse(runtime, options, session_id)
+    fuse = _fuse(runtime, options, session_id, now)
     depth = _depth(runtime, request)
     previous = request.predecessor
     session = Session(
@@ -202,12 +202,11 @@ def _not_installed(program: str, name: str, adapter: Adapter, why_not: str | Non
     return AdapterUnavailable(f"adapter {name}: {program}: command not found", hint=hint)
 
 
-def _fuse(runtime: Runtime, options: StartOptions, session_id: str) -> Fuse | None:
+def _fuse(runtime: Runtime, options: StartOptions, session_id: str, now: datetime) -> Fuse | None:
     """`--fuse` stops the session; the default fuse stops nothing; `--no-fuse` sets none."""
-    wanted = options.fuse or (None if options.no_fuse else runtime.settings.fuse)
     if options.no_fuse:
         return None
-    now = runtime.clock()
+    wanted = options.fuse or runtime.settings.fuse
     length = wanted or DEFAULT_FUSE
     warn = options.fuse_warn or (runtime.settings.fuse_warn if wanted else None)
     if options.fuse_warn is not None and warn is not None and warn >= length:
