@@ -19,43 +19,11 @@ from agentctl.core.ledger import Delivery, Event, shown_target
 from agentctl.core.model import Fuse, FuseAction, FuseState, Lock, Session, Status, Tokens
 from agentctl.core.signals import signal_name
 from agentctl.core.text import clean, display_width, one_line
-from agentctl.documents import (
-    SCHEMA_VERSION,
-    document,
-    elapsed,
-    event_document,
-    event_line,
-    notes,
-    session_document,
-    timestamp,
-    to_json,
-)
+from agentctl.documents import elapsed, notes
 
 if TYPE_CHECKING:
     from agentctl.ops.found import Found
     from agentctl.ops.state.doctor_agents import Finding
-
-__all__ = [
-    "PLAIN_WIDTH",
-    "SCHEMA_VERSION",
-    "as_tree",
-    "delivery_table",
-    "doctor_report",
-    "document",
-    "event_document",
-    "event_line",
-    "event_text",
-    "fuse_table",
-    "lock_table",
-    "record",
-    "session_document",
-    "session_record",
-    "session_table",
-    "table",
-    "tilde",
-    "timestamp",
-    "to_json",
-]
 
 PLAIN_WIDTH = 200
 """Width of a table that goes into a file or pipe."""
@@ -102,7 +70,7 @@ def as_tree(views: Sequence[Found]) -> list[Found]:
     pending = [(view, 0) for view in reversed(below.get(None, []))]
     while pending:
         view, depth = pending.pop()
-        ordered.append(_at_depth(view, depth))
+        ordered.append(view._replace(depth=depth))
         pending.extend((child, depth + 1) for child in reversed(below.pop(view.session.id, [])))
     return ordered
 
@@ -199,10 +167,6 @@ def _telling_length(ids: Sequence[str]) -> int:
 
 def _indent(depth: int) -> str:
     return "  " * (depth - 1) + "└ " if depth else ""
-
-
-def _at_depth(view: Found, depth: int) -> Found:
-    return view._replace(depth=depth)
 
 
 def tilde(path: str, home: str | None) -> str:

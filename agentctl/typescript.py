@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from agentctl.core.addresses import as_given
 from agentctl.core.model import Fuse, Lock, Session, Status
 from agentctl.documents import timestamp
 
@@ -83,5 +84,5 @@ def fuse_fields(fuse: Fuse) -> Mapping[str, Any]:
         "ttlMs": (fuse.deadline - fuse.created_at) // timedelta(milliseconds=1),
         "createdAt": timestamp(fuse.created_at),
         "expiresAt": timestamp(fuse.deadline),
-        "onExpire": {"script": fuse.command, "webhook": fuse.url},
+        "onExpire": {"script": fuse.command, "webhook": as_given(fuse.url)},
     }

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import pytest
 
-from agentctl import documents, render
+from agentctl import documents
 from agentctl.adapters.base import Message, Role
 from agentctl.core.ledger import Event
 from agentctl.core.model import Fuse, Outcome, Session, Status, Tokens, as_stored
@@ -31,8 +31,8 @@ def document(
     of: Session, with_fuse: Fuse | None = None, log_path: str | None = None, **over: object
 ) -> dict[str, object]:
     found = Found(as_stored(of, with_fuse)._replace(**over), log_path)  # type: ignore[arg-type]
-    made = render.session_document(found, NOW)
-    return dict(json.loads(render.to_json(made)))
+    made = documents.session_document(found, NOW)
+    return dict(json.loads(documents.to_json(made)))
 
 
 def test_a_session_document_has_every_key_in_order() -> None:
@@ -95,8 +95,8 @@ def test_durations_that_nobody_knows_are_null_and_none_is_negative() -> None:
 
 def test_times_are_utc_whatever_the_zone() -> None:
     elsewhere = NOW.astimezone(timezone(timedelta(hours=5, minutes=30)))
-    assert render.timestamp(elsewhere) == "2026-03-01T12:00:00.000Z"
-    assert render.timestamp(None) is None
+    assert documents.timestamp(elsewhere) == "2026-03-01T12:00:00.000Z"
+    assert documents.timestamp(None) is None
 
 
 def test_sessions_come_in_one_document() -> None:
@@ -112,7 +112,7 @@ def test_an_event_is_one_line() -> None:
     event = Event(
         cursor=7, type="session.started", session_id="a", at=NOW, actor="launch", reason=None, data=data
     )
-    line = render.event_line(event)
+    line = documents.event_line(event)
     assert "\n" not in line
     made = json.loads(line)
     assert list(made) == ["schema_version", "cursor", "type", "session_id", "at", "actor", "reason", "data"]
@@ -121,7 +121,7 @@ def test_an_event_is_one_line() -> None:
 
 
 def test_json_is_ascii_and_sound_whatever_an_agent_wrote() -> None:
-    text = render.document(
+    text = documents.document(
         said=HOSTILE, pair="\ud83d\ude00", tail="x\udcff", literal="\\ud83d", cost=float("nan"), grün=["日本"]
     )
     assert text.isascii()
@@ -134,24 +134,24 @@ def test_json_is_ascii_and_sound_whatever_an_agent_wrote() -> None:
     assert made["cost"] is None
     assert made["grün"] == ["日本"]
     text.encode("utf-8")
-    render.to_json(made)
+    documents.to_json(made)
 
 
 def test_documents_take_values_as_they_are() -> None:
     said = Message(role=Role.ASSISTANT, text="hello", at=NOW)
-    made = json.loads(render.document(said=said._asdict(), lasts=timedelta(seconds=2), names={"b", "a"}))
+    made = json.loads(documents.document(said=said._asdict(), lasts=timedelta(seconds=2), names={"b", "a"}))
     assert made["schema_version"] == 1
     assert made["said"]["at"] == "2026-03-01T12:00:00.000Z"
     assert made["said"]["text"] == "hello"
     assert made["lasts"] == 2000
     assert made["names"] == ["a", "b"]
     with pytest.raises(TypeError, match="object"):
-        render.document(what=object())
+        documents.document(what=object())
 
 
 def test_json_does_not_import_tabulate() -> None:
     program = (
-        "import sys; from agentctl import render; render.document(sessions=[]);"
+        "import sys; from agentctl import documents, render; documents.document(sessions=[]);"
         "assert 'tabulate' not in sys.modules;"
         "render.table(['A'], [['1']]); assert 'tabulate' in sys.modules"
     )

@@ -28,16 +28,20 @@ def answer(
     text: Callable[[T], str | None],
     quiet: bool = False,
     ids: Callable[[T], Iterable[str]] = lambda _: (),
+    typescript: Callable[[T], object] | None = None,
 ) -> None:
     """Print a result in the form that was asked for: one JSON document, ids, or text for people.
+
+    `typescript` gives what the TypeScript agentctl would print in place of the document.
 
     `document` gives the document's fields. `text` gives what is printed, if anything; notes
     about the result, which belong on standard error, it writes itself.
     """
     if as_json:
         from agentctl.documents import document as encoded
+        from agentctl.documents import to_json
 
-        shown: str | None = encoded(**document(result))
+        shown: str | None = to_json(typescript(result)) if typescript else encoded(**document(result))
     elif quiet:
         shown = "\n".join(ids(result))
     else:

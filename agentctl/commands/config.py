@@ -51,11 +51,11 @@ def command() -> None:
 @pass_runtime
 def path(runtime: Runtime, as_json: bool) -> None:
     """Print the path of the configuration file."""
-    from agentctl import render
+    from agentctl.documents import document
     from agentctl.ops.settings import config as configure
 
     where = runtime.paths.config_file
-    click.echo(render.document(path=where, exists=configure.exists(runtime)) if as_json else where)
+    click.echo(document(path=where, exists=configure.exists(runtime)) if as_json else where)
 
 
 @command.command()
@@ -71,12 +71,12 @@ def get(runtime: Runtime, key: str, as_json: bool) -> None:
     \b
     Exit status: 0 printed, 2 the file is not valid TOML, 10 no such setting.
     """
-    from agentctl import render
+    from agentctl.documents import document
     from agentctl.ops.settings import config as configure
 
     setting = configure.one(runtime, key)
     if as_json:
-        click.echo(render.document(**_fields(setting, secret=setting.value)))
+        click.echo(document(**_fields(setting, secret=setting.value)))
     elif setting.value is not None:
         click.echo(_plain(setting.value, "\n"))
 
@@ -130,16 +130,18 @@ def show(runtime: Runtime, as_json: bool) -> None:
     \b
     Exit status: 0 shown, 2 something in the file is wrong.
     """
-    from agentctl import render
+    from agentctl.documents import document
     from agentctl.ops.settings import config as configure
 
     settings = configure.every(runtime)
     if as_json:
         listed = [_fields(_public(setting), secret=None) for setting in settings]
-        click.echo(render.document(path=runtime.paths.config_file, settings=listed))
+        click.echo(document(path=runtime.paths.config_file, settings=listed))
         return
+    from agentctl.render import table
+
     rows = [(setting.key, _shown(_public(setting)), setting.source) for setting in settings]
-    click.echo(render.table(("KEY", "VALUE", "SOURCE"), rows))
+    click.echo(table(("KEY", "VALUE", "SOURCE"), rows))
 
 
 def _public(setting: Setting) -> Setting:
@@ -178,8 +180,8 @@ def _plain(value: Any, separator: str) -> str:
 
 def _report(change: Change, *, as_json: bool) -> None:
     if as_json:
-        from agentctl import render
+        from agentctl.documents import document
 
-        click.echo(render.document(key=change.key, path=change.path, changed=change.changed))
+        click.echo(document(key=change.key, path=change.path, changed=change.changed))
     elif change.overridden_by:
         click.echo(f"agentctl: {change.overridden_by} is set and overrides {change.key}", err=True)

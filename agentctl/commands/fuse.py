@@ -91,12 +91,6 @@ def list_command(runtime: Runtime, ended: bool, quiet: bool, as_json: bool) -> N
     from agentctl.ops.directories.fuses import list_fuses
 
     found = list_fuses(runtime, ended=ended)
-    if as_json and runtime.usual.compat:
-        from agentctl import typescript
-        from agentctl.documents import to_json
-
-        click.echo(to_json([typescript.fuse_fields(fuse) for fuse in found]))
-        return
     _show.answer(
         found,
         as_json=as_json,
@@ -104,7 +98,14 @@ def list_command(runtime: Runtime, ended: bool, quiet: bool, as_json: bool) -> N
         text=partial(_table, runtime),
         quiet=quiet,
         ids=lambda found: [fuse.id for fuse in found],
+        typescript=_typescript if as_json and runtime.usual.compat else None,
     )
+
+
+def _typescript(found: list[Fuse]) -> object:
+    from agentctl.typescript import fuse_fields
+
+    return [fuse_fields(fuse) for fuse in found]
 
 
 def _table(runtime: Runtime, found: list[Fuse]) -> str:
@@ -237,14 +238,9 @@ def _tell(runtime: Runtime, fuse: Fuse) -> None:
         _show.note(f"the fuse of {whose} fires {when}: action {fuse.action}")
 
 
-def _url(fuse: Fuse) -> str | None:
-    """The address as it was given; of one from the environment, what may be shown."""
-    from agentctl.core.addresses import is_web_address, without_secrets
-
-    return fuse.url if fuse.url is None or is_web_address(fuse.url) else without_secrets(fuse.url)
-
-
 def _fields(found: list[Fuse]) -> Mapping[str, object]:
+    from agentctl.core.addresses import as_given
+
     return {
         "fuses": [
             {
@@ -256,7 +252,7 @@ def _fields(found: list[Fuse]) -> Mapping[str, object]:
                 "state": fuse.state,
                 "warn_at": fuse.warn_at,
                 "command": fuse.command,
-                "url": _url(fuse),
+                "url": as_given(fuse.url),
                 "created_at": fuse.created_at,
             }
             for fuse in found

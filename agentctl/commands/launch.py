@@ -115,9 +115,10 @@ def command(
     to the agent's program unchanged; with adapter exec it is the command to run.
 
     The directory is held until the session has ended: a second launch in it is refused.
-    Every session has a fuse. With --fuse the session is stopped at that deadline, or by the
-    first agentctl command after it. Without --fuse, a fuse of 4 h stops nothing: until it
-    ends, a running process counts as alive even if the agent's own store does not list it.
+    Every session has a fuse, unless --no-fuse is given. With --fuse the session is stopped
+    at that deadline, or by the first agentctl command after it. Without --fuse, a fuse of 4 h
+    stops nothing: until it ends, a running process counts as alive even if the agent's own
+    store does not list it.
 
     Several agents, started with --adapter or --matrix, form a group. Each works in its own
     worktree on its own branch; an agent that cannot be started leaves neither behind. The

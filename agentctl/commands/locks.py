@@ -40,12 +40,6 @@ def command(runtime: Runtime, quiet: bool, as_json: bool) -> None:
     from agentctl.ops.directories.locks import held_locks
 
     found = held_locks(runtime)
-    if as_json and runtime.usual.compat:
-        from agentctl import typescript
-        from agentctl.documents import to_json
-
-        click.echo(to_json([typescript.lock_fields(lock) for lock in found]))
-        return
     _show.answer(
         found,
         as_json=as_json,
@@ -53,7 +47,14 @@ def command(runtime: Runtime, quiet: bool, as_json: bool) -> None:
         text=partial(_table, runtime),
         quiet=quiet,
         ids=_directories,
+        typescript=_typescript if as_json and runtime.usual.compat else None,
     )
+
+
+def _typescript(found: Iterable[Lock]) -> object:
+    from agentctl.typescript import lock_fields
+
+    return [lock_fields(lock) for lock in found]
 
 
 def _directories(found: Iterable[Lock]) -> Iterable[str]:

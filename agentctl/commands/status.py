@@ -11,6 +11,9 @@ from agentctl.commands import _show
 from agentctl.commands._options import ANY_SESSION, adapter_option, json_option, pass_runtime, quiet_option
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agentctl.ops.found import Found
     from agentctl.runtime import Runtime
 
 
@@ -41,13 +44,6 @@ def command(
     from agentctl.ops.sessions.status import refreshed
 
     found = [refreshed(runtime, one) for one in find_all(runtime, sessions, adapter=adapter)]
-    if as_json and runtime.usual.compat:
-        from agentctl import typescript
-        from agentctl.documents import to_json
-
-        shown = [typescript.session_fields(one.session, one.status) for one in found]
-        click.echo(to_json(shown[0] if len(shown) == 1 else shown))
-        return
     _show.answer(
         found,
         as_json=as_json,
@@ -55,4 +51,12 @@ def command(
         text=partial(_show.session_records, runtime),
         quiet=quiet,
         ids=lambda found: [one.session.id for one in found],
+        typescript=_typescript if as_json and runtime.usual.compat else None,
     )
+
+
+def _typescript(found: Sequence[Found]) -> object:
+    from agentctl.typescript import session_fields
+
+    shown = [session_fields(one.session, one.status) for one in found]
+    return shown[0] if len(shown) == 1 else shown

@@ -160,7 +160,6 @@ def _hint(one: Stopped) -> str:
 
 def _remains(one: Stopped) -> str:
     from agentctl.core.sweeping import named
-
     from agentctl.ops.sessions.doubt import is_given_up
 
     who = f"session {one.found.session.id[:8]}"

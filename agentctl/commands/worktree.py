@@ -60,7 +60,8 @@ def list_command(runtime: Runtime, repository: str | None, quiet: bool, as_json:
     any repository, it lists all worktrees that agentctl made. STATE shows what would be lost
     with a worktree: changed files, untracked files, and commits that are on no other branch
     and on no remote (unpushed). "ahead" counts the commits since the session began; "merged"
-    means that the main worktree or origin has all of them. With -q, only paths are printed.
+    means that the main worktree or origin has all of them, or the same changes as other
+    commits. With -q, only paths are printed.
 
     \b
     Exit status: 0 always, also for an empty list; 10 no such repository; 13 the state cannot be read.
@@ -81,7 +82,7 @@ def list_command(runtime: Runtime, repository: str | None, quiet: bool, as_json:
 @command.command("clean")
 @click.argument("targets", metavar="[ID|PATH...]", nargs=-1, type=WORKTREE)
 @click.option("--group", type=GROUP, help="Remove the worktrees of this group.")
-@click.option("--merged", is_flag=True, help="Only if the main worktree or origin has all its commits.")
+@click.option("--merged", is_flag=True, help="Only if the main worktree or origin has all its changes.")
 @click.option("--older-than", type=DURATION_OR_ZERO, help="Only if its session ended at least this long ago.")
 @click.option("--repo", type=click.Path(), help="Only worktrees of this repository.")
 @click.option("--delete-branch", is_flag=True, help="Also delete the branch.")

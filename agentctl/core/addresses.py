@@ -21,6 +21,11 @@ def is_web_address(text: str) -> bool:
     return found is not None and text.isascii() and int(found[1] or 0) <= 65535
 
 
+def as_given(target: str | None) -> str | None:
+    """An address that a person gave, as it is; of one from the environment, what may be shown."""
+    return target if target is None or is_web_address(target) else without_secrets(target)
+
+
 def without_secrets(address: str) -> str:
     """An address to be shown: scheme and host, for path, query and user may be or hold a token.
 

@@ -39,7 +39,7 @@ FOR_AGENTCTL = {
     HOME: "Directory of state and settings, in place of the usual ones.",
     CLAUDE_USE_API_KEY: "If 1, claude-code bills ANTHROPIC_API_KEY, not claude's own login.",
 }
-"""Set by users. ADAPTER, FUSE, WEBHOOK_URL and WEBHOOK_SECRET stand for settings, which explain them."""
+"""Set by users. ADAPTER, FUSE, COMPAT, WEBHOOK_URL, WEBHOOK_SECRET stand for settings, which explain them."""
 
 FOR_PROGRAMS = {
     SESSION_ID: "Id of the session: in agents, in what they start, and in hooks.",
