@@ -69,10 +69,11 @@ def snapshot(
     agent, shim = seen.pid_of(whose.agent), seen.pid_of(whose.shim)
     if shim is not None:
         mine |= seen.below_reaper(shim, agent)
-    elif by_mark or not whose.has_left:
+    elif by_mark or not (whose.has_left or whose.shim):
+        # Nor by marks where the reaper left just after its lock was seen held: the next look knows more.
         mine |= seen.marked(agent)
-        if agent is not None:
-            mine.add(agent)
+    if agent is not None:
+        mine.add(agent)
     mine = seen.with_descendants(mine)
     for pid in (os.getpid(), *filter(None, map(seen.pid_of, stoppers))):
         mine -= _ancestors(pid, seen.table)

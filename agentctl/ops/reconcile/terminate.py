@@ -52,6 +52,7 @@ def _here(recorded: Identity) -> Identity:
 def whose(session: Session, files: SessionFiles) -> Whose:
     """What there is to know of a session's processes before they are looked for."""
     shim, user = _shim_of(files)
+    # The lock before the exit file, as in every look: the shim writes the one before it frees the other.
     held = flock.probe(files.lock)
     ended: float | None = None
     with suppress(OSError):
