@@ -1,6 +1,6 @@
 """The shape of an adapter, the values it returns, and defaults for what its program does not do.
 
-An adapter is a module that satisfies `Adapter`. It describes one agent program:
+An adapter is a module, or an object, that satisfies `Adapter`. It describes one agent program:
 how it is started, where it keeps its sessions, how it reports success. It never
 spawns, waits, signals, locks or writes. What the program does not say is None.
 """
@@ -165,7 +165,7 @@ class StoreUnreadable(AdapterUnavailable):
 
 
 class Adapter(Protocol):
-    """The shape of an adapter module. A verb that its program lacks comes from the defaults below."""
+    """The shape of an adapter. A verb that its program lacks comes from the defaults below."""
 
     @property
     def NAME(self) -> str: ...  # noqa: N802

@@ -2,7 +2,7 @@
 
 A log is written while it is read, by a program that may be killed in the middle of a
 line, and may be gigabytes long. So nothing here reads more than it is told to, and
-nothing raises on what it finds. Must not know any agent's vocabulary.
+nothing but `open_regular` raises on what it finds. Must not know any agent's vocabulary.
 """
 
 from __future__ import annotations

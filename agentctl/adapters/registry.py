@@ -1,4 +1,4 @@
-"""Name → adapter module, imported one at a time and on demand.
+"""Name → adapter: a module, or `module:attribute`; imported one at a time and on demand.
 
 Third-party adapters come from the entry-point group `agentctl.adapters`; they are looked up
 only for a name that is not built in, because reading the installed packages' metadata costs

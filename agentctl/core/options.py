@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from agentctl.core.near import did_you_mean, near_matches
 from agentctl.core.settings import ADAPTER_SCHEMA, Problem
 
-COMMON = tuple(key.name.rpartition(".")[2] for key in ADAPTER_SCHEMA)
+COMMON = tuple(key.last for key in ADAPTER_SCHEMA)
 
 _KINDS: dict[type, str] = {
     str: "a quoted string",

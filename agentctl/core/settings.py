@@ -6,31 +6,13 @@ Must not know TOML, files or where a setting is used.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, TypeVar, overload
 
-from agentctl.core import variables
-from agentctl.core.addresses import is_web_address
-from agentctl.core.durations import parse_duration
+from agentctl.core import variables, written
 from agentctl.core.near import did_you_mean, near_matches
-from agentctl.core.posts import ENDINGS
-from agentctl.core.sizes import parse_size
-
-ENDING = "ending"
-"""In `webhook.events`: every end of a session, however it went."""
-
-WEBHOOK_EVENTS = (
-    "session.started",
-    *ENDINGS,
-    "fuse.set",
-    "fuse.extended",
-    "fuse.cancelled",
-    "fuse.expired",
-)
-"""The events that can be posted. `session.*` and `fuse.*` in a configuration mean all of theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,90 +34,6 @@ class SettingsError(ValueError):
         self.problems = tuple(problems)
 
 
-def _string(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError("must be a quoted string")
-    if not value.strip() or "\0" in value:
-        raise ValueError("must not be empty" if not value.strip() else "must not contain a NUL character")
-    return value
-
-
-def _compat(value: object) -> str:
-    if value != "typescript":
-        raise ValueError("must be typescript")
-    return "typescript"
-
-
-def _duration(value: object) -> timedelta:
-    if not isinstance(value, str):
-        raise ValueError('must be a quoted duration such as "10m"')
-    return parse_duration(value)
-
-
-def _duration_or_zero(value: object) -> timedelta:
-    if not isinstance(value, str):
-        raise ValueError('must be a quoted duration such as "1s" or "0"')
-    return parse_duration(value, allow_zero=True)
-
-
-def _size(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError('must be a size such as "100MB"')
-    return parse_size(str(value))
-
-
-def _count(value: object) -> int:
-    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,9}", str(value)):
-        raise ValueError("must be a whole number such as 20")
-    return int(str(value))
-
-
-def _count_from_1(value: object) -> int:
-    count = _count(value)
-    if count < 1:
-        raise ValueError("must be 1 or more")
-    return count
-
-
-def _url(value: object) -> str:
-    text = _string(value)
-    if not is_web_address(text):
-        raise ValueError("must be an ASCII address that starts with https:// or http://")
-    return text
-
-
-def _strings(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
-        raise ValueError('must be a list of strings such as ["--verbose"]')
-    return tuple(value)
-
-
-def _command(value: object) -> tuple[str, ...]:
-    words = (value,) if isinstance(value, str) else _strings(value)
-    if not words or not words[0].strip():
-        raise ValueError("must name a program")
-    return words
-
-
-def _events(value: object) -> tuple[str, ...]:
-    wanted: list[str] = []
-    for word in _strings(value):
-        if word in (ENDING, "session.stopped"):
-            # The one event of the TypeScript agentctl: it said so of every session that ended.
-            meant = list(ENDINGS)
-        elif word.endswith("*"):
-            meant = [known for known in WEBHOOK_EVENTS if known.startswith(word[:-1])]
-        else:
-            meant = [known for known in WEBHOOK_EVENTS if known == word]
-        if not meant:
-            suggestion = did_you_mean(near_matches(word, (ENDING, *WEBHOOK_EVENTS)))
-            suggestion = suggestion and f", {suggestion}"
-            allowed = ", ".join((ENDING, *WEBHOOK_EVENTS, "session.*", "fuse.*"))
-            raise ValueError(f"'{word}' is not an event{suggestion} (allowed: {allowed})")
-        wanted += meant
-    return tuple(dict.fromkeys(wanted))
-
-
 @dataclass(frozen=True, slots=True)
 class Key:
     """One key of the configuration file."""
@@ -155,7 +53,11 @@ class Key:
 
     @property
     def is_list(self) -> bool:
-        return self.read in (_strings, _events)
+        return self.read in (written.strings, written.events)
+
+    @property
+    def last(self) -> str:
+        return self.name.rpartition(".")[2]
 
     @property
     def table(self) -> str:
@@ -187,76 +89,82 @@ class Settings:
 
     adapter: str | None = _setting(
         "adapter",
-        _string,
+        written.string,
         "Adapter for launches that do not name one.",
         unset="first installed",
         variable=variables.ADAPTER,
     )
     compat: str | None = _setting(
         "compat",
-        _compat,
+        written.compat,
         "Whose JSON --json prints: typescript.",
         unset="agentctl's",
         variable=variables.COMPAT,
     )
     fuse: timedelta | None = _setting(
-        "defaults.fuse", _duration, "Stop each session after this long.", variable=variables.FUSE
+        "defaults.fuse", written.duration, "Stop each session after this long.", variable=variables.FUSE
     )
     fuse_warn: timedelta | None = _setting(
-        "defaults.fuse_warn", _duration, "How long before the deadline to warn."
+        "defaults.fuse_warn", written.duration, "How long before the deadline to warn."
     )
     settle: timedelta = _setting(
         "defaults.settle",
-        _duration_or_zero,
+        written.duration_or_zero,
         "How long a launch watches for an early failure.",
         default="1s",
     )
-    model: str | None = _setting("defaults.model", _string, "Model for launches that do not name one.")
+    model: str | None = _setting("defaults.model", written.string, "Model for launches that do not name one.")
     max_running: int | None = _setting(
-        "defaults.max_running", _count_from_1, "Refuse launches beyond this many live sessions."
+        "defaults.max_running", written.count_from_1, "Refuse launches beyond this many live sessions."
     )
     stop_timeout: timedelta | None = _setting(
         "stop.timeout",
-        _duration_or_zero,
+        written.duration_or_zero,
         "How long stop waits before it kills an agent.",
         unset="the adapter's",
     )
     wait_timeout: timedelta | None = _setting(
-        "wait.timeout", _duration_or_zero, "How long wait waits before it times out.", unset="never"
+        "wait.timeout", written.duration_or_zero, "How long wait waits before it times out.", unset="never"
     )
-    peek_messages: int = _setting("peek.messages", _count, "How many messages peek shows.", default="20")
-    logs_lines: int = _setting("logs.lines", _count, "How many of the last lines logs shows.", default="50")
+    peek_messages: int = _setting(
+        "peek.messages", written.count, "How many messages peek shows.", default="20"
+    )
+    logs_lines: int = _setting(
+        "logs.lines", written.count, "How many of the last lines logs shows.", default="50"
+    )
     on_create: str | None = _setting(
-        "hooks.on_create", _string, "Shell command to run before an agent starts."
+        "hooks.on_create", written.string, "Shell command to run before an agent starts."
     )
     on_complete: str | None = _setting(
-        "hooks.on_complete", _string, "Shell command to run after an agent has ended."
+        "hooks.on_complete", written.string, "Shell command to run after an agent has ended."
     )
     on_fuse_warn: str | None = _setting(
-        "hooks.on_fuse_warn", _string, "Shell command to run before a deadline."
+        "hooks.on_fuse_warn", written.string, "Shell command to run before a deadline."
     )
-    hook_timeout: timedelta = _setting("hooks.timeout", _duration, "How long a hook may run.", default="5m")
+    hook_timeout: timedelta = _setting(
+        "hooks.timeout", written.duration, "How long a hook may run.", default="5m"
+    )
     webhook_url: str | None = _setting(
-        "webhook.url", _url, "Address that events are posted to.", variable=variables.WEBHOOK_URL
+        "webhook.url", written.url, "Address that events are posted to.", variable=variables.WEBHOOK_URL
     )
     webhook_secret: str | None = _setting(
         "webhook.secret",
-        _string,
+        written.string,
         "Key that signs each post.",
         variable=variables.WEBHOOK_SECRET,
         is_secret=True,
     )
     webhook_events: tuple[str, ...] = _setting(
-        "webhook.events", _events, "Events to post.", default=(ENDING,)
+        "webhook.events", written.events, "Events to post.", default=(written.ENDING,)
     )
     webhook_timeout: timedelta = _setting(
-        "webhook.timeout", _duration, "How long a post may take.", default="10s"
+        "webhook.timeout", written.duration, "How long a post may take.", default="10s"
     )
     prune_older_than: timedelta = _setting(
-        "prune.older_than", _duration, "Prune sessions that ended longer ago than this.", default="7d"
+        "prune.older_than", written.duration, "Prune sessions that ended longer ago than this.", default="7d"
     )
     log_max_size: int | None = _setting(
-        "logs.max_size", _size, "Size to which reap cuts logs of ended sessions.", unset="all is kept"
+        "logs.max_size", written.size, "Size to which reap cuts logs of ended sessions.", unset="all is kept"
     )
     adapters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Adapter → its table: `command`, `model`, `args`, and whatever else that adapter reads."""
@@ -278,13 +186,13 @@ _FIELDS: Mapping[str, Key] = {
 SCHEMA: tuple[Key, ...] = tuple(_FIELDS.values())
 
 ADAPTER_SCHEMA: tuple[Key, ...] = (
-    Key("adapters.NAME.command", _command, "Program to run instead of the adapter's own."),
-    Key("adapters.NAME.model", _string, "Model for launches of this adapter that do not name one."),
-    Key("adapters.NAME.args", _strings, "Arguments added to every launch of this adapter."),
+    Key("adapters.NAME.command", written.command, "Program to run instead of the adapter's own."),
+    Key("adapters.NAME.model", written.string, "Model for launches of this adapter that do not name one."),
+    Key("adapters.NAME.args", written.strings, "Arguments added to every launch of this adapter."),
 )
 
 _KEYS = {key.name: key for key in SCHEMA}
-_ADAPTER_KEYS = {key.name.rpartition(".")[2]: key for key in ADAPTER_SCHEMA}
+_ADAPTER_KEYS = {key.last: key for key in ADAPTER_SCHEMA}
 _TABLES = (*dict.fromkeys(key.table for key in SCHEMA if key.table), "adapters")
 
 
@@ -312,7 +220,7 @@ def problems(data: Mapping[str, Any]) -> list[Problem]:
         elif name not in _TABLES:
             what = "is not a table of the configuration" if isinstance(value, Mapping) else "is not a setting"
             near = near_matches(name, _TABLES) if isinstance(value, Mapping) else near_keys(name)
-            found.append(Problem(name, what, _hint(near)))
+            found.append(Problem(name, what, hint(near)))
         elif not isinstance(value, Mapping):
             found.append(Problem(name, f"is a table: write its keys below [{name}]"))
         elif name == "adapters":
@@ -369,7 +277,7 @@ def _table_problems(table: str, content: Mapping[str, Any]) -> Iterator[Problem]
         if dotted in _KEYS:
             yield from _wrong(dotted, _KEYS[dotted], value)
         else:
-            yield Problem(dotted, "is not a setting", _hint(near_keys(dotted), table))
+            yield Problem(dotted, "is not a setting", hint(near_keys(dotted), table))
 
 
 def _adapter_problems(content: Mapping[str, Any]) -> Iterator[Problem]:
@@ -390,10 +298,11 @@ def _wrong(name: str, key: Key, value: object, *, in_environment: bool = False) 
     return []
 
 
-def _hint(near: Sequence[str], table: str | None = None) -> str:
+def hint(near: Sequence[str], table: str | None = None) -> str:
+    """What to do about a key that does not exist, given those near to it."""
     if near:
         return did_you_mean(near)
     if table:
-        names = [key.name.rpartition(".")[2] for key in SCHEMA if key.table == table]
+        names = [key.last for key in SCHEMA if key.table == table]
         return f"[{table}] takes {', '.join(names)}"
     return "agentctl config show lists all of them"

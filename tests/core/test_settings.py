@@ -12,7 +12,6 @@ from agentctl.core.posts import ENDINGS
 from agentctl.core.settings import (
     ADAPTER_SCHEMA,
     SCHEMA,
-    WEBHOOK_EVENTS,
     Settings,
     SettingsError,
     effective,
@@ -22,6 +21,7 @@ from agentctl.core.settings import (
     settings,
 )
 from agentctl.core.sizes import parse_size
+from agentctl.core.written import WEBHOOK_EVENTS
 
 FULL: dict[str, Any] = {
     "adapter": "opencode",

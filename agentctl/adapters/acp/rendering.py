@@ -136,7 +136,7 @@ def _entry(record: Mapping[str, Any]) -> Iterator[Message]:
             frame = mapping(record.get("frame"))
             parts = mapping(frame.get("params")).get("prompt")
             if frame.get("method") == "session/prompt" and isinstance(parts, list):
-                prompt = "".join(string(mapping(part).get("text")) or "" for part in parts)
+                prompt = "".join(string(part.get("text")) or "" for part in mappings(parts))
                 yield Message(role=Role.USER, text=prompt, at=at)
         case "session":
             agent = string(record.get("agent")) or "the agent"

@@ -58,7 +58,6 @@ OURS = {
 KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL")
 """Each of the first two wins over a subscription's login, and is billed by use; the last leads elsewhere."""
 
-CONFIG_DIR = "CLAUDE_CONFIG_DIR"
 
 OF_PARENT = (
     "AI_AGENT",
@@ -94,11 +93,11 @@ def resume_command(session: Session, request: CommandRequest) -> Command:
 def _config_dir(session: Session, request: CommandRequest) -> dict[str, str | None]:
     """The variable that leads claude to the session, if this environment leads elsewhere."""
     here = transcript.store_path(request.environ)
-    if session.store_path in (None, here) or CONFIG_DIR in request.given:
+    if session.store_path in (None, here) or transcript.CONFIG_DIR in request.given:
         return {}
-    without = {name: value for name, value in request.environ.items() if name != CONFIG_DIR}
+    without = {name: value for name, value in request.environ.items() if name != transcript.CONFIG_DIR}
     is_default = transcript.store_path(without) == session.store_path
-    return {CONFIG_DIR: None if is_default else os.path.dirname(str(session.store_path))}
+    return {transcript.CONFIG_DIR: None if is_default else os.path.dirname(str(session.store_path))}
 
 
 def _command(

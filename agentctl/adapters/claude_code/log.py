@@ -16,6 +16,9 @@ from agentctl.adapters.values import integer, mapping, mappings, real, string, t
 from agentctl.core.model import Tokens
 from agentctl.core.text import one_line
 
+SYNTHETIC = "<synthetic>"
+"""The model of messages that the CLI itself made."""
+
 SHOWN_DENIALS = 5
 """Denied calls that the notes name one by one."""
 
@@ -88,7 +91,7 @@ def _is_models(event: Mapping[str, Any]) -> bool:
     """Whether this is a message of the model itself, not of a subagent or of claude in its place."""
     is_subagents = string(event.get("parent_tool_use_id")) is not None
     model = mapping(event.get("message")).get("model")
-    return event.get("type") == "assistant" and not is_subagents and model != "<synthetic>"
+    return event.get("type") == "assistant" and not is_subagents and model != SYNTHETIC
 
 
 def _is_over(events: Sequence[Mapping[str, Any]]) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 from agentctl.adapters import reading
 from agentctl.adapters.base import Message, Role
 from agentctl.adapters.claude_code import transcript
-from agentctl.adapters.claude_code.log import error_of, failure_of, gist
-from agentctl.adapters.claude_code.transcript import INTERRUPTED, SYNTHETIC
+from agentctl.adapters.claude_code.log import SYNTHETIC, error_of, failure_of, gist
+from agentctl.adapters.claude_code.transcript import INTERRUPTED
 from agentctl.adapters.showing import printed
 from agentctl.adapters.values import integer, mapping, mappings, real, string
 from agentctl.core.text import one_line

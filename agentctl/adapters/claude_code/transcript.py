@@ -14,16 +14,16 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from agentctl.adapters import reading
-from agentctl.adapters.claude_code.log import FINISHED, Spent, spent_by_models
+from agentctl.adapters.claude_code.log import FINISHED, SYNTHETIC, Spent, spent_by_models
 from agentctl.adapters.values import mapping, mappings, string
 from agentctl.core.model import AgentVerdict
 from agentctl.core.text import one_line
 
+CONFIG_DIR = "CLAUDE_CONFIG_DIR"
+
 RUN_BYTES = 32 * 1024 * 1024
 """How much of a transcript's end is searched for one run."""
 
-SYNTHETIC = "<synthetic>"
-"""The model of messages that the CLI itself made."""
 
 INTERRUPTED = "[Request interrupted by user"
 
@@ -59,7 +59,7 @@ class StoredRun(NamedTuple):
 
 def store_path(environ: Mapping[str, str]) -> str | None:
     """The directory of all projects, each with its transcripts."""
-    config = reading.place(environ, "CLAUDE_CONFIG_DIR", ".claude")
+    config = reading.place(environ, CONFIG_DIR, ".claude")
     return os.path.join(config, "projects") if config else None
 
 

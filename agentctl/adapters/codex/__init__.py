@@ -55,18 +55,15 @@ def listing(session: Session) -> Listing:
 
     Never `absent`: a run can be told to keep no session file.
     """
-    if session.native_id is None or session.store_path is None:
-        return Listing.UNAVAILABLE
-    found = rollout.find(session.store_path, session.native_id)
-    return Listing.UNAVAILABLE if found is None else Listing.RUNNING
+    return Listing.UNAVAILABLE if _file(session, session.native_id) is None else Listing.RUNNING
 
 
 def result(session: Session, log_path: str) -> Result:
     """From the log; from the session file the model, this run's share of the tokens, a missing verdict."""
     native = native_id(session, log_path)
-    logged = log.read_run(reading.tail_lines(log_path), native_id=native)
+    logged = log.read_run(reading.tail_lines(log_path), has_begun=native is not None)
     stored = _stored(session, native)
-    turn = _turn_of(session, stored) if stored is not None else Turn("")
+    turn = _turn_of(session, stored) if stored is not None else Turn()
     verdict, text = _verdict(logged, turn)
     # Without its share, how much of the sum an earlier run has used is unknown.
     is_first = session.resumed_from is None
@@ -85,17 +82,20 @@ def result(session: Session, log_path: str) -> Result:
 
 
 def _stored(session: Session, native: str | None) -> Rollout | None:
-    if native is None or session.store_path is None:
-        return None
-    path = rollout.find(session.store_path, native)
+    path = _file(session, native)
     return rollout.read(path) if path is not None else None
+
+
+def _file(session: Session, native: str | None) -> str | None:
+    """The thread's session file; None if there is none, or nobody knows where to look."""
+    return rollout.find(session.store_path, native) if native and session.store_path else None
 
 
 def _turn_of(session: Session, stored: Rollout) -> Turn:
     """The first turn since the launch: later ones answer a queued message, or belong to a resume."""
     since = session.created_at
     turns = (turn for turn in stored.turns if turn.began_at is not None and turn.began_at >= since)
-    return next(turns, Turn(""))
+    return next(turns, Turn())
 
 
 def _version(session: Session, stored: Rollout) -> str | None:
@@ -131,8 +131,7 @@ def _notes(logged: LoggedRun, turn: Turn) -> tuple[str, ...]:
 
 def messages(session: Session, log_path: str) -> Iterator[Message]:
     """The conversation from its session file, with its prompts; from the log without such a file."""
-    if session.native_id is not None and session.store_path is not None:
-        path = rollout.find(session.store_path, session.native_id)
-        if path is not None:
-            return stored_messages(reading.json_objects(reading.tail_lines(path)))
+    path = _file(session, session.native_id)
+    if path is not None:
+        return stored_messages(reading.json_objects(reading.tail_lines(path)))
     return log_messages(reading.tail_lines(log_path))

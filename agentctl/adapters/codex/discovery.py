@@ -63,7 +63,7 @@ def _identity(path: str) -> tuple[int, int] | None:
 
 def _native(thread: str, found: Rollout) -> NativeSession | None:
     meta = found.meta
-    last = found.turns[-1] if found.turns else Turn("")
+    last = found.turns[-1] if found.turns else Turn()
     created = timestamp(meta.get("timestamp")) or rollout.born_at(thread) or found.updated_at
     if created is None:
         return None

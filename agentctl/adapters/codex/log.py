@@ -34,7 +34,6 @@ LINE = 500
 class LoggedRun(NamedTuple):
     """What a log says about the run that wrote it. Anything that it does not say is None."""
 
-    native_id: str | None = None
     verdict: AgentVerdict = AgentVerdict.SILENT
     text: str | None = None
     """The last text of the assistant."""
@@ -57,9 +56,9 @@ def find_thread(lines: Iterable[str]) -> str | None:
     return None
 
 
-def read_run(lines: Iterable[str], *, native_id: str | None) -> LoggedRun:
+def read_run(lines: Iterable[str], *, has_begun: bool) -> LoggedRun:
     """What these lines of one run's log say together."""
-    run = LoggedRun(native_id=native_id)
+    run = LoggedRun()
     printed: list[str] = []
     retries: list[str] = []
     warnings: list[str] = []
@@ -78,7 +77,7 @@ def read_run(lines: Iterable[str], *, native_id: str | None) -> LoggedRun:
     return run._replace(
         retries=tuple(retries),
         warnings=tuple(warnings),
-        complaint=_complaint(printed, has_begun=native_id is not None),
+        complaint=_complaint(printed, has_begun=has_begun),
     )
 
 

@@ -67,7 +67,6 @@ NO_SANDBOX = "danger-full-access"
 class Turn(NamedTuple):
     """One prompt and what came of it. Anything that the file does not say is None."""
 
-    id: str
     began_at: datetime | None = None
     verdict: AgentVerdict = AgentVerdict.SILENT
     is_over: bool = False
@@ -174,7 +173,7 @@ def read(path: str, *, head: int = HEAD, tail: int = TAIL) -> Rollout | None:
     meta = next(metas, {})  # without a whole first line, the file's name gives the thread's id
     turns = _turns((*first, *later))
     if size > head + tail and not _turns(later):
-        turns = (*turns, Turn(""))  # the end has no turn: the state of the last one is unknown
+        turns = (*turns, Turn())  # the end has no turn: the state of the last one is unknown
     final = next(reading.json_objects(reversed(last)), None)
     updated_at = (
         timestamp(final.get("timestamp")) if final else reading.changed_at(path)
@@ -206,14 +205,14 @@ def _turns(records: Iterable[Mapping[str, Any]]) -> tuple[Turn, ...]:
         named = string(payload.get("turn_id"))
         if not named and _begins(turns.get(current), record, payload):
             current = f"{NAMELESS}{len(turns)}"
-            turns[current] = Turn(current, began_at=timestamp(record.get("timestamp")), is_nameless=True)
+            turns[current] = Turn(began_at=timestamp(record.get("timestamp")), is_nameless=True)
             if context is not None:
                 turns[current] = _after(turns[current], context, payload_of(context))
         if record.get("type") == "turn_context" and not named:
             context = record
         current = named or current
         if current:
-            turns[current] = _after(turns.get(current, Turn(current)), record, payload)
+            turns[current] = _after(turns.get(current, Turn()), record, payload)
     return tuple(turns.values())
 
 

@@ -148,9 +148,11 @@ def _notes(logged: LoggedRun) -> tuple[str, ...]:
 
 def is_transient(exit_code: int, log_path: str) -> bool:
     """Two opencodes that start together can find the database locked or incomplete before they begin."""
+    if exit_code != 1:
+        return False
     lines = reading.tail_lines(log_path)
     run = log.read_run(lines, title="")
-    if exit_code != 1 or run.native_id is not None or run.has_begun:
+    if run.native_id is not None or run.has_begun:
         return False
     return any("database is locked" in line or "CREATE TABLE `workspace`" in line for line in lines)
 

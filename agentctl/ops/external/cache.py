@@ -14,6 +14,7 @@ from typing import Any
 
 from agentctl.adapters.base import Adapter, NativeSession, Standing, StoreUnreadable
 from agentctl.core.model import AgentVerdict, Outcome, Result, Status, Tokens
+from agentctl.errors import AgentctlError
 from agentctl.runtime import OPTIONAL
 from agentctl.store import codecs, discovery
 from agentctl.store.db import CannotWrite, Database, reading, transaction
@@ -63,9 +64,14 @@ def sessions_of(
     found += [_decode(item) for items in json.loads(f"[{','.join(payloads)}]") for item in items]
     for natives in _read(db, adapter, changed, progress, notice):
         found += natives
-    if gone and not db.read_only:
+    if gone:
         _keep(db, lambda: discovery.drop(db, adapter.NAME, gone))
     return found
+
+
+def told(error: AgentctlError) -> str:
+    """An error that fails nothing, as a notice."""
+    return f"{error.message}; {error.hint}" if error.hint else error.message
 
 
 def _discover(adapter: Adapter, source: str, notice: Notice) -> tuple[list[NativeSession], bool]:
@@ -73,7 +79,7 @@ def _discover(adapter: Adapter, source: str, notice: Notice) -> tuple[list[Nativ
     try:
         return list(adapter.discover(source)), True
     except StoreUnreadable as error:
-        notice(f"{error.message}; {error.hint}" if error.hint else error.message)
+        notice(told(error))
         return list(error.found), False
 
 
@@ -145,10 +151,10 @@ def _encode(native: NativeSession) -> dict[str, Any]:
         "is_open": native.is_open,
         "is_unasked": native.is_unasked,
         "is_child": native.is_child,
-        "tokens": _tokens(native.tokens),
+        "tokens": native.tokens,
         "verdict": result.verdict.value,
         "text": result.text,
-        "result_tokens": _tokens(result.tokens),
+        "result_tokens": result.tokens,
         "cost_usd": result.cost_usd,
         "turns": result.turns,
         "notes": list(result.notes),
@@ -156,10 +162,6 @@ def _encode(native: NativeSession) -> dict[str, Any]:
         "transcript_path": result.transcript_path,
         "standing": native.standing,
     }
-
-
-def _tokens(tokens: Tokens) -> list[int | None]:
-    return list(tokens)
 
 
 def _read_standing(kept: Sequence[str | None] | None) -> Standing | None:

@@ -19,7 +19,7 @@ from agentctl.core.ids import external_id, resolve
 from agentctl.core.model import AgentVerdict, Outcome, Session, Source, Status, Tokens, as_stored
 from agentctl.errors import AgentctlError
 from agentctl.host import flock, processes
-from agentctl.ops.external.cache import sessions_of
+from agentctl.ops.external.cache import sessions_of, told
 from agentctl.ops.external.which import discovering, store_paths
 from agentctl.ops.found import Found
 from agentctl.runtime import Runtime
@@ -173,7 +173,7 @@ def _noticing(runtime: Runtime, name: str) -> Iterator[None]:
     try:
         yield
     except AgentctlError as error:
-        runtime.notices.append(f"{error.message}; {error.hint}" if error.hint else error.message)
+        runtime.notices.append(told(error))
     except Exception as error:
         if name in registry.ADAPTERS:
             raise

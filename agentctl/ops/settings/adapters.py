@@ -92,9 +92,9 @@ def _facts(runtime: Runtime, name: str, source: str, table: Mapping[str, Any]) -
 def _options(name: str, adapter: Adapter, table: Mapping[str, Any]) -> tuple[OptionFacts, ...]:
     """The keys that all adapters share, then the adapter's own."""
     shared = [
-        OptionFacts(name=last, help=key.help, value=table.get(last))
+        OptionFacts(name=key.last, help=key.help, value=table.get(key.last))
         for key in ADAPTER_SCHEMA
-        if (last := key.name.rpartition(".")[2]) != "model" or Capability.MODEL in adapter.CAPABILITIES
+        if key.last != "model" or Capability.MODEL in adapter.CAPABILITIES
     ]
     own = [
         OptionFacts(name=one.name, help=one.help, choices=one.choices, value=table.get(one.name))

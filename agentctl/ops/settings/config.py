@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from agentctl.core import settings as schema
-from agentctl.core.near import did_you_mean
 from agentctl.core.options import option_problems, option_value
 from agentctl.errors import NotFound, UsageFault
 from agentctl.host import config_file as file
@@ -153,8 +152,7 @@ def _known(name: str) -> schema.Key | None:
     try:
         return schema.find_key(name)
     except KeyError:
-        hint = did_you_mean(schema.near_keys(name)) or "agentctl config show lists all of them"
-        raise NotFound(f"no setting {name}", hint=hint) from None
+        raise NotFound(f"no setting {name}", hint=schema.hint(schema.near_keys(name))) from None
 
 
 def _setting(key: schema.Key, data: Mapping[str, Any], environ: Mapping[str, str]) -> Setting:

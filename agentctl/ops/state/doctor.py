@@ -22,7 +22,15 @@ from agentctl.host.programs import find_program
 from agentctl.ops.reconcile import manifest
 from agentctl.ops.reconcile.observe import read_agent, read_exit
 from agentctl.ops.sessions.doubt import doubtful
-from agentctl.ops.state.doctor_agents import Finding, Level, adapters, configuration, own_sessions, stores
+from agentctl.ops.state.doctor_agents import (
+    Finding,
+    Level,
+    adapters,
+    configuration,
+    few,
+    own_sessions,
+    stores,
+)
 from agentctl.ops.state.prune import is_lost, strays
 from agentctl.runtime import OPTIONAL, Runtime
 from agentctl.store import locks as directory_locks
@@ -58,14 +66,16 @@ def examine(runtime: Runtime) -> list[Finding]:
     found: list[Finding] = []
     for look in (_python, _system, configuration, _state_directory, _locking, _clock, _database):
         found += _guarded(look, runtime)
+    unreadable = _guarded(stores, runtime)
     db = _open(runtime)
     if db is not None:
         try:
             for inside in INSIDE:
                 found += _guarded(inside, runtime, db)
+            found += _guarded(own_sessions, runtime, db, unreadable)
         finally:
             db.close()
-    return found + _guarded(stores, runtime) + _guarded(adapters, runtime)
+    return found + unreadable + _guarded(adapters, runtime)
 
 
 def _guarded(look: Callable[P, Iterable[Finding]], *args: P.args, **named: P.kwargs) -> list[Finding]:
@@ -76,7 +86,9 @@ def _guarded(look: Callable[P, Iterable[Finding]], *args: P.args, **named: P.kwa
     except AgentctlError as error:
         return [Finding(Level.FAIL, subject, error.message, error.hint)]
     except OSError as error:
-        remedy = f"look at the owners and modes: ls -ld {_quoted(error.filename)}" if error.filename else None
+        remedy = (
+            f"look at the owners and modes: ls -ld {shlex.quote(error.filename)}" if error.filename else None
+        )
         return [
             Finding(
                 Level.FAIL, subject, f"{error.strerror}: {error.filename or 'cannot be looked at'}", remedy
@@ -127,7 +139,7 @@ def _state_directory(runtime: Runtime) -> Iterator[Finding]:
             "set AGENTCTL_HOME to a directory of yours",
         )
     elif stat.st_mode & 0o077:
-        remedy = f"chmod 700 {_quoted(path)}"
+        remedy = f"chmod 700 {shlex.quote(path)}"
         yield Finding(
             Level.WARN, "state", f"{path} is open to others (mode {stat.st_mode & 0o777:o})", remedy
         )
@@ -206,7 +218,7 @@ def _database(runtime: Runtime) -> Iterator[Finding]:
         return
     if os.path.exists(path) and not os.access(path, os.R_OK):
         fact = f"{path} cannot be read: permission denied"
-        yield Finding(Level.FAIL, "database", fact, f"chmod 600 {_quoted(path)}")
+        yield Finding(Level.FAIL, "database", fact, f"chmod 600 {shlex.quote(path)}")
         return
     if not os.path.exists(path):
         lost = [name for name in strays(runtime, ()) if manifest.read(runtime, name) is not None]
@@ -226,7 +238,7 @@ def _database(runtime: Runtime) -> Iterator[Finding]:
         fact = f"{path} has schema version {version}; this agentctl knows versions up to {SCHEMA_VERSION}"
         yield Finding(Level.FAIL, "database", fact, "install the agentctl that wrote it, or a later one")
         return
-    db = connect(path, busy=OPTIONAL, read_only_ok=True, belongings=runtime.paths.sessions)
+    db = _connected(runtime)
     try:
         with reading(db):
             live = len(sessions.unsettled(db))
@@ -244,11 +256,15 @@ def _open(runtime: Runtime) -> Database | None:
     if not os.path.exists(runtime.paths.database):
         return None
     try:
-        return connect(
-            runtime.paths.database, busy=OPTIONAL, read_only_ok=True, belongings=runtime.paths.sessions
-        )
+        return _connected(runtime)
     except AgentctlError:
         return None
+
+
+def _connected(runtime: Runtime) -> Database:
+    return connect(
+        runtime.paths.database, busy=OPTIONAL, read_only_ok=True, belongings=runtime.paths.sessions
+    )
 
 
 def _directories(runtime: Runtime, db: Database) -> Iterator[Finding]:
@@ -311,7 +327,7 @@ def _settled_locks(runtime: Runtime, db: Database) -> Iterator[Finding]:
         held = [one for one in directory_locks.all(db) if one.session_id and one.session_id not in live]
     for one in held:
         fact = f"{one.directory} is still held for session {short(one.session_id or '')}, which has ended"
-        yield Finding(Level.WARN, "lock", fact, f"agentctl unlock {_quoted(one.directory)}")
+        yield Finding(Level.WARN, "lock", fact, f"agentctl unlock {shlex.quote(one.directory)}")
 
 
 def _deliveries(runtime: Runtime, db: Database) -> Iterator[Finding]:
@@ -336,7 +352,7 @@ def _young_rows(runtime: Runtime, db: Database) -> Iterator[Finding]:
     """Rows of the future: the clock was set back since."""
     with reading(db):
         rows = [*sessions.unsettled(db), *sessions.recent(db, limit=1)]
-    future = [short(row.id) for row in rows if row.created_at > runtime.now + SLIP]
+    future = [row.id for row in rows if row.created_at > runtime.now + SLIP]
     if future:
         fact = f"the clock was set back: these sessions began in the future: {_named(future)}"
         yield Finding(Level.WARN, "clock", fact, "set the clock; fuses count by it")
@@ -347,7 +363,7 @@ def _containers(runtime: Runtime, db: Database) -> Iterator[Finding]:
     with reading(db):
         live = [row for row in sessions.unsettled(db) if containers.client_of(row) is not None]
     if live:
-        names = _named([short(row.id) for row in live])
+        names = _named([row.id for row in live])
         fact = f"these sessions run containers, which outlive the command: {names}"
         remedy = "stop them with agentctl stop, which looks for the container, and not by killing the command"
         yield Finding(Level.WARN, "containers", fact, remedy)
@@ -362,15 +378,9 @@ INSIDE = (
     _deliveries,
     _waiting_posts,
     _young_rows,
-    own_sessions,
 )
 """Looks at a state that can be opened, in the order of what rests on what."""
 
 
 def _named(names: list[str]) -> str:
-    rest = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(map(short, names[:NAMED])) + rest
-
-
-def _quoted(path: str) -> str:
-    return shlex.quote(path)
+    return few([short(name) for name in names], NAMED)

@@ -16,7 +16,7 @@ from agentctl.errors import AgentctlError
 from agentctl.host import shell
 from agentctl.ops.external.which import discovering, store_paths
 from agentctl.ops.settings.adapters import AdapterFacts, survey
-from agentctl.ops.settings.config import endings_by_default
+from agentctl.ops.settings.config import endings_by_default, exists
 from agentctl.ops.settings.tables import adapter_problems
 from agentctl.runtime import Runtime
 from agentctl.store import discovery
@@ -51,15 +51,15 @@ class Finding:
 def configuration(runtime: Runtime) -> Iterator[Finding]:
     """The file, and what in it no adapter reads. Raises UsageFault for a wrong one."""
     path = runtime.paths.config_file
-    exists = os.path.exists(path)
+    is_there = exists(runtime)
     _ = runtime.settings  # read and checked here
-    yield Finding(Level.OK, "configuration", path if exists else f"none ({path}): defaults apply")
+    yield Finding(Level.OK, "configuration", path if is_there else f"none ({path}): defaults apply")
     if endings := endings_by_default(runtime):
         yield Finding(Level.OK, "webhook", endings)
     for problem in adapter_problems(runtime):
         remedy = problem.hint or f"agentctl config set {problem.key} writes another value"
         yield Finding(Level.WARN, "configuration", f"{problem.key} {problem.text}", remedy)
-    if exists and runtime.settings.webhook_secret and os.stat(path).st_mode & 0o077:
+    if is_there and runtime.settings.webhook_secret and os.stat(path).st_mode & 0o077:
         yield Finding(
             Level.WARN,
             "configuration",
@@ -105,8 +105,12 @@ def _installed(runtime: Runtime, subject: str, one: AdapterFacts, path: str) -> 
     )
 
 
-def own_sessions(runtime: Runtime, db: Database) -> Iterator[Finding]:
-    """Files of the agents' own stores that the latest listings could make nothing of."""
+def own_sessions(runtime: Runtime, db: Database, unreadable: Sequence[Finding]) -> Iterator[Finding]:
+    """Files of the agents' own stores that the latest listings could make nothing of.
+
+    `unreadable` is what `stores` has found: nothing good is said of those.
+    """
+    subjects = {one.subject for one in unreadable}
     for name in discovering(runtime):
         with reading(db):
             kept = discovery.get(db, name)
@@ -116,10 +120,10 @@ def own_sessions(runtime: Runtime, db: Database) -> Iterator[Finding]:
             yield Finding(
                 Level.WARN,
                 f"sessions of {name}",
-                f"{len(broken)} of {len(kept)} files cannot be read as its sessions: {_few(broken)}",
+                f"{len(broken)} of {len(kept)} files cannot be read as its sessions: {few(broken, NAMED)}",
                 "they are skipped; look at them, or delete them",
             )
-        elif kept and not any(_unreadable(runtime, name)):
+        elif kept and f"sessions of {name}" not in subjects:
             yield Finding(Level.OK, f"sessions of {name}", f"{len(kept)} files were read")
 
 
@@ -152,6 +156,7 @@ def _is_broken(path: str) -> bool:
     return os.path.exists(path) and next(json_objects(lines), None) is None
 
 
-def _few(paths: Sequence[str]) -> str:
-    rest = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
-    return ", ".join(paths[:NAMED]) + rest
+def few(names: Sequence[str], most: int) -> str:
+    """The first of them, and how many more there are."""
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
