@@ -24,6 +24,7 @@ from agentctl.host import processes, waiting
 from tests.real_home import RealHome, watch
 
 if TYPE_CHECKING:
+    from tests.e2e.receiver import Receiver
     from tests.planting import Field
 
 LEAKING = ("AGENTCTL_", "_AGENTCTL_", "XDG_", "OPENCODE", "CLAUDE", "CODEX", "PI_", "GIT_")
@@ -274,3 +275,12 @@ def field(sealed_home: Path) -> Iterator[Field]:
 
     with field_in(sealed_home) as made:
         yield made
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Where posts arrive, on loopback."""
+    from tests.e2e.receiver import receive
+
+    with receive() as running:
+        yield running

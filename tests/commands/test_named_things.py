@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import click
 import pytest
 
 from agentctl.cli import COMMANDS, Root
+from agentctl.host import waiting
 from tests.conftest import Run
 from tests.git_tools import make_repository
 
@@ -166,12 +167,15 @@ def typed(words: Sequence[str], text: bytes, *, wait_for: bytes) -> tuple[int, s
     )
     os.close(theirs)
     assert process.stderr is not None
-    told, until = b"", time.monotonic() + 30
-    while wait_for not in told and time.monotonic() < until:
-        more = os.read(process.stderr.fileno(), 4096)
-        if not more:
-            break
-        told += more
+    told = b""
+    for _ in waiting.ticks(interval=0.02, timeout=30):
+        if select.select([process.stderr], [], [], 0)[0]:
+            more = os.read(process.stderr.fileno(), 4096)
+            told += more
+            if not more or wait_for in told:
+                break
+    else:
+        process.kill()
     os.write(ours, text)
     _, rest = process.communicate(timeout=30)
     os.close(ours)

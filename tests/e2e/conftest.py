@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.opencode_env import opencode_environment
-from tests.e2e.receiver import Receiver, receive
 from tests.fake_model import FakeModel, serve
 
 INSTALLER = Path(__file__).parent.parent.parent / ".ci" / "install-agents"
@@ -59,12 +58,6 @@ def agents() -> Path:
 @pytest.fixture
 def model() -> Iterator[FakeModel]:
     with serve() as running:
-        yield running
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receive() as running:
         yield running
 
 

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -213,6 +213,17 @@ def is_running(pid: int) -> bool:
     return stat is not None and not stat.is_zombie
 
 
+def vanish(session_id: str) -> None:
+    """End a session's shim and its agent, so that nobody records how it ended."""
+    pids = pids_of(session_id)
+    for pid in (pids.shim, pids.agent):
+        os.kill(pid, signal.SIGKILL)
+    for _ in ticks(interval=0.01, timeout=PATIENCE):
+        if not is_running(pids.shim) and not is_running(pids.agent):
+            return
+    raise AssertionError(f"{pids} are still there")
+
+
 def processes_of(home: Path | str, *, session_id: str | None = None) -> dict[int, list[str]]:
     """Living processes that were started under this HOME (and session): pid → argument vector."""
     found = {}
@@ -252,7 +263,8 @@ def wake_shims(home: Path) -> None:
     """End the pause of five seconds after which a shim tries again to record its agent's end."""
     for pid, words in processes_of(home).items():
         if words == ["sleep", "5"]:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # one that is over
+                os.kill(pid, signal.SIGKILL)
 
 
 def nothing_stays_claimed(run: Run, place: Path, wait_until: WaitUntil) -> None:

@@ -21,6 +21,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,7 @@ class World:
         return {one for one, (pid, ticks) in self.agents().items() if lives(pid, ticks)}
 
     def ours(self) -> dict[int, dict[str, str]]:
-        """Every living process of this home → its environment; the checking commands are spared."""
+        """Every living process of this home → its environment."""
         found = {}
         for pid, stat in processes.table().items():
             environ = dict(processes.environment_of(pid))
@@ -230,7 +231,7 @@ def end_one(world: World, *, code: int | None = None, of: list[str] | None = Non
         gate = os.open(world.records / f"{one}.gate", os.O_WRONLY | os.O_NONBLOCK)
     except OSError:
         return  # it is not at its gate yet, or has gone
-    with os.fdopen(gate, "w") as file:
+    with suppress(BrokenPipeError), os.fdopen(gate, "w") as file:  # it may be killed before it reads
         file.write(f"{world.chance.choice([0, 0, 3, 145]) if code is None else code}\n")
 
 

@@ -17,6 +17,7 @@ import pytest
 from agentctl.core.model import Held
 from agentctl.host import flock, processes, waiting
 from tests.conftest import Run, WaitUntil
+from tests.e2e.fault_tools import is_running
 
 UNSHARE = ("unshare", "--pid", "--fork", "--mount", "--kill-child", "--mount-proc")
 
@@ -176,6 +177,8 @@ class TestWhatCannotBeRead:
 
         assert (look()["status"], look()["outcome"]) == ("running", None)
         os.kill(int(rest[2]), signal.SIGKILL)
+        lock = Path(os.environ["AGENTCTL_HOME"], "sessions", session, "lock")
+        assert waiting.poll(lambda: flock.probe(str(lock)) is Held.NO, timeout=10)
         assert (look()["status"], look()["outcome"]) == ("running", None)
         assert ("cannot be identified" in look()["reason"]) is (mount == self.NO_PROC)
         shown = run(f"status --json {session}").json()["sessions"][0]
@@ -183,7 +186,7 @@ class TestWhatCannotBeRead:
         token = processes.token_of(int(pid))
         assert token is not None
         assert processes.signal_process(int(pid), token, signal.SIGKILL)
-        assert waiting.poll(lambda: not os.path.exists(f"/proc/{pid}"), timeout=10)
+        assert waiting.poll(lambda: not is_running(int(pid)), timeout=10)
 
     @pytest.mark.parametrize("hidden_from", ["launch", "stop"])
     def test_a_hidden_boot_does_not_keep_from_stopping(

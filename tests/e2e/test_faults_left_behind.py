@@ -48,6 +48,13 @@ def pid_in(path: Path, wait_until: WaitUntil) -> int:
     return int(path.read_text())
 
 
+def sleeper_in(path: Path, wait_until: WaitUntil) -> int:
+    """The same of a tool that becomes `sleep`: its pid is known before."""
+    pid = pid_in(path, wait_until)
+    wait_until(lambda: (stat := processes.stat_of(pid)) is not None and stat.command == "sleep")
+    return pid
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has reapers other than PID 1")
 @pytest.mark.parametrize("script", DETACHED.values(), ids=DETACHED.keys())
 def test_a_tool_that_hides_is_ended_and_named(
@@ -55,7 +62,7 @@ def test_a_tool_that_hides_is_ended_and_named(
 ) -> None:
     place = tmp_path / "work"
     session_id = launch(run, place, "sh", "-c", f"{script}; exec sleep 301")
-    tool = pid_in(place / "tool", wait_until)
+    tool = sleeper_in(place / "tool", wait_until)
     said = run(["stop", session_id, "--json"]).json()
     assert not is_running(tool)
     assert {"session_id": session_id, "pid": tool, "command": "sleep", "state": "ended"} in said["processes"]
@@ -117,7 +124,7 @@ def test_strays_of_a_session_that_ended_by_itself_are_named_and_ended_only_by_fo
 ) -> None:
     place = tmp_path / "work"
     session_id = launch(run, place, "sh", "-c", "setsid sleep 300 & echo $! >tool.new; mv tool.new tool")
-    tool = pid_in(place / "tool", wait_until)
+    tool = sleeper_in(place / "tool", wait_until)
     wait_until(lambda: row(session_id).is_final, timeout=PATIENCE)
     assert f"{tool} (sleep)" in run(["stop", session_id]).stderr
     (one,) = run(["stop", session_id, "--json"]).json()["processes"]

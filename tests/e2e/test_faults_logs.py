@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agentctl.core.model import Outcome
-from tests.conftest import Run, WaitUntil
+from tests.conftest import Run, RunReal, WaitUntil
 from tests.e2e.fault_tools import (
     AGENTCTL,
     PATIENCE,
@@ -105,7 +105,7 @@ def test_its_end_is_recorded_as_quickly(
 
 
 def test_a_huge_log_of_an_adapter_that_reads_its_log_ends_as_quickly(
-    tmp_path: Path, run: Run, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, run: Run, run_real: RunReal, wait_until: WaitUntil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The demo agent's result is read from its log's end; it is told to wait long enough to be fattened."""
     monkeypatch.setenv("AGENTCTL_DEMO_PACE", "0")
@@ -118,7 +118,7 @@ def test_a_huge_log_of_an_adapter_that_reads_its_log_ends_as_quickly(
         shown = measured(tmp_path, command, session_id)
         assert shown.code == 0
         assert shown.resident < MEMORY
-    run(["stop", session_id])
+    run_real(["stop", session_id], timeout=3 * WITHIN)
     assert row(session_id).outcome is Outcome.CANCELLED
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from agentctl.core.model import Outcome, Status
 from agentctl.host.clock import utcnow
-from tests.conftest import Run, WaitUntil
+from tests.conftest import Run, RunReal, WaitUntil
 from tests.e2e.fault_tools import (
     PATIENCE,
     begin,
@@ -62,20 +62,20 @@ def test_an_agent_that_ignores_term_is_killed_once_patience_is_over(
     wait_until(lambda: processes_of(tmp_path) == {}, timeout=PATIENCE)
 
 
-def test_force_kills_at_once(tmp_path: Path, run: Run, wait_until: WaitUntil) -> None:
+def test_force_kills_at_once(tmp_path: Path, run: Run, run_real: RunReal, wait_until: WaitUntil) -> None:
     session_id = launch_stubborn(run, wait_until, tmp_path / "work")
-    run(["stop", session_id, "--force"])
+    run_real(["stop", session_id, "--force"], timeout=45)
     ended = row(session_id)
     assert (ended.outcome, ended.exit_code, ended.signal) == (Outcome.CANCELLED, 137, 9)
 
 
 def test_force_after_a_gentle_stop_does_not_wait_for_its_patience(
-    tmp_path: Path, run: Run, wait_until: WaitUntil
+    tmp_path: Path, run: Run, run_real: RunReal, wait_until: WaitUntil
 ) -> None:
     session_id = launch_stubborn(run, wait_until, tmp_path / "work")
     gentle = begin(["stop", session_id, "--timeout", "5m"])
     wait_until(lambda: row(session_id).status is Status.STOPPING, timeout=PATIENCE)
-    run(["stop", session_id, "--force"])
+    run_real(["stop", session_id, "--force"], timeout=45)
     assert finish(gentle, timeout=45).exit == 0
     assert (row(session_id).outcome, row(session_id).signal) == (Outcome.CANCELLED, 9)
     assert endings(session_id) == ["session.stopped"]

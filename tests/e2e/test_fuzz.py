@@ -10,7 +10,7 @@ from tests.e2e.fuzz import fuzz
 
 FAULTS = 100
 ENOUGH = 240
-"""Seconds of harm; an overloaded machine gives fewer faults, but must not give a wrong verdict either."""
+"""Seconds that the harm may take: several times what it takes on two busy cores."""
 
 
 @pytest.mark.long

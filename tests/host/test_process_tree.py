@@ -207,6 +207,8 @@ class TestDoesNotBelong:
         (tmp_path / CHILD_ID).mkdir()
         (tmp_path / CHILD_ID / "pid").write_text(f"{child} {ticks} boot 1 2 machine namespace\n")
         assert {tool.pid, child}.isdisjoint(target.pid for target in look(agent, tmp_path))
+        own = Whose(CHILD_ID, str(tmp_path), Identity(child, processes.token(ticks)))
+        assert tool in process_tree.snapshot(own)
 
     def test_the_stopper_and_its_ancestors(self) -> None:
         """An agent that stops its own session from below."""

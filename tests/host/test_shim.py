@@ -556,7 +556,8 @@ class TestTheTimer:
         pid = recorded_pid(files)
         words = Path(files.pid).read_text().split()
         words[place] = "1"
-        Path(files.pid).write_text(" ".join(words) + "\n")
+        Path(f"{files.pid}.new").write_text(" ".join(words) + "\n")
+        os.replace(f"{files.pid}.new", files.pid)
         wait_until(lambda: len(calls(tmp_path)) >= 4)
         assert not os.path.exists(files.fired)
         assert processes.stat_of(pid) is not None
@@ -601,7 +602,8 @@ def naps(group: int) -> list[str]:
 
 def end_naps(group: int) -> None:
     for pid in sleepers(group):
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # one that is over
+            os.kill(pid, signal.SIGKILL)
 
 
 class TestAFullDisk:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from freezegun.api import FrozenDateTimeFactory
 from agentctl.core.model import (
     Session,
 )
+from agentctl.host.paths import Paths
+from agentctl.runtime import Runtime
 from tests.adapters.opencode_samples import copy_store
 from tests.conftest import Run
 from tests.ops.reconciling import See
@@ -44,3 +47,11 @@ def see(run: Run) -> See:
         return shown
 
     return see_one
+
+
+@pytest.fixture
+def runtime(sealed_home: Path) -> Iterator[Runtime]:
+    """The runtime of one invocation in the sealed home."""
+    made = Runtime(paths=Paths.from_environment(os.environ), environ=dict(os.environ))
+    yield made
+    made.close()

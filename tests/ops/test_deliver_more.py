@@ -31,22 +31,10 @@ from agentctl.ops.reconcile.deliver import Delivered
 from agentctl.ops.reconcile.effects import record_effects
 from agentctl.runtime import Runtime
 from agentctl.store import outbox
-from agentctl.store.db import reading, transaction
+from agentctl.store.db import transaction
 from tests.conftest import WaitUntil
-from tests.planting import NOON, Field, field_in, without_descriptors
-
-
-@pytest.fixture
-def place(sealed_home: Path) -> Iterator[Field]:
-    with field_in(sealed_home) as field:
-        yield field
-
-
-@pytest.fixture
-def runtime(place: Field) -> Iterator[Runtime]:
-    made = Runtime(paths=place.paths, environ=dict(os.environ))
-    yield made
-    made.close()
+from tests.ops.delivering import rows
+from tests.planting import NOON, Field, without_descriptors
 
 
 def queue_hook(runtime: Runtime, command: str, cwd: Path, **variables: str) -> int:
@@ -64,11 +52,6 @@ def queue_hook(runtime: Runtime, command: str, cwd: Path, **variables: str) -> i
                 session_id=None,
             ),
         )
-
-
-def rows(runtime: Runtime) -> dict[int, Delivery]:
-    with reading(runtime.state):
-        return {row.id: row for row in outbox.list_all(runtime.state)}
 
 
 @pytest.mark.parametrize("poison", ["a\0b", "a\ud800b"], ids=["NUL", "lone surrogate"])
@@ -125,12 +108,12 @@ def test_the_on_create_hook_of_a_killed_launcher_is_not_run_again(
     assert (tmp_path / "runs").read_text() == "run\n"
 
 
-def test_two_events_of_one_verdict_have_keys_of_their_own(place: Field) -> None:
+def test_two_events_of_one_verdict_have_keys_of_their_own(field: Field) -> None:
     """A receiver that drops what it has seen by its key must not drop the second event."""
-    session = place.plant()._replace(hooks={"on_complete": "true"})
+    session = field.plant()._replace(hooks={"on_complete": "true"})
     environ = {**os.environ, "AGENTCTL_WEBHOOK_URL": "http://127.0.0.1:9/"}
-    Path(place.paths.config_file).write_text('webhook.events = ["session.*"]\n')
-    runtime = Runtime(paths=place.paths, environ=environ)
+    Path(field.paths.config_file).write_text('webhook.events = ["session.*"]\n')
+    runtime = Runtime(paths=field.paths, environ=environ)
     effects = (
         AppendEvent("session.started", "found running"),
         PostWebhook("session.started"),
@@ -150,14 +133,14 @@ def test_two_events_of_one_verdict_have_keys_of_their_own(place: Field) -> None:
 
 
 def test_a_deliverer_that_an_agents_tool_started_is_no_part_of_the_agents_tree(
-    place: Field, tmp_path: Path, wait_until: WaitUntil
+    field: Field, tmp_path: Path, wait_until: WaitUntil
 ) -> None:
     session_id = new_id()
     environ = {**os.environ, variables.SESSION_ID: session_id}
     agent = processes.token_of(os.getpid()) or ""
-    whose = Whose(session_id, place.paths.sessions, agent=Identity(0, agent))
+    whose = Whose(session_id, field.paths.sessions, agent=Identity(0, agent))
     tool = subprocess.Popen(["sleep", "60"], env=environ)
-    runtime = Runtime(paths=place.paths, environ=environ)
+    runtime = Runtime(paths=field.paths, environ=environ)
     try:
         queue_hook(runtime, "echo $PPID $$ >new; mv new who; exec sleep 60", tmp_path)
         deliver.start_deliverer(runtime)

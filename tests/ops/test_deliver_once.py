@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Set
+from collections.abc import Set
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,24 +21,12 @@ from agentctl.ops.reconcile.deliver import Delivered
 from agentctl.ops.state import hooks
 from agentctl.runtime import Runtime
 from agentctl.store import outbox, sessions
-from agentctl.store.db import Database, reading, transaction
+from agentctl.store.db import Database, transaction
 from tests.conftest import Run, WaitUntil
 from tests.e2e.fault_tools import is_running
 from tests.git_tools import make_repository
-from tests.planting import NOON, Field, field_in, write_exit
-
-
-@pytest.fixture
-def place(sealed_home: Path) -> Iterator[Field]:
-    with field_in(sealed_home) as field:
-        yield field
-
-
-@pytest.fixture
-def runtime(place: Field) -> Iterator[Runtime]:
-    made = Runtime(paths=place.paths, environ=dict(os.environ))
-    yield made
-    made.close()
+from tests.ops.delivering import rows
+from tests.planting import NOON, Field, write_exit
 
 
 def queue(runtime: Runtime, command: str, cwd: Path, *, key: str = "key") -> int:
@@ -46,11 +34,6 @@ def queue(runtime: Runtime, command: str, cwd: Path, *, key: str = "key") -> int
     hook = Delivery(DeliveryKind.HOOK, "on_complete", command, key, payload, runtime.now)
     with transaction(runtime.state):
         return outbox.enqueue(runtime.state, hook)
-
-
-def rows(runtime: Runtime) -> dict[int, Delivery]:
-    with reading(runtime.state):
-        return {row.id: row for row in outbox.list_all(runtime.state)}
 
 
 def test_what_is_queued_while_the_deliverer_leaves_is_delivered(
@@ -73,13 +56,13 @@ def test_what_is_queued_while_the_deliverer_leaves_is_delivered(
 
 
 def test_a_hook_whose_worktree_is_gone_does_not_run_in_the_main_checkout(
-    runtime: Runtime, place: Field, tmp_path: Path, run: Run
+    runtime: Runtime, field: Field, tmp_path: Path, run: Run
 ) -> None:
     (tmp_path / "main").mkdir()
-    planted = place.plant(
+    planted = field.plant(
         cwd=str(tmp_path / "gone"), repo=str(tmp_path / "main"), hooks={"on_complete": "touch harm"}
     )
-    write_exit(place.directory(planted.id), "0", NOON)
+    write_exit(field.directory(planted.id), "0", NOON)
     run("reap", exit=None)
     (row,) = rows(runtime).values()
     assert row.state is DeliveryState.FAILED
@@ -103,7 +86,7 @@ def test_a_set_up_hook_of_a_launch_that_was_rolled_back_is_never_run_again(
 
 
 def test_an_end_that_is_recorded_again_after_a_rebuild_repeats_no_hook(
-    run: Run, place: Field, runtime: Runtime, tmp_path: Path, wait_until: WaitUntil
+    run: Run, field: Field, runtime: Runtime, tmp_path: Path, wait_until: WaitUntil
 ) -> None:
     """Killed between the commit and the manifest, and then the table was damaged."""
     words = ["launch", "exec", "--cwd", str(tmp_path), "--on-complete", "echo run >>runs", "--", "true"]

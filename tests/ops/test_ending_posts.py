@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Run, WaitUntil
+from tests.e2e.fault_tools import vanish
 from tests.e2e.receiver import Receiver, receive
 
 
@@ -38,12 +37,6 @@ def launched(run: Run, *words: str) -> str:
     return run(["launch", "exec", "--settle", "0", *words]).stdout.strip()
 
 
-def kill_with_its_shim(home: Path, session: str) -> None:
-    words = (home / "sessions" / session / "pid").read_text().split()
-    for pid in (int(words[3]), int(words[0])):
-        os.kill(pid, signal.SIGKILL)
-
-
 def test_each_session_ends_once_and_only_a_success_is_one(
     run: Run, receiver: Receiver, wait_until: WaitUntil, tmp_path: Path, sealed_home: Path
 ) -> None:
@@ -57,7 +50,7 @@ def test_each_session_ends_once_and_only_a_success_is_one(
     stopped = begin("stopped", "--", "sleep", "60")
     lost = begin("lost", "--", "sleep", "60")
     run(["stop", stopped])
-    kill_with_its_shim(sealed_home, lost)
+    vanish(lost)
 
     def all_are_told() -> bool:
         run("reap", exit=None)

@@ -52,9 +52,11 @@ def test_variables_of_a_git_hook_reach_no_agent_no_hook_and_no_finishing_call(
     }
     script = "env | grep ^GIT_ >$0"
     words = ["launch", "exec", "--cwd", str(other), "--on-create", f"env | grep ^GIT_ >{tmp_path}/created"]
-    words += ["--on-complete", f"env | grep ^GIT_ >{tmp_path}/completed", "--settle", "0", "--wait", "--"]
+    hook = f"env | grep ^GIT_ >{tmp_path}/new; mv {tmp_path}/new {tmp_path}/completed"
+    words += ["--on-complete", hook, "--settle", "0", "--wait", "--"]
     run_real([*words, "sh", "-c", script, str(tmp_path / "agent")], env=there)
-    run_real("reap")
+    run_real("reap", env=there)
+    assert waiting.poll((tmp_path / "completed").exists, timeout=20)
     for place in ("created", "agent", "completed"):
         assert (tmp_path / place).read_text() == "GIT_AUTHOR_NAME=Ann\n", place
 

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agentctl.core.model import Outcome, Session, StopCause
 from tests.conftest import Run
-from tests.planting import Agent, Field, field_in
+from tests.planting import Agent, Field
 
 ELSEWHERE = f"1:00000000-0000-0000-0000-000000000000:{'0' * 32}:1"
 """The token of a process that another machine started."""
-
-
-@pytest.fixture
-def field(sealed_home: Path) -> Iterator[Field]:
-    with field_in(sealed_home) as made:
-        yield made
 
 
 @pytest.fixture

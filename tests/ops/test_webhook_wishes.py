@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agentctl.core.ledger import Delivery, DeliveryState
-from agentctl.core.model import Held, Life
-from agentctl.host import flock, processes, waiting
-from agentctl.host.paths import Paths
+from agentctl.core.model import Held
+from agentctl.host import flock, waiting
 from agentctl.runtime import Runtime
 from agentctl.store import outbox
 from agentctl.store.db import reading
 from tests.conftest import Run, WaitUntil
+from tests.e2e.fault_tools import vanish
 from tests.e2e.receiver import Post, Receiver, receive
 
 SECRETS = ("PASSW0RD", "TOKENTOKEN", "QUERYKEY", "HMACSECRET")
 SECRET_URL = "http://bot:PASSW0RD@127.0.0.1:9/services/TOKENTOKEN?key=QUERYKEY"
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receive() as received:
-        yield received
-
-
-@pytest.fixture
-def runtime(sealed_home: Path) -> Iterator[Runtime]:
-    made = Runtime(paths=Paths.from_environment(os.environ), environ=dict(os.environ))
-    yield made
-    made.close()
 
 
 def endings(runtime: Runtime) -> list[Delivery]:
@@ -61,20 +46,6 @@ def launch(run: Run, cwd: Path, **environ: str) -> str:
 
 def pending(run: Run) -> bool:
     return any(row["state"] == "pending" for row in run("hooks list --json").json()["deliveries"])
-
-
-def vanish(home: Path, session_id: str) -> None:
-    """End a session's agent and its shim, so that nobody with the launch's environment records it."""
-    words = (home / "sessions" / session_id / "pid").read_text().split()
-    pids = [int(words[3]), int(words[0])]
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-    assert waiting.poll(lambda: not any(is_alive(pid) for pid in pids), timeout=10)
-
-
-def is_alive(pid: int) -> bool:
-    stat = processes.stat_of(pid)
-    return stat is not None and processes.look(pid, processes.token(stat.ticks)) is Life.ALIVE
 
 
 def test_no_file_of_the_state_and_no_answer_has_a_secret_of_the_environment(
@@ -121,7 +92,7 @@ def test_an_ending_that_others_record_waits_for_who_has_the_address_and_the_secr
 ) -> None:
     wished = {"AGENTCTL_WEBHOOK_URL": receiver.url, "AGENTCTL_WEBHOOK_SECRET": "right"}
     session_id = launch(run, tmp_path / "a", **wished)
-    vanish(sealed_home, session_id)
+    vanish(session_id)
     run("reap", exit=None)
     (parked,) = endings_or_errors(runtime, session_id)
     assert (parked.state, parked.attempts) == (DeliveryState.WAITING, 0)
@@ -158,7 +129,7 @@ def test_neither_address_nor_secret_of_the_one_who_records_the_end_counts(
     run(["config", "set", "webhook.url", receiver.url])
     with receive() as elsewhere:
         session_id = launch(run, tmp_path / "a")
-        vanish(sealed_home, session_id)
+        vanish(session_id)
         with pytest.MonkeyPatch.context() as patched:
             patched.setenv("AGENTCTL_WEBHOOK_URL", elsewhere.url)
             patched.setenv("AGENTCTL_WEBHOOK_SECRET", "mine")
@@ -175,7 +146,7 @@ def test_a_post_that_has_to_be_signed_is_not_made_unsigned(
 ) -> None:
     run(["config", "set", "webhook.url", receiver.url])
     session_id = launch(run, tmp_path / "a", AGENTCTL_WEBHOOK_SECRET="s")
-    vanish(sealed_home, session_id)
+    vanish(session_id)
     run("reap", exit=None)
     (row,) = endings_or_errors(runtime, session_id)
     assert row.state is DeliveryState.WAITING
