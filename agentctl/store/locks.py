@@ -9,7 +9,8 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime
 
-from agentctl.core.model import Lock
+from agentctl.core.ids import short
+from agentctl.core.model import Lock, Session
 from agentctl.store import codecs
 from agentctl.store.db import Database, change, fetch, insert_row
 
@@ -43,6 +44,17 @@ def acquire(
         session_id=session_id,
         reason=reason,
         expires_at=expires_at,
+    )
+
+
+def acquire_for(db: Database, session: Session) -> Lock:
+    """The lock that a session holds on its own directory."""
+    return acquire(
+        db,
+        directory=session.cwd,
+        holder=short(session.id),
+        session_id=session.id,
+        created_at=session.created_at,
     )
 
 

@@ -164,13 +164,7 @@ def _insert(runtime: Runtime, db: Database, plan: Plan, request: LaunchRequest) 
         sessions.insert(db, session)
         if plan.fuse is not None:
             fuses.insert(db, plan.fuse)
-        locks.acquire(
-            db,
-            directory=session.cwd,
-            holder=short(session.id),
-            session_id=session.id,
-            created_at=session.created_at,
-        )
+        locks.acquire_for(db, session)
 
 
 def _refuse_live(runtime: Runtime, db: Database, predecessor: Session, *, is_resume: bool) -> None:

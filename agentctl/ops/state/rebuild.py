@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
-from agentctl.core.ids import short
 from agentctl.core.metrics import FUSES_EXPIRED, counts_of
 from agentctl.core.model import Fuse, Session
 from agentctl.errors import Locked
@@ -204,7 +203,7 @@ def _fill(
             for session in rows:
                 sessions.insert(db, session)
                 if not session.is_settled:
-                    _lock_directory(db, session)
+                    locks.acquire_for(db, session)
             for fuse in _merged_fuses(salvaged, manifests):
                 if fuse.session_id is None or fuse.session_id in known:
                     fuses.insert(db, fuse)
@@ -237,16 +236,6 @@ def _count_again(db: Database, salvaged: salvage.Salvaged, rows: Iterable[Sessio
         totals[FUSES_EXPIRED] = expired
     for name, value in totals.items():
         counters.raise_to(db, name, value)
-
-
-def _lock_directory(db: Database, session: Session) -> None:
-    locks.acquire(
-        db,
-        directory=session.cwd,
-        holder=short(session.id),
-        session_id=session.id,
-        created_at=session.created_at,
-    )
 
 
 def _aside(runtime: Runtime, path: str) -> str:
