@@ -117,7 +117,7 @@ def clean_command(
 
     Without ID or PATH, give --group, --merged or --older-than: they choose among all worktrees
     that agentctl made in --repo, by default in the current directory's repository; outside of
-    any repository, in all.
+    any repository, in all. If nothing matches there, what would match elsewhere is named.
 
     \b
     Exit status:

@@ -125,3 +125,18 @@ def test_a_repository_of_another_owner_says_how_to_trust_it(run: Run, tmp_path: 
 )
 def test_a_branch_in_any_script_gives_a_readable_name(branch: str, name: str) -> None:
     assert worktree_path("/r", branch, lambda _: False) == f"/r-{name}"
+
+
+def test_what_matches_only_in_another_repository_is_named_and_left(
+    run: Run, repo: Path, tmp_path: Path
+) -> None:
+    """A person in the wrong directory is told so, not only that there is nothing to do."""
+    place, _ = launch(run, repo, "one")
+    elsewhere = make_repository(tmp_path / "elsewhere")
+    done = run("worktree clean --merged", cwd=elsewhere)
+    assert f"{place} is in another repository" in done.stderr
+    assert f"--repo {shlex.quote(str(repo))}" in done.stderr
+    assert worktrees(repo) == [Path(place)]
+    assert run("worktree clean --merged --quiet", cwd=elsewhere).stdout == ""
+    launch(run, elsewhere, "own")
+    assert "another repository" not in run("worktree clean --merged", cwd=elsewhere).stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -15,7 +16,14 @@ from agentctl.host import clock, git, repository
 from agentctl.host.occupants import is_within, size_of
 from agentctl.host.repository import Repository
 from agentctl.ops.sessions.find import find_one, in_group
-from agentctl.ops.worktrees.inspect import Worktree, list_worktrees, unpushed, worktrees_of
+from agentctl.ops.worktrees.inspect import (
+    Worktree,
+    current,
+    list_worktrees,
+    repositories,
+    unpushed,
+    worktrees_of,
+)
 from agentctl.ops.worktrees.mark import mark_of
 from agentctl.ops.worktrees.save import name_for, save
 from agentctl.runtime import Runtime
@@ -67,6 +75,8 @@ def clean(runtime: Runtime, request: CleanRequest) -> CleanReport:
     db = runtime.readable_state if request.dry_run else runtime.state
     notes: list[str] = []
     chosen = [one for one in _chosen(runtime, db, request, notes) if _fits(runtime, one, request, notes)]
+    if not chosen and not request.targets and request.group is request.place is None:
+        notes += _elsewhere(runtime, db, request)
     return CleanReport(tuple(remove(runtime, db, one, request) for one in chosen), tuple(notes))
 
 
@@ -96,6 +106,20 @@ def _chosen(runtime: Runtime, db: Database, request: CleanRequest, notes: list[s
         if not there:
             notes.append(f"worktree {path} no longer exists")
         yield from there
+
+
+def _elsewhere(runtime: Runtime, db: Database, request: CleanRequest) -> Iterator[str]:
+    """What would match in other repositories: whoever finds nothing may be in the wrong directory."""
+    here = current(runtime)
+    if here is None:
+        return  # all repositories were looked at
+    for found in repositories(runtime, db):
+        for one in worktrees_of(runtime, db, found) if found.common != here.common else ():
+            if one.is_ours and not one.live and _fits(runtime, one, request, []):
+                yield (
+                    f"{one.seen.checkout.path} is in another repository, and was left alone:"
+                    f" --repo {shlex.quote(found.main)} chooses there"
+                )
 
 
 def _place_of(runtime: Runtime, db: Database, text: str) -> tuple[Repository, str]:

@@ -258,7 +258,7 @@ def list_worktrees(runtime: Runtime, place: str | None, *, sizes: bool = True) -
 
     db = runtime.readable_state
     reconcile(runtime, db)  # so that the worktrees of sessions that have ended are free
-    found = _here(runtime) if place is None else repository.find(place, runtime.environ)
+    found = current(runtime) if place is None else repository.find(place, runtime.environ)
     if found is not None:
         return worktrees_of(runtime, db, found, sizes=sizes)
     return [
@@ -269,7 +269,8 @@ def list_worktrees(runtime: Runtime, place: str | None, *, sizes: bool = True) -
     ]
 
 
-def _here(runtime: Runtime) -> Repository | None:
+def current(runtime: Runtime) -> Repository | None:
+    """The repository of the current directory; None outside of any."""
     try:
         return repository.find(".", runtime.environ)
     except NotFound:
